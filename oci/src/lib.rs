@@ -1,0 +1,19 @@
+//! The vocabulary of the [OCI distribution specification], shared by the proxy and the backend.
+//!
+//! Every type here exists only when it is right: a [`Digest`], a [`RepositoryName`], a [`Tag`], an
+//! [`UploadId`] or a [`Route`] is made by parsing, and nothing downstream checks it again. Nothing
+//! here does I/O.
+//!
+//! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+
+mod digest;
+mod error;
+mod reference;
+mod repository;
+mod route;
+
+pub use digest::{Algorithm, Digest, DigestError};
+pub use error::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
+pub use reference::{Reference, ReferenceError, Tag, TagError};
+pub use repository::{RepositoryName, RepositoryNameError};
+pub use route::{Route, RouteError, UploadId};
