@@ -1,1 +1,37 @@
-//! Being written.
+//! The locked gate in front of a container registry.
+//!
+//! A connection comes in by the [`listener`], which shakes hands and keeps its budgets. Each request
+//! on it goes through the phases of pingora's `ProxyHttp`, implemented by `gate`:
+//!
+//! ```text
+//! phase                     what happens                                          module
+//! ------------------------  ----------------------------------------------------  ------------------
+//! early_request_filter      the request arrived: timeouts are set                 gate, listener
+//! request_filter            framing, path, legacy client                          request
+//!                           who is it?      Authorization -> Identity             auth
+//!                           may they?       Identity x Route -> Permit            access
+//!                           if not: a refusal as OCI JSON                         rescue
+//! upstream_peer             where to?       Permit -> address                     upstream
+//! upstream_request_filter   what is forwarded                                     headers
+//! response_filter           what every answer carries                             headers
+//! fail_to_proxy             502, 504, 408, 400 as OCI JSON                        rescue
+//! logging                   a line                                                access_log
+//! ```
+//!
+//! [`app`] wires it from a checked [`config`]; [`watch`] reloads certificates and users; [`cli`] holds
+//! one command a file.
+
+mod access;
+mod access_log;
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+mod gate;
+mod headers;
+pub mod listener;
+pub mod logging;
+mod request;
+mod rescue;
+mod upstream;
+pub mod watch;

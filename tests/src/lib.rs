@@ -1,1 +1,62 @@
-//! Being written.
+//! The harness of the end-to-end tests: it runs the *built* programs and real clients against each other.
+//!
+//! Nothing of the product is linked in here. A test starts what it needs, each on a port of its own choosing and in a
+//! temporary directory of its own, asks real clients to do what a user does, and drops everything at its end:
+//!
+//! ```text
+//!  Curl, Wire, Skopeo, Podman, Docker ──▶ Gate (lockgate serve) ──▶ Upstream        a scripted fake that records
+//!        go through a Door                                      ├─▶ Backend         lockgate-backend
+//!        (address, CA, user)              Up   (lockgate up)    ├─▶ DockerRegistry  distribution 2.8, from Debian
+//!                                                               └─▶ Relay           any of them, cut in the middle
+//! ```
+//!
+//! The programs are looked for beside the tests' own target directory, or in `LOCKGATE_BIN_DIR`:
+//!
+//! ```sh
+//! cargo build --release --workspace && cargo test --release -p lockgate-e2e
+//! ```
+//!
+//! A test never sleeps to let something happen: it awaits the state itself, with a bound ([`eventually`]). When a test
+//! panics, everything it started prints what it logged.
+
+mod api;
+mod backend;
+mod certificates;
+mod container_tools;
+mod content;
+mod curl;
+mod docker;
+mod docker_registry;
+mod door;
+mod gate;
+mod image;
+mod message;
+mod process;
+mod programs;
+mod relay;
+mod up;
+mod upstream;
+mod users;
+mod waiting;
+mod wire;
+
+pub use api::Api;
+pub use backend::Backend;
+pub use certificates::{Authority, Pair, rename_over};
+pub use container_tools::{Buildah, Podman, Skopeo};
+pub use content::{Pattern, PatternCheck, sha256};
+pub use curl::{Answer, Curl};
+pub use docker::Docker;
+pub use docker_registry::DockerRegistry;
+pub use door::Door;
+pub use gate::{Gate, GateBuilder, log_field};
+pub use image::ImageLayout;
+pub use message::{Head, Response};
+pub use process::{Capture, Finished, Process, Signal, finish, finish_with_input};
+pub use programs::{program, tool};
+pub use relay::Relay;
+pub use up::Up;
+pub use upstream::{Connection, Received, Upstream, ok};
+pub use users::{Scheme, htpasswd_line, openssl_line};
+pub use waiting::{PATIENCE, eventually};
+pub use wire::Wire;

@@ -1,0 +1,61 @@
+# The jobs of this repository. Each installs what it needs where it may, and else says in one line what to install.
+# CARGO_TARGET_DIR is respected. Everything is built with the release profile: what is tested is what people run, and the
+# dependencies, which are nine tenths of the work, are built once.
+
+TOOLS      := $(HOME)/.cache/lockgate/tools
+CARGO_DENY := 0.20.2
+export PATH := $(PATH):$(TOOLS)/bin
+
+.PHONY: help up test check image tools clients engine programs fmt clippy doc deny
+.NOTPARALLEL:
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+up: tools ## build, and bring up a registry on https://localhost:5043
+	cargo run --release
+
+test: tools clients engine programs image ## unit, property and end-to-end tests, with real clients and a real engine
+	cargo test --release --locked --workspace --no-fail-fast
+
+check: fmt clippy doc deny ## formatting, lints, documentation, licences and sources of the dependencies
+
+image: engine ## the container image that compose.yaml runs
+	DOCKER_BUILDKIT=1 docker build --tag $(or $(LOCKGATE_IMAGE),lockgate) .
+
+# --- what the jobs need --------------------------------------------------------------------------------------------
+
+tools:
+	@command -v cargo >/dev/null || { echo "missing; please install Rust: https://rustup.rs" >&2; exit 1; }
+	@scripts/need.sh cc=build-essential cmake
+
+clients:
+	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace
+
+# The second line is for the project's own machines, which have nothing but package registries to get an engine from.
+ENGINE_SCRIPT := ../shared/ci/docker-engine.sh
+engine:
+	@if [ "$$(id -u)" = 0 ] && [ -x $(ENGINE_SCRIPT) ]; then $(ENGINE_SCRIPT); fi
+	@docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 || \
+	    { echo "missing; please start a Docker engine you may use, with compose and buildx: https://docs.docker.com/engine/install/" >&2; exit 1; }
+
+programs: tools
+	cargo build --release --locked --workspace --bins
+
+# --- the parts of check --------------------------------------------------------------------------------------------
+
+fmt:
+	cargo fmt --all --check
+
+clippy: tools
+	cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+
+doc: tools
+	RUSTDOCFLAGS="--deny warnings" cargo doc --release --locked --workspace --no-deps
+
+ADVISORIES := https://github.com/rustsec/advisory-db
+deny: tools
+	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
+	cargo deny --locked check --hide-inclusion-graph bans licenses sources
+	@if timeout 20 git ls-remote $(ADVISORIES) HEAD >/dev/null 2>&1; then cargo deny --locked check advisories; \
+	    else echo "advisories: not checked, $(ADVISORIES) cannot be reached from here"; fi

@@ -1,0 +1,120 @@
+//! Reading a blob: a piece is read off the async threads while the one before it is being sent.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::store::{Blob, ByteStream};
+
+/// Bytes in a piece. A transfer holds at most three.
+const PIECE: usize = 256 * 1024;
+
+/// A blob's file.
+pub(super) struct FileBlob {
+    pub(super) file: File,
+    pub(super) size: u64,
+}
+
+impl Blob for FileBlob {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
+        let mut pieces = Pieces { file: Arc::new(self.file), left: range, reading: None, sent: None };
+        pieces.read_ahead();
+        Box::pin(pieces)
+    }
+}
+
+/// The pieces of a file, one read ahead.
+struct Pieces {
+    file: Arc<File>,
+    /// What no read was begun for.
+    left: Range<u64>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The piece given out last: once it is sent, its memory holds the next but one.
+    sent: Option<Bytes>,
+}
+
+impl Pieces {
+    fn read_ahead(&mut self) {
+        let length = usize::try_from(self.left.end.saturating_sub(self.left.start)).map_or(PIECE, |n| n.min(PIECE));
+        if length == 0 {
+            return;
+        }
+        let (file, offset) = (Arc::clone(&self.file), self.left.start);
+        let buffer = self.sent.take().and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
+        self.left.start += length as u64;
+        self.reading = Some(spawn_blocking(move || read_piece(&file, buffer, offset, length)));
+    }
+}
+
+fn read_piece(file: &File, mut buffer: BytesMut, offset: u64, length: usize) -> io::Result<Bytes> {
+    // Bytes that are already initialised are not cleared again.
+    buffer.resize(length, 0);
+    file.read_exact_at(&mut buffer, offset)?;
+    Ok(buffer.freeze())
+}
+
+impl Stream for Pieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
+        let piece = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+        self.reading = None;
+        if let Ok(bytes) = &piece {
+            self.read_ahead();
+            self.sent = Some(bytes.clone());
+        }
+        Poll::Ready(Some(piece))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+    use std::io::Write as _;
+
+    fn blob(content: &[u8]) -> Box<FileBlob> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        Box::new(FileBlob { file, size: content.len() as u64 })
+    }
+
+    async fn read(blob: Box<FileBlob>, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let mut pieces = blob.read(range);
+        let mut content = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            content.extend_from_slice(&piece?);
+        }
+        Ok(content)
+    }
+
+    #[tokio::test]
+    async fn every_byte_of_a_range_is_read_once_and_in_order() {
+        let content: Vec<u8> = (0..3 * PIECE + 7).map(|i| (i % 251) as u8).collect();
+        let end = content.len() as u64;
+        for range in [0..end, 0..0, end..end, 1..end - 1, PIECE as u64..2 * PIECE as u64, end - 1..end] {
+            let expected = &content[range.start as usize..range.end as usize];
+            assert!(read(blob(&content), range.clone()).await.unwrap() == expected, "{range:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_become_shorter_is_an_error_and_not_a_short_blob() {
+        let blob = blob(&[7; 100]);
+        blob.file.set_len(50).unwrap();
+        assert_eq!(read(blob, 0..100).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

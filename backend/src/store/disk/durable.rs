@@ -1,0 +1,248 @@
+//! Steps in the file system that survive a loss of power once they have returned.
+//!
+//! A name is durable when its directory was synced after it was made, and content when its file was.
+//! So: write aside, sync the file, rename, sync the directory. All of this blocks.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+/// Older files of the staging directory belong to nobody: they are made and renamed within seconds.
+const ABANDONED: Duration = Duration::from_secs(60 * 60);
+
+/// Writes, renames and removes below one data directory.
+#[derive(Debug)]
+pub(super) struct Durable {
+    staging: PathBuf,
+    /// Directories that exist and whose name may not be on disk yet: who finds one of them waits,
+    /// so that nothing is promised that hangs on a name which a loss of power would take away.
+    unsynced: Mutex<HashSet<PathBuf>>,
+    synced: Condvar,
+}
+
+/// Adds the path to an error, which otherwise says only "No such file or directory".
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// Whether an error says that there is no such file. A file where a directory was to be says so too.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// `None` for a file that is not there.
+pub(super) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().expect("every path of the layout is below the data directory")
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(at(path))
+}
+
+impl Durable {
+    /// Makes the staging directory, and empties it of what a crash left behind.
+    pub(super) fn new(staging: &Path) -> io::Result<Self> {
+        let durable = Self { staging: staging.to_owned(), unsynced: Mutex::default(), synced: Condvar::new() };
+        durable.make_directory(staging)?;
+        for entry in fs::read_dir(staging).map_err(at(staging))? {
+            let path = entry?.path();
+            let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
+            if modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED)) {
+                remove_whatever(&path)?;
+            }
+        }
+        Ok(durable)
+    }
+
+    /// A path in the staging directory that nobody else has.
+    fn aside(&self) -> PathBuf {
+        self.staging.join(Uuid::new_v4().to_string())
+    }
+
+    /// Puts `content` at `path`, in place of what may be there.
+    pub(super) fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let aside = self.aside();
+        let written = write_synced(&aside, content).map_err(at(&aside)).and_then(|()| self.rename(&aside, path));
+        if written.is_err() {
+            // Best effort: where writing failed, removing may fail as well, and the next start cleans up.
+            let _ = fs::remove_file(&aside);
+        }
+        written
+    }
+
+    /// Moves a file that is already synced to `to`, in place of what may be there.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.make_directory(parent(to))?;
+        fs::rename(from, to).map_err(at(to))?;
+        sync_directory(parent(to))
+    }
+
+    /// Removes a file, and the directories above it, below `keep`, that it leaves empty. False when
+    /// there is no such file.
+    pub(super) fn remove_file(&self, path: &Path, keep: &Path) -> io::Result<bool> {
+        if if_there(fs::remove_file(path)).map_err(at(path))?.is_none() {
+            return Ok(false);
+        }
+        sync_directory(parent(path))?;
+        let emptied = path.ancestors().skip(1).take_while(|directory| *directory != keep);
+        for directory in emptied {
+            // One that is not empty stays, and so does what is above it.
+            if fs::remove_dir(directory).is_err() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes a directory and all in it, at once for every reader. False when there is none.
+    pub(super) fn remove_tree(&self, path: &Path) -> io::Result<bool> {
+        let aside = self.aside();
+        if if_there(fs::rename(path, &aside)).map_err(at(path))?.is_none() {
+            return Ok(false);
+        }
+        sync_directory(parent(path))?;
+        fs::remove_dir_all(&aside).map_err(at(&aside))?;
+        Ok(true)
+    }
+
+    /// Makes a directory and those above it that are missing.
+    pub(super) fn make_directory(&self, path: &Path) -> io::Result<()> {
+        let missing = self.claim_missing(path);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let made = missing.iter().rev().try_for_each(|directory| make_synced(directory));
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        for directory in &missing {
+            unsynced.remove(directory);
+        }
+        drop(unsynced);
+        self.synced.notify_all();
+        made
+    }
+
+    /// The directories from `path` upwards that are missing, marked as being made by the caller.
+    fn claim_missing(&self, path: &Path) -> Vec<PathBuf> {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        while !unsynced.is_empty() && path.ancestors().any(|directory| unsynced.contains(directory)) {
+            unsynced = self.synced.wait(unsynced).unwrap_or_else(PoisonError::into_inner);
+        }
+        let missing: Vec<_> = path.ancestors().take_while(|d| !d.is_dir()).map(Path::to_owned).collect();
+        unsynced.extend(missing.iter().cloned());
+        missing
+    }
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Makes one directory. One that cannot be synced is removed, lest the next caller trust it.
+fn make_synced(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        made => made.map_err(at(path))?,
+    }
+    sync_directory(parent(path)).inspect_err(|_| {
+        let _ = fs::remove_dir(path);
+    })
+}
+
+fn remove_whatever(path: &Path) -> io::Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    if_there(removed).map(drop).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn durable() -> (tempfile::TempDir, Durable) {
+        let directory = tempfile::tempdir().unwrap();
+        let durable = Durable::new(&directory.path().join("staging")).unwrap();
+        (directory, durable)
+    }
+
+    #[test]
+    fn a_file_is_written_with_its_directories_and_nothing_is_left_aside() {
+        let (directory, durable) = durable();
+        let path = directory.path().join("a/b/link");
+        durable.write(&path, b"one").unwrap();
+        durable.write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(directory.path().join("staging")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let (directory, durable) = durable();
+        let path = directory.path().join("a/link");
+        fs::create_dir_all(&path).unwrap();
+        let error = durable.write(&path, b"x").unwrap_err();
+        assert!(error.to_string().contains("a/link"), "{error}");
+        assert!(path.is_dir());
+        assert_eq!(fs::read_dir(directory.path().join("staging")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_removed_file_takes_the_directories_that_it_leaves_empty() {
+        let (directory, durable) = durable();
+        let keep = directory.path().join("keep");
+        durable.write(&keep.join("a/b/link"), b"x").unwrap();
+        durable.write(&keep.join("a/foreign"), b"x").unwrap();
+        assert!(durable.remove_file(&keep.join("a/b/link"), &keep).unwrap());
+        assert!(!durable.remove_file(&keep.join("a/b/link"), &keep).unwrap());
+        assert!(!keep.join("a/b").exists() && keep.join("a/foreign").exists());
+    }
+
+    #[test]
+    fn a_tree_is_removed_whole() {
+        let (directory, durable) = durable();
+        let tree = directory.path().join("tree");
+        durable.write(&tree.join("a/b/link"), b"x").unwrap();
+        assert!(durable.remove_tree(&tree).unwrap());
+        assert!(!durable.remove_tree(&tree).unwrap());
+        assert!(!tree.exists());
+    }
+
+    #[test]
+    fn many_make_the_same_directories_at_once() {
+        let (directory, durable) = durable();
+        std::thread::scope(|scope| {
+            for i in 0..16 {
+                let path = directory.path().join(format!("a/b/{}", i % 4));
+                let durable = &durable;
+                scope.spawn(move || durable.write(&path.join(format!("{i}")), b"x").unwrap());
+            }
+        });
+        assert_eq!(fs::read_dir(directory.path().join("a/b")).unwrap().count(), 4);
+        assert!(durable.unsynced.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_start_removes_what_is_old_in_the_staging_directory_and_nothing_younger() {
+        let (directory, durable) = durable();
+        let staging = directory.path().join("staging");
+        drop(durable);
+        File::create(staging.join("young")).unwrap();
+        let old = File::create(staging.join("old")).unwrap();
+        old.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+        Durable::new(&staging).unwrap();
+        assert!(staging.join("young").exists() && !staging.join("old").exists());
+    }
+}

@@ -1,0 +1,115 @@
+//! Upload sessions of this process: who has taken one, and the hash of those that rest.
+//!
+//! What a session *is* stands on disk; this is only what would be costly to find out again. After a
+//! restart the table is empty, and a session goes on with its hash computed from its file.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::hasher::Hasher;
+
+/// Resting hashes that are kept. Clients abandon sessions, and then nobody asks for the hash again.
+const MAX_RESTING: usize = 4096;
+
+/// The sessions of one store.
+#[derive(Clone, Default)]
+pub(super) struct Sessions(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    taken: HashSet<Uuid>,
+    resting: HashMap<Uuid, Resting>,
+    rested: u64,
+}
+
+struct Resting {
+    hasher: Hasher,
+    size: u64,
+    /// Counts up: the lowest has rested longest.
+    since: u64,
+}
+
+impl Sessions {
+    /// Takes a session until the lease is dropped; `None` when it is taken.
+    pub(super) fn take(&self, id: Uuid) -> Option<Lease> {
+        self.table().taken.insert(id).then(|| Lease { sessions: self.clone(), id })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session that nobody else can take.
+pub(super) struct Lease {
+    sessions: Sessions,
+    id: Uuid,
+}
+
+impl Lease {
+    /// The hash of the session's first `size` bytes, if it is known.
+    pub(super) fn hasher(&self, size: u64) -> Option<Hasher> {
+        let resting = self.sessions.table().resting.remove(&self.id)?;
+        (resting.size == size).then_some(resting.hasher)
+    }
+
+    /// Keeps the hash of the session's first `size` bytes for whoever takes it next.
+    pub(super) fn rest(&self, hasher: Hasher, size: u64) {
+        let mut table = self.sessions.table();
+        if table.resting.len() >= MAX_RESTING {
+            let oldest = table.resting.iter().min_by_key(|(_, resting)| resting.since).map(|(id, _)| *id);
+            oldest.map(|id| table.resting.remove(&id));
+        }
+        table.rested += 1;
+        let since = table.rested;
+        table.resting.insert(self.id, Resting { hasher, size, since });
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.sessions.table().taken.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_oci::Algorithm;
+
+    #[test]
+    fn a_session_is_taken_by_one_at_a_time() {
+        let (sessions, id) = (Sessions::default(), Uuid::new_v4());
+        let lease = sessions.take(id).unwrap();
+        assert!(sessions.take(id).is_none());
+        assert!(sessions.take(Uuid::new_v4()).is_some());
+        drop(lease);
+        assert!(sessions.take(id).is_some());
+    }
+
+    #[test]
+    fn a_hash_is_given_back_only_for_the_bytes_that_it_covers() {
+        let (sessions, id) = (Sessions::default(), Uuid::new_v4());
+        let lease = sessions.take(id).unwrap();
+        assert!(lease.hasher(0).is_none());
+        lease.rest(Hasher::new(Algorithm::Sha256), 5);
+        assert!(lease.hasher(4).is_none(), "the file is shorter than what was hashed");
+        lease.rest(Hasher::new(Algorithm::Sha512), 5);
+        assert_eq!(lease.hasher(5).unwrap().algorithm(), Algorithm::Sha512);
+        assert!(lease.hasher(5).is_none(), "it was taken");
+    }
+
+    #[test]
+    fn abandoned_sessions_do_not_pile_up() {
+        let sessions = Sessions::default();
+        let first = Uuid::new_v4();
+        sessions.take(first).unwrap().rest(Hasher::new(Algorithm::Sha256), 0);
+        for _ in 0..MAX_RESTING {
+            sessions.take(Uuid::new_v4()).unwrap().rest(Hasher::new(Algorithm::Sha256), 0);
+        }
+        assert_eq!(sessions.table().resting.len(), MAX_RESTING);
+        assert!(sessions.take(first).unwrap().hasher(0).is_none(), "the oldest went");
+    }
+}

@@ -1,0 +1,234 @@
+//! Writing to an upload session: bytes gather in one buffer while those of the other are written and
+//! hashed off the async threads. Two buffers are all the memory that an upload takes, and who appends
+//! faster than the disk and the hash can follow waits.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lockgate_oci::{Algorithm, Digest, RepositoryName};
+use tokio::task::{JoinHandle, spawn_blocking};
+use uuid::Uuid;
+
+use super::durable::{at, if_there};
+use super::session::Lease;
+use super::{Inner, blocking};
+use crate::hasher::Hasher;
+use crate::store::paths::{upload_data, upload_started_at};
+use crate::store::{Result, StoreError, Upload};
+
+/// Bytes in a buffer: long enough that handing it over costs little beside hashing it.
+const BUFFER: usize = 128 * 1024;
+
+/// A session, taken.
+pub(super) struct DiskUpload {
+    inner: Arc<Inner>,
+    repository: RepositoryName,
+    gathering: Vec<u8>,
+    work: Work,
+    /// Bytes of the session, those that are still gathering included.
+    size: u64,
+}
+
+enum Work {
+    Idle(Box<Writer>, Vec<u8>),
+    Writing(JoinHandle<(Box<Writer>, Vec<u8>, io::Result<()>)>),
+    /// A write failed, or the runtime is going down: the session was given back as it was before.
+    Failed,
+}
+
+impl DiskUpload {
+    pub(super) fn open(inner: &Arc<Inner>, repository: &RepositoryName, id: Uuid) -> Result<Self> {
+        let writer = Writer::open(inner, repository, id)?;
+        let size = writer.size;
+        Ok(Self {
+            inner: Arc::clone(inner),
+            repository: repository.clone(),
+            gathering: Vec::new(),
+            work: Work::Idle(Box::new(writer), Vec::new()),
+            size,
+        })
+    }
+
+    /// Waits for the writing that goes on.
+    async fn settle(&mut self) -> Result<(Box<Writer>, Vec<u8>)> {
+        match std::mem::replace(&mut self.work, Work::Failed) {
+            Work::Idle(writer, spare) => Ok((writer, spare)),
+            Work::Writing(job) => {
+                let (writer, spare, written) = job.await.map_err(io::Error::other)?;
+                written?;
+                Ok((writer, spare))
+            }
+            Work::Failed => Err(StoreError::Io(io::Error::other("writing to the upload session failed before"))),
+        }
+    }
+
+    /// Begins to write what has gathered.
+    async fn hand_over(&mut self) -> Result<()> {
+        let (mut writer, spare) = self.settle().await?;
+        let mut full = std::mem::replace(&mut self.gathering, spare);
+        self.work = Work::Writing(spawn_blocking(move || {
+            let written = writer.write(&full);
+            full.clear();
+            (writer, full, written)
+        }));
+        Ok(())
+    }
+
+    /// Waits until all that was appended is written.
+    async fn finish(mut self: Box<Self>) -> Result<(Box<Writer>, Arc<Inner>, RepositoryName)> {
+        if !self.gathering.is_empty() {
+            self.hand_over().await?;
+        }
+        let (writer, _) = self.settle().await?;
+        Ok((writer, self.inner, self.repository))
+    }
+}
+
+#[async_trait]
+impl Upload for DiskUpload {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn append(&mut self, mut bytes: Bytes) -> Result<()> {
+        self.size += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let fits = bytes.len().min(BUFFER - self.gathering.len());
+            self.gathering.extend_from_slice(&bytes.split_to(fits));
+            if self.gathering.len() == BUFFER {
+                self.hand_over().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        let (writer, ..) = self.finish().await?;
+        Ok(writer.size)
+    }
+
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()> {
+        let (writer, inner, repository) = self.finish().await?;
+        let digest = digest.clone();
+        blocking(move || writer.commit(&inner, &repository, &digest)).await
+    }
+}
+
+/// Makes a new session, and the hash that it will go on with.
+pub(super) fn begin(inner: &Inner, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
+    let id = Uuid::new_v4();
+    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+    inner.durable.make_directory(&inner.layout.uploads(repository))?;
+    let directory = inner.layout.upload(repository, id);
+    let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    // Nothing was acknowledged yet that must survive a loss of power: no syncing here.
+    fs::create_dir(&directory)
+        .and_then(|()| fs::write(upload_started_at(&directory), started_at))
+        .and_then(|()| File::create_new(upload_data(&directory)).map(drop))
+        .map_err(at(&directory))?;
+    lease.rest(Hasher::new(algorithm), 0);
+    Ok(id)
+}
+
+/// How many bytes a session holds on disk. Distribution makes the data's file with the first byte.
+pub(super) fn size(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<u64> {
+    let directory = inner.layout.upload(repository, id);
+    let data = upload_data(&directory);
+    if let Some(metadata) = if_there(fs::metadata(&data)).map_err(at(&data))? {
+        return Ok(metadata.len());
+    }
+    let started_at = upload_started_at(&directory);
+    if started_at.is_file() { Ok(0) } else { Err(StoreError::UploadUnknown) }
+}
+
+/// Ends a session that nobody writes to.
+pub(super) fn cancel(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<()> {
+    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+    let size = size(inner, repository, id)?;
+    drop(lease.hasher(size));
+    inner.durable.remove_tree(&inner.layout.upload(repository, id))?;
+    Ok(())
+}
+
+/// The file of a session and the hash of what is in it.
+struct Writer {
+    directory: PathBuf,
+    file: File,
+    size: u64,
+    /// `None` where the hash of the bytes before these is not known: it is computed at the end.
+    hasher: Option<Hasher>,
+    lease: Lease,
+}
+
+impl Writer {
+    fn open(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<Self> {
+        // The session is looked for first: an id that does not exist is no busy one.
+        size(inner, repository, id)?;
+        let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+        let size = size(inner, repository, id)?;
+        let directory = inner.layout.upload(repository, id);
+        let data = upload_data(&directory);
+        let options = File::options().read(true).write(true).create(true).truncate(false).clone();
+        let file = options.open(&data).map_err(at(&data))?;
+        let hasher = lease.hasher(size);
+        Ok(Self { directory, file, size, hasher, lease })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all_at(bytes, self.size) {
+            // The session stays what it was before; should this fail too, its hash is computed anew.
+            let _ = self.file.set_len(self.size);
+            return Err(at(&upload_data(&self.directory))(error));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes the session a blob of the repository.
+    fn commit(mut self: Box<Self>, inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+        let data = upload_data(&self.directory);
+        let found = match self.hasher.take() {
+            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.finish(),
+            _ => self.hash_file(digest.algorithm()).map_err(at(&data))?,
+        };
+        if found != *digest {
+            inner.durable.remove_tree(&self.directory)?;
+            return Err(StoreError::DigestMismatch(found));
+        }
+        self.file.sync_all().map_err(at(&data))?;
+        inner.durable.rename(&data, &inner.layout.blob_data(digest))?;
+        let linked = inner.link_layer(repository, digest);
+        // The session's bytes are a blob now, whether or not the rest of its directory goes.
+        let _ = fs::remove_dir_all(&self.directory);
+        linked
+    }
+
+    fn hash_file(&self, algorithm: Algorithm) -> io::Result<Digest> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut buffer = vec![0; BUFFER];
+        let mut offset = 0;
+        while offset < self.size {
+            let length = usize::try_from(self.size - offset).map_or(BUFFER, |left| left.min(BUFFER));
+            self.file.read_exact_at(&mut buffer[..length], offset)?;
+            hasher.update(&buffer[..length]);
+            offset += length as u64;
+        }
+        Ok(hasher.finish())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(hasher) = self.hasher.take() {
+            self.lease.rest(hasher, self.size);
+        }
+    }
+}

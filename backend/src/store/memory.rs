@@ -1,0 +1,246 @@
+//! A store in memory, for tests: the least that keeps the contract.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream;
+use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use uuid::Uuid;
+
+use super::{Blob, ByteStream, NewManifest, Requirement, Result, Store, StoreError, Upload};
+use crate::hasher::digest_of;
+
+/// A store that is gone with its process. Its clones are the same store.
+#[derive(Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<Content>>);
+
+#[derive(Default)]
+struct Content {
+    blobs: HashMap<Digest, Bytes>,
+    repositories: BTreeMap<String, Repository>,
+}
+
+#[derive(Default)]
+struct Repository {
+    layers: BTreeSet<Digest>,
+    manifests: BTreeSet<Digest>,
+    tags: BTreeMap<String, Digest>,
+    referrers: BTreeSet<(Digest, Digest)>,
+    /// `None` while somebody writes to it.
+    uploads: HashMap<Uuid, Option<Vec<u8>>>,
+    /// Whether it has ever held something: an upload alone makes no repository.
+    exists: bool,
+}
+
+impl Repository {
+    fn holds(&self, requirement: &Requirement) -> bool {
+        let digest = requirement.digest();
+        let as_manifest = matches!(requirement, Requirement::Manifest(_)) && self.manifests.contains(digest);
+        as_manifest || self.layers.contains(digest)
+    }
+
+    fn upload(&mut self, id: Uuid) -> Result<&mut Option<Vec<u8>>> {
+        self.uploads.get_mut(&id).ok_or(StoreError::UploadUnknown)
+    }
+}
+
+impl Content {
+    fn repository(&mut self, name: &RepositoryName) -> &mut Repository {
+        self.repositories.entry(name.as_str().to_owned()).or_default()
+    }
+
+    fn link_layer(&mut self, name: &RepositoryName, digest: &Digest) {
+        let repository = self.repository(name);
+        repository.exists = true;
+        repository.layers.insert(digest.clone());
+    }
+}
+
+impl MemoryStore {
+    /// A store with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn page<'a, T: FromStr>(names: impl Iterator<Item = &'a String>, after: &str, limit: usize) -> Vec<T> {
+    names.filter(|name| name.as_str() > after).take(limit).filter_map(|name| name.parse().ok()).collect()
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
+        let mut content = self.content();
+        if !content.repository(repository).layers.contains(digest) {
+            return Ok(None);
+        }
+        Ok(content.blobs.get(digest).map(|bytes| Box::new(MemoryBlob(bytes.clone())) as Box<dyn Blob>))
+    }
+
+    async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let mut content = self.content();
+        let held = content.repository(from).layers.contains(digest);
+        if held {
+            content.link_layer(repository, digest);
+        }
+        Ok(held)
+    }
+
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        Ok(self.content().repository(repository).layers.remove(digest))
+    }
+
+    async fn begin_upload(&self, repository: &RepositoryName, _algorithm: Algorithm) -> Result<Uuid> {
+        let id = Uuid::new_v4();
+        self.content().repository(repository).uploads.insert(id, Some(Vec::new()));
+        Ok(id)
+    }
+
+    async fn upload_size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64> {
+        let mut content = self.content();
+        let upload = content.repository(repository).upload(id)?;
+        Ok(upload.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+
+    async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        let bytes = self.content().repository(repository).upload(id)?.take().ok_or(StoreError::UploadBusy)?;
+        Ok(Box::new(MemoryUpload { store: self.clone(), repository: repository.clone(), id, bytes }))
+    }
+
+    async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
+        let mut content = self.content();
+        let repository = content.repository(repository);
+        repository.upload(id)?.as_ref().ok_or(StoreError::UploadBusy)?;
+        repository.uploads.remove(&id);
+        Ok(())
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
+        let mut content = self.content();
+        let held = content.repository(repository).manifests.contains(digest);
+        Ok(content.blobs.get(digest).filter(|_| held).cloned())
+    }
+
+    async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
+        let mut content = self.content();
+        let kept = content.repository(repository);
+        let missing = manifest.requires.iter().filter(|r| !kept.holds(r));
+        let missing: Vec<_> = missing.map(|r| r.digest().clone()).collect();
+        if !missing.is_empty() {
+            return Err(StoreError::Missing(missing));
+        }
+        kept.exists = true;
+        kept.manifests.insert(manifest.digest.clone());
+        kept.referrers.extend(manifest.subject.map(|subject| (subject, manifest.digest.clone())));
+        kept.tags.extend(manifest.tags.iter().map(|tag| (tag.as_str().to_owned(), manifest.digest.clone())));
+        content.blobs.insert(manifest.digest, manifest.content);
+        Ok(())
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        _subject: Option<&Digest>,
+    ) -> Result<bool> {
+        let mut content = self.content();
+        let repository = content.repository(repository);
+        repository.tags.retain(|_, current| current != digest);
+        repository.referrers.retain(|(_, referrer)| referrer != digest);
+        Ok(repository.manifests.remove(digest))
+    }
+
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
+        Ok(self.content().repository(repository).tags.get(tag.as_str()).cloned())
+    }
+
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
+        Ok(self.content().repository(repository).tags.remove(tag.as_str()).is_some())
+    }
+
+    async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
+        let mut content = self.content();
+        let repository = content.repository(repository);
+        Ok(repository.exists.then(|| page(repository.tags.keys(), after, limit)))
+    }
+
+    async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
+        let content = self.content();
+        let existing = content.repositories.iter().filter(|(_, repository)| repository.exists);
+        Ok(page(existing.map(|(name, _)| name), after, limit))
+    }
+
+    async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>> {
+        let mut content = self.content();
+        let referrers = content.repository(repository).referrers.iter().filter(|(of, _)| of == subject);
+        Ok(referrers.map(|(_, referrer)| referrer.clone()).collect())
+    }
+}
+
+struct MemoryBlob(Bytes);
+
+impl Blob for MemoryBlob {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
+        let at = |offset: u64| usize::try_from(offset).expect("a range lies within the blob, which is in memory");
+        let piece = self.0.slice(at(range.start)..at(range.end));
+        Box::pin(stream::iter((!piece.is_empty()).then_some(Ok(piece))))
+    }
+}
+
+struct MemoryUpload {
+    store: MemoryStore,
+    repository: RepositoryName,
+    id: Uuid,
+    bytes: Vec<u8>,
+}
+
+#[async_trait]
+impl Upload for MemoryUpload {
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    async fn append(&mut self, bytes: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        Ok(self.size())
+    }
+
+    async fn commit(mut self: Box<Self>, digest: &Digest) -> Result<()> {
+        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut content = self.store.content();
+        content.repository(&self.repository).uploads.remove(&self.id);
+        let found = digest_of(digest.algorithm(), &bytes);
+        if found != *digest {
+            return Err(StoreError::DigestMismatch(found));
+        }
+        content.blobs.insert(found, bytes);
+        content.link_layer(&self.repository, digest);
+        drop(content);
+        Ok(())
+    }
+}
+
+impl Drop for MemoryUpload {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if let Ok(upload) = self.store.content().repository(&self.repository).upload(self.id) {
+            *upload = Some(bytes);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a registry keeps, behind one trait.
+//!
+//! A [`Store`] knows repositories, blobs, upload sessions, manifests, tags and referrers; it knows
+//! nothing of HTTP, and nothing of what a manifest says. Two exist: [`DiskStore`] and, for tests,
+//! [`MemoryStore`]. `contract.rs` is the suite that each must pass; a third store is one more file
+//! and one more line there.
+
+#[cfg(test)]
+mod contract;
+mod disk;
+mod memory;
+mod paths;
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use uuid::Uuid;
+
+pub use disk::DiskStore;
+pub use memory::MemoryStore;
+
+/// The result of a store's operation.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The content of a blob, piece by piece.
+pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// Where blobs, manifests, tags and running uploads are kept.
+///
+/// What returns `Ok` from a writing operation is durable: it survives a loss of power. What is not
+/// yet whole is never visible. Every operation may run beside every other, and one that is dropped
+/// before it ends has either happened or not.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// A blob of a repository, opened for reading; `None` when the repository does not hold it.
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>>;
+
+    /// Makes a blob that `from` holds a blob of `repository` too. False when `from` does not hold it.
+    async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool>;
+
+    /// Takes a blob out of a repository; other repositories keep it. False when it was not in it.
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
+
+    /// Opens an upload session. `algorithm` is what its digest will likely be asked in; another one
+    /// is right too and costs a second reading.
+    async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid>;
+
+    /// How many bytes a session holds. [`StoreError::UploadUnknown`] when the repository has no such.
+    async fn upload_size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64>;
+
+    /// Takes a session to write to it, until the [`Upload`] is dropped. [`StoreError::UploadBusy`]
+    /// when another has it.
+    async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>>;
+
+    /// Ends a session and forgets its bytes. [`StoreError::UploadBusy`] when somebody writes to it.
+    async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()>;
+
+    /// The bytes of a manifest; `None` when the repository does not hold it.
+    async fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>>;
+
+    /// Keeps a manifest and points its tags at it, unless something that it requires is not in the
+    /// repository ([`StoreError::Missing`]).
+    async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()>;
+
+    /// Takes a manifest out of a repository, with every tag that points at it and its place among
+    /// the referrers of `subject`. False when it was not in it.
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<bool>;
+
+    /// What a tag points at.
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>>;
+
+    /// Removes a tag; the manifest stays. False when there was none.
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool>;
+
+    /// The first `limit` tags that sort after `after`, in lexical order; `None` when the repository
+    /// does not exist.
+    async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>>;
+
+    /// The first `limit` repositories that sort after `after`, in lexical order.
+    async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>>;
+
+    /// The manifests in the repository that were put with this subject, in lexical order.
+    async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>>;
+}
+
+/// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.
+pub trait Blob: Send {
+    /// Bytes.
+    fn size(&self) -> u64;
+
+    /// Its bytes from `range.start` up to `range.end`, which is at most [`Blob::size`].
+    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream;
+}
+
+/// An upload session that was taken to write to it.
+///
+/// Dropping it gives the session back with what has reached the store by then.
+#[async_trait]
+pub trait Upload: Send {
+    /// How many bytes the session holds, those just appended included.
+    fn size(&self) -> u64;
+
+    /// Adds bytes to its end.
+    async fn append(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Gives the session back, everything appended kept. Returns how many bytes it holds.
+    async fn suspend(self: Box<Self>) -> Result<u64>;
+
+    /// Ends the session: its bytes become a blob of the repository, durably. When they have another
+    /// digest ([`StoreError::DigestMismatch`]), they are forgotten.
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()>;
+}
+
+/// A manifest to be kept.
+#[derive(Debug, Clone)]
+pub struct NewManifest {
+    /// The digest of `content`.
+    pub digest: Digest,
+    /// Its exact bytes.
+    pub content: Bytes,
+    /// The tags that shall point at it.
+    pub tags: Vec<Tag>,
+    /// The manifest that it refers to, which need not exist.
+    pub subject: Option<Digest>,
+    /// What must be in the repository.
+    pub requires: Vec<Requirement>,
+}
+
+/// Something that a manifest names and that must be there before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requirement {
+    /// A blob.
+    Blob(Digest),
+    /// A child of an index. A blob will do: build caches are pushed as indexes of layers, and
+    /// distribution takes them.
+    Manifest(Digest),
+}
+
+impl Requirement {
+    /// What is named.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Self::Blob(digest) | Self::Manifest(digest) => digest,
+        }
+    }
+}
+
+/// Why a store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The repository has no such upload session.
+    #[error("no such upload session")]
+    UploadUnknown,
+    /// Another request has taken the session.
+    #[error("another request writes to this upload session")]
+    UploadBusy,
+    /// The bytes have this digest, not the one asked for.
+    #[error("the content has the digest {0}")]
+    DigestMismatch(Digest),
+    /// These are not in the repository.
+    #[error("{} of the manifest's references are not in the repository", .0.len())]
+    Missing(Vec<Digest>),
+    /// Something in the store is not what its name says.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The storage failed; the message names the file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,120 @@
+//! The wiring: a checked [`Config`] becomes a running proxy. Nothing else knows all the parts.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::auth::{Users, Verifier};
+use crate::config::Config;
+use crate::gate::{Gate, MAX_TRIES};
+use crate::listener::certificate::CertificateStore;
+use crate::listener::{Closed, FrontDoor, tls};
+use crate::upstream::Upstream;
+use crate::watch;
+
+/// Why a proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Files that the configuration names are missing or wrong: every problem, one a line.
+    #[error("{}", .0.join("\n"))]
+    Files(Vec<String>),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another server there, or the port below 1024 without the right?")]
+    Listen {
+        /// `listen.https`.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// TLS could not be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A proxy that is bound and ready to serve.
+pub struct App {
+    listener: TcpListener,
+    address: SocketAddr,
+    door: FrontDoor,
+    background: JoinSet<()>,
+}
+
+/// What is loaded from the files that a configuration names.
+struct Files {
+    certificates: Arc<CertificateStore>,
+    users: Users,
+}
+
+impl App {
+    /// Loads what the configuration names and binds. From here on connections queue up.
+    ///
+    /// # Errors
+    /// Every file that is missing or wrong at once; or the address that cannot be bound.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let files = Files::load(config)?;
+        let verifier = Arc::new(Verifier::new(files.users, &config.auth));
+        let upstream = Arc::new(Upstream::new(&config.upstream));
+        let tls = tls::server_config(files.certificates.clone(), config.listen.http2)?;
+        let address = config.listen.https;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+
+        let mut background = JoinSet::new();
+        background.spawn(upstream.clone().keep_resolved());
+        background.spawn(watch::certificates(files.certificates));
+        background.spawn(watch::users(config.auth.clone(), verifier.clone()));
+        let gate = Gate::new(config, verifier, upstream);
+        let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
+        let door = FrontDoor { tls, proxy, limits: config.limits.clone(), grace: config.shutdown.grace };
+        Ok(Self { listener, address, door, background })
+    }
+
+    /// The address it is bound to, with the real port where port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` resolves, then lets what is in flight finish.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Closed {
+        tracing::info!(address = %self.address, "listening");
+        let closed = self.door.serve(self.listener, shutdown).await;
+        let mut background = self.background;
+        background.shutdown().await;
+        match closed.cut {
+            0 => tracing::info!("stopped; every transfer finished"),
+            cut => tracing::warn!(cut, "stopped; connections were cut after shutdown.grace"),
+        }
+        closed
+    }
+}
+
+impl Files {
+    fn load(config: &Config) -> Result<Self, StartError> {
+        let certificates = CertificateStore::load(&config.tls.pairs);
+        let users = Users::load(&config.auth.htpasswd, &config.auth.policy());
+        match (certificates, users) {
+            (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),
+            (certificates, users) => {
+                let mut problems: Vec<String> = certificates.err().into_iter().flatten().map(|e| e.to_string()).collect();
+                problems.extend(users.err().map(|e| e.to_string()));
+                Err(StartError::Files(problems))
+            }
+        }
+    }
+}
+
+fn pingora_conf(config: &Config) -> ServerConf {
+    ServerConf {
+        threads: config.listen.threads.get(),
+        upstream_keepalive_pool_size: config.upstream.keepalive_connections,
+        max_retries: MAX_TRIES,
+        ..ServerConf::default()
+    }
+}

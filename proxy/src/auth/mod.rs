@@ -1,0 +1,31 @@
+//! Who is it: from an `Authorization` header and an htpasswd file to an [`Identity`].
+//!
+//! ```text
+//! header value ──▶ Credentials ──┐
+//!                                ├──▶ Verifier ──▶ Identity
+//! htpasswd file ──▶ Users ───────┘       │
+//!                                        └──▶ Refused
+//! ```
+//!
+//! An [`Identity`] is made by a [`Verifier`] alone. Nothing here logs: errors and warnings are
+//! values whose texts never hold a password, a hash or a line of the file.
+
+mod apr1;
+mod credentials;
+mod edit;
+mod hash;
+mod htpasswd;
+mod pool;
+mod rewrite;
+mod user;
+mod verify;
+
+pub use credentials::{Credentials, CredentialsError, Password};
+pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
+pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
+pub use rewrite::{Notice, RewriteError};
+pub use user::{UserName, UserNameError};
+pub use verify::{Identity, Limits, Refused, Verifier};
+
+pub(crate) use edit::{remove_user, replace_user};
+pub(crate) use rewrite::rewrite;

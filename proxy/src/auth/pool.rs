@@ -1,0 +1,247 @@
+//! The threads that compute password hashes.
+//!
+//! They are threads of their own, so that neither the async threads nor the blocking pool of the
+//! runtime wait for a hash. Their queue has an end: what does not fit is refused at once. Checks
+//! that are the same are computed once, however many clients wait for the answer: docker opens
+//! several connections at a time, all with the same password. A check whose clients have all gone
+//! before its turn is not computed.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::sync::watch;
+
+/// Tells checks apart: equal keys promise equal answers.
+pub(super) type Key = [u8; 32];
+
+type Check = Box<dyn FnOnce() -> bool + Send>;
+
+/// The queue is full, or the check broke off without an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unanswered;
+
+/// The threads and their queue. Dropped, it lets the threads end after what they are at.
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Rung for a job in the queue, and for the end.
+    bell: Condvar,
+    capacity: usize,
+    computed: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<(Key, Check)>,
+    /// The answer to come of each check that is queued or being computed.
+    flights: HashMap<Key, watch::Sender<Option<bool>>>,
+    closed: bool,
+}
+
+impl Pool {
+    /// Starts `threads` threads over a queue of `capacity` checks.
+    ///
+    /// # Errors
+    /// The system has no more threads.
+    pub(super) fn start(threads: usize, capacity: usize) -> io::Result<Self> {
+        let shared = Shared { state: Mutex::default(), bell: Condvar::new(), capacity, computed: AtomicU64::new(0) };
+        let pool = Self(Arc::new(shared));
+        for number in 0..threads {
+            let shared = Arc::clone(&pool.0);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || shared.work())?;
+        }
+        Ok(pool)
+    }
+
+    /// The answer of `check`, or of the same check that is already under way.
+    pub(super) async fn answer(
+        &self,
+        key: Key,
+        check: impl FnOnce() -> bool + Send + 'static,
+    ) -> Result<bool, Unanswered> {
+        let mut flight = self.0.join(key, Box::new(check))?;
+        let landed = flight.wait_for(Option::is_some).await.map(|answer| *answer);
+        landed.ok().flatten().ok_or(Unanswered)
+    }
+
+    /// How many checks were computed since the start.
+    pub(super) fn computed(&self) -> u64 {
+        self.0.computed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.bell.notify_all();
+    }
+}
+
+impl Shared {
+    fn join(&self, key: Key, check: Check) -> Result<watch::Receiver<Option<bool>>, Unanswered> {
+        let mut state = self.lock();
+        if let Some(flight) = state.flights.get(&key) {
+            return Ok(flight.subscribe());
+        }
+        if state.queue.len() >= self.capacity {
+            return Err(Unanswered);
+        }
+        let (sender, receiver) = watch::channel(None);
+        state.flights.insert(key, sender);
+        state.queue.push_back((key, check));
+        self.bell.notify_one();
+        Ok(receiver)
+    }
+
+    fn work(&self) {
+        while let Some((key, check)) = self.next() {
+            // A panic must cost one answer, not the thread: its flight is dropped unanswered.
+            let answer = catch_unwind(AssertUnwindSafe(check)).ok();
+            self.computed.fetch_add(1, Ordering::Relaxed);
+            if let Some(flight) = self.lock().flights.remove(&key) {
+                flight.send_replace(answer);
+            }
+        }
+    }
+
+    /// The next check that someone still waits for; `None` at the end.
+    fn next(&self) -> Option<(Key, Check)> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            match state.queue.pop_front() {
+                Some((key, check)) if state.flights.get(&key).is_some_and(|f| f.receiver_count() > 0) => {
+                    return Some((key, check));
+                }
+                Some((key, _)) => drop(state.flights.remove(&key)),
+                None => state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock, so there is no broken state to find.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    fn key(number: u8) -> Key {
+        [number; 32]
+    }
+
+    /// Polls once: the check is queued, and nobody has waited.
+    fn start<T>(future: Pin<&mut impl Future<Output = T>>) {
+        assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+
+    /// A check that says when it runs and goes on when told, which keeps one thread busy.
+    fn held() -> (impl FnOnce() -> bool + Send, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel();
+        let check = move || started.send(()).is_ok() && released.recv().is_ok();
+        (check, has_started, release)
+    }
+
+    #[tokio::test]
+    async fn the_same_check_is_computed_once_for_all_who_wait() {
+        let pool = Pool::start(2, 8).unwrap();
+        let (check, has_started, release) = held();
+        let mut leader = pin!(pool.answer(key(1), check));
+        start(leader.as_mut());
+        has_started.recv().unwrap();
+        let never = || panic!("computed twice");
+        let (mut second, mut third) = (pin!(pool.answer(key(1), never)), pin!(pool.answer(key(1), never)));
+        start(second.as_mut());
+        start(third.as_mut());
+        release.send(()).unwrap();
+        assert_eq!((leader.await, second.await, third.await), (Ok(true), Ok(true), Ok(true)));
+        assert_eq!(pool.computed(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_does_not_take_the_answer_from_the_others() {
+        let pool = Pool::start(1, 8).unwrap();
+        let (check, has_started, release) = held();
+        let mut follower = pin!(pool.answer(key(1), || panic!("computed twice")));
+        {
+            let mut leader = pin!(pool.answer(key(1), check));
+            start(leader.as_mut());
+            start(follower.as_mut());
+            has_started.recv().unwrap();
+        }
+        release.send(()).unwrap();
+        assert_eq!(follower.await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_serves_again_when_it_has_room() {
+        let pool = Pool::start(1, 1).unwrap();
+        let (check, has_started, release) = held();
+        let mut running = pin!(pool.answer(key(1), check));
+        start(running.as_mut());
+        has_started.recv().unwrap();
+        let mut queued = pin!(pool.answer(key(2), || false));
+        start(queued.as_mut());
+        assert_eq!(pool.answer(key(3), || true).await, Err(Unanswered));
+        release.send(()).unwrap();
+        assert_eq!((running.await, queued.await), (Ok(true), Ok(false)));
+        assert_eq!(pool.answer(key(3), || true).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_nobody_waits_for_any_more_is_skipped() {
+        let pool = Pool::start(1, 8).unwrap();
+        let computed = Arc::new(AtomicUsize::new(0));
+        let (check, has_started, release) = held();
+        let mut running = pin!(pool.answer(key(1), check));
+        start(running.as_mut());
+        has_started.recv().unwrap();
+        {
+            let counter = Arc::clone(&computed);
+            let mut abandoned = pin!(pool.answer(key(2), move || counter.fetch_add(1, Ordering::Relaxed) == 0));
+            start(abandoned.as_mut());
+        }
+        release.send(()).unwrap();
+        assert_eq!(running.await, Ok(true));
+        assert_eq!(pool.answer(key(3), || true).await, Ok(true));
+        assert_eq!(computed.load(Ordering::Relaxed), 0);
+        assert_eq!(pool.answer(key(2), || true).await, Ok(true), "the key is free again");
+    }
+
+    #[tokio::test]
+    async fn a_check_that_panics_costs_its_answer_and_not_the_thread() {
+        let pool = Pool::start(1, 8).unwrap();
+        assert_eq!(pool.answer(key(1), || panic!("on purpose")).await, Err(Unanswered));
+        assert_eq!(pool.answer(key(1), || true).await, Ok(true));
+    }
+
+    #[test]
+    fn the_threads_end_with_the_pool() {
+        let pool = Pool::start(2, 8).unwrap();
+        let shared = Arc::downgrade(&pool.0);
+        let (sender, ended) = mpsc::channel();
+        drop(pool);
+        thread::spawn(move || {
+            while shared.strong_count() > 0 {
+                thread::yield_now();
+            }
+            sender.send(())
+        });
+        ended.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+    }
+}

@@ -1,0 +1,412 @@
+//! From credentials to an identity.
+//!
+//! **A password costs once.** A verified password is remembered with its user as
+//! HMAC-SHA256(random key of this process, user, password, stored hash); from then on a request
+//! costs one HMAC and one look into a map, without a lock. A user has one stored hash and so one
+//! password to remember: the memory is as large as the file, wrong passwords never enter it, and
+//! nothing is ever evicted. Where the stored hash changes the code does not match any more; where the
+//! user is removed there is nothing to match.
+//!
+//! **A stranger looks like a wrong password.** For a user who is not in the file, or whose entry was
+//! refused, the same work is done over the kind of hash that most users of the file have, and its
+//! outcome thrown away. In a file of mixed schemes the time of a refusal still tells the scheme.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
+
+use super::pool::{Key, Pool};
+use super::{Credentials, Scheme, StoredHash, UserName, Users};
+
+/// A user whose password was verified: made by [`Verifier`] alone. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity(UserName);
+
+/// Why credentials give no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Which of the two is wrong, nobody is told. A 401.
+    #[error("the user name or the password is wrong")]
+    Wrong,
+    /// Too many passwords wait to be checked; this one was not looked at. A 429 or 503 with Retry-After.
+    #[error("too many passwords are being checked; try again in a moment")]
+    Busy,
+}
+
+/// How much hashing goes on at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Threads that hash.
+    pub threads: NonZeroUsize,
+    /// Passwords that wait for them, over all threads; one more is [`Refused::Busy`].
+    pub queue: usize,
+}
+
+impl Default for Limits {
+    /// Half of the processors, so that a flood of wrong passwords leaves the other half to those who are known.
+    fn default() -> Self {
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { threads: NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN), queue: 128 }
+    }
+}
+
+/// Answers who it is. Shared by all requests; the users in it can be replaced at any time.
+pub struct Verifier {
+    directory: ArcSwap<Directory>,
+    pool: Pool,
+    /// Random, and gone with the process.
+    key: hmac::Key,
+}
+
+struct Directory {
+    accounts: HashMap<UserName, Arc<Account>>,
+    /// What strangers are checked against; there is none where there is no user to hide.
+    decoy: Option<Arc<Account>>,
+}
+
+struct Account {
+    identity: Identity,
+    hash: StoredHash,
+    /// The code of the password, once it was verified.
+    remembered: OnceLock<Key>,
+}
+
+/// Credentials beside the account that they are checked against.
+struct Claim {
+    account: Arc<Account>,
+    /// Whether it is the claimed user's own account, and not the decoy.
+    own: bool,
+    code: Key,
+}
+
+impl Verifier {
+    /// Starts the threads that hash.
+    ///
+    /// # Errors
+    /// The system has no more threads, or no randomness.
+    pub fn new(users: Users, limits: Limits) -> io::Result<Self> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
+            .map_err(|_| io::Error::other("the system gives no randomness"))?;
+        Ok(Self {
+            directory: ArcSwap::from_pointee(Directory::new(users, None)),
+            pool: Pool::start(limits.threads.get(), limits.queue)?,
+            key,
+        })
+    }
+
+    /// Who it is, hashing the password if it is not remembered. Dropping the future is safe.
+    ///
+    /// # Errors
+    /// Any [`Refused`].
+    pub async fn verify(&self, credentials: &Credentials) -> Result<Identity, Refused> {
+        let claim = self.claim(credentials).ok_or(Refused::Wrong)?;
+        if claim.is_remembered() {
+            return Ok(claim.account.identity.clone());
+        }
+        let Claim { account, own, code } = claim;
+        let (checked, password) = (Arc::clone(&account), Arc::clone(credentials.password()));
+        let check = move || {
+            let matched = checked.hash.matches(password.expose());
+            if matched && own {
+                // Set before the answer is out: whoever comes later finds it here or waits for the same answer.
+                let _ = checked.remembered.set(code);
+            }
+            matched
+        };
+        let matched = self.pool.answer(code, check).await.map_err(|_| Refused::Busy)?;
+        if matched && own && self.still_holds(&account) { Ok(account.identity.clone()) } else { Err(Refused::Wrong) }
+    }
+
+    /// Who it is, if this password was verified before: never hashes, and so is never [`Refused::Busy`].
+    /// A throttle lets these pass.
+    pub fn recall(&self, credentials: &Credentials) -> Option<Identity> {
+        let claim = self.claim(credentials)?;
+        claim.is_remembered().then(|| claim.account.identity.clone())
+    }
+
+    /// Takes other users from now on. Those whose stored hash is the same stay remembered.
+    pub fn replace(&self, users: Users) {
+        let directory = Directory::new(users, Some(&self.directory.load()));
+        self.directory.store(Arc::new(directory));
+    }
+
+    /// How many users can log in.
+    pub fn user_count(&self) -> usize {
+        self.directory.load().accounts.len()
+    }
+
+    /// How many hashes were computed since the start.
+    pub fn hashes_computed(&self) -> u64 {
+        self.pool.computed()
+    }
+
+    fn claim(&self, credentials: &Credentials) -> Option<Claim> {
+        let directory = self.directory.load();
+        let own_account = directory.accounts.get(credentials.user());
+        let account = Arc::clone(own_account.or(directory.decoy.as_ref())?);
+        let code = self.code(credentials, &account.hash);
+        Some(Claim { own: own_account.is_some(), account, code })
+    }
+
+    /// Each part with its length before it, so that no two sets of parts read the same.
+    fn code(&self, credentials: &Credentials, hash: &StoredHash) -> Key {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [credentials.user().as_str(), credentials.password().expose(), hash.as_str()] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part.as_bytes());
+        }
+        context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// Whether the account outlived its verification: the file may have changed meanwhile.
+    fn still_holds(&self, account: &Arc<Account>) -> bool {
+        let directory = self.directory.load();
+        directory.accounts.get(account.identity.user()).is_some_and(|now| Arc::ptr_eq(now, account))
+    }
+}
+
+impl Claim {
+    fn is_remembered(&self) -> bool {
+        let remembered = self.account.remembered.get();
+        let same = remembered.is_some_and(|code| constant_time::verify_slices_are_equal(code, &self.code).is_ok());
+        same && self.own
+    }
+}
+
+impl Directory {
+    fn new(users: Users, before: Option<&Self>) -> Self {
+        let account = |(user, hash): (UserName, StoredHash)| {
+            let kept = before.and_then(|directory| directory.accounts.get(&user)).filter(|old| old.hash == hash);
+            let account = match kept {
+                Some(old) => Arc::clone(old),
+                None => Arc::new(Account { identity: Identity(user.clone()), hash, remembered: OnceLock::new() }),
+            };
+            (user, account)
+        };
+        let accounts = users.into_hashes().into_iter().map(account).collect();
+        Self { decoy: decoy(&accounts), accounts }
+    }
+}
+
+/// An account of the commonest scheme, the costliest among equals.
+fn decoy(accounts: &HashMap<UserName, Arc<Account>>) -> Option<Arc<Account>> {
+    let mut counts: HashMap<Scheme, usize> = HashMap::new();
+    for account in accounts.values() {
+        *counts.entry(account.hash.scheme()).or_default() += 1;
+    }
+    let rank = |account: &&Arc<Account>| {
+        let scheme = account.hash.scheme();
+        (counts[&scheme], scheme)
+    };
+    accounts.values().max_by_key(rank).cloned()
+}
+
+impl Identity {
+    /// The user's name.
+    pub fn user(&self) -> &UserName {
+        &self.0
+    }
+
+    /// The user's name as text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Policy;
+    use std::time::{Duration, Instant};
+
+    /// `htpasswd -nbB -C 4 alice correct-horse`.
+    const ALICE: &str = "alice:$2y$04$UMwEmLIncZ2ZMtJ7MV2Y2O0SUm0eGwKAhlV54TaBIn5mH.Oudc6Ou";
+    /// `htpasswd -nbs alice correct-horse`: the same password, another hash.
+    const ALICE_CHANGED: &str = "alice:{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
+    /// `htpasswd -nbm jürg été`.
+    const JUERG: &str = "jürg:$apr1$qLMAll0g$KutbFUPEVIutX2dbQda4/.";
+
+    fn users(lines: &[&str]) -> Users {
+        Users::parse(lines.join("\n").as_bytes(), &Policy::default()).unwrap()
+    }
+
+    fn verifier(lines: &[&str]) -> Verifier {
+        Verifier::new(users(lines), Limits::default()).unwrap()
+    }
+
+    fn credentials(user: &str, password: &str) -> Credentials {
+        Credentials::new(user.parse().unwrap(), password).unwrap()
+    }
+
+    fn alice() -> Credentials {
+        credentials("alice", "correct-horse")
+    }
+
+    #[tokio::test]
+    async fn the_right_password_gives_the_identity_and_a_wrong_one_does_not() {
+        let verifier = verifier(&[ALICE, JUERG]);
+        assert_eq!(verifier.verify(&alice()).await.unwrap().as_str(), "alice");
+        assert_eq!(verifier.verify(&credentials("jürg", "été")).await.unwrap().as_str(), "jürg");
+        for (user, password) in [("alice", "wrong"), ("alice", "été"), ("jürg", "correct-horse"), ("bob", "été")] {
+            assert_eq!(verifier.verify(&credentials(user, password)).await, Err(Refused::Wrong), "{user}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_verified_password_is_not_hashed_again() {
+        let verifier = verifier(&[ALICE]);
+        assert_eq!(verifier.recall(&alice()), None);
+        for _ in 0..3 {
+            assert!(verifier.verify(&alice()).await.is_ok());
+        }
+        assert_eq!(verifier.recall(&alice()).unwrap().as_str(), "alice");
+        assert_eq!(verifier.hashes_computed(), 1);
+    }
+
+    #[tokio::test]
+    async fn failures_are_hashed_each_time_and_never_make_a_user_forgotten() {
+        let verifier = verifier(&[ALICE]);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        for number in 0..20 {
+            let wrong = credentials("alice", &format!("wrong-{number}"));
+            assert_eq!(verifier.verify(&wrong).await, Err(Refused::Wrong));
+            assert_eq!(verifier.recall(&wrong), None);
+        }
+        assert_eq!(verifier.hashes_computed(), 21);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        assert_eq!(verifier.hashes_computed(), 21);
+    }
+
+    #[tokio::test]
+    async fn many_connections_with_one_password_cost_one_hash() {
+        let verifier = Arc::new(verifier(&[ALICE]));
+        let mut connections = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let verifier = Arc::clone(&verifier);
+            connections.spawn(async move { verifier.verify(&alice()).await });
+        }
+        for answer in connections.join_all().await {
+            assert_eq!(answer.unwrap().as_str(), "alice");
+        }
+        assert_eq!(verifier.hashes_computed(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_or_refused_user_costs_a_hash_and_never_gets_in() {
+        let verifier = verifier(&[ALICE, "nohash:", "plain:plain"]);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        // Alice's own password would match the decoy's hash.
+        for (user, password) in
+            [("bob", "correct-horse"), ("nohash", ""), ("plain", "plain"), ("plain", "correct-horse")]
+        {
+            let before = verifier.hashes_computed();
+            let claim = credentials(user, password);
+            assert_eq!(verifier.verify(&claim).await, Err(Refused::Wrong), "{user}");
+            assert_eq!(verifier.verify(&claim).await, Err(Refused::Wrong), "{user}, the second time");
+            assert_eq!(verifier.hashes_computed() - before, 2, "{user}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_checked_against_the_commonest_scheme_and_the_costlier_of_two() {
+        let scheme = |lines: &[&str]| Directory::new(users(lines), None).decoy.unwrap().hash.scheme();
+        let sha = ALICE_CHANGED.strip_prefix("alice:").unwrap();
+        let (bob, carol) = (format!("bob:{sha}"), format!("carol:{sha}"));
+        assert_eq!(scheme(&[ALICE, &bob, &carol, JUERG]), Scheme::Sha1);
+        assert_eq!(scheme(&[ALICE, &bob, JUERG]), Scheme::Bcrypt { cost: 4 });
+    }
+
+    #[tokio::test]
+    async fn a_stranger_takes_as_long_as_a_wrong_password() {
+        // Cost 8, so that the hash outweighs what else goes on.
+        let verifier = verifier(&["alice:$2y$08$UMwEmLIncZ2ZMtJ7MV2Y2O0SUm0eGwKAhlV54TaBIn5mH.Oudc6Ou"]);
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for number in 0..15 {
+            let password = format!("wrong-{number}");
+            for (user, times) in [("alice", &mut known), ("mallory", &mut unknown)] {
+                let start = Instant::now();
+                assert_eq!(verifier.verify(&credentials(user, &password)).await, Err(Refused::Wrong));
+                times.push(start.elapsed());
+            }
+        }
+        let median = |mut times: Vec<Duration>| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        };
+        let ratio = median(unknown) / median(known);
+        assert!((0.5..2.0).contains(&ratio), "the median of strangers is {ratio:.2} of that of wrong passwords");
+    }
+
+    #[tokio::test]
+    async fn a_new_password_in_the_file_replaces_the_remembered_one() {
+        let verifier = verifier(&[ALICE, JUERG]);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        verifier.replace(users(&["alice:$apr1$qLMAll0g$KutbFUPEVIutX2dbQda4/.", JUERG]));
+        assert_eq!(verifier.recall(&alice()), None);
+        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
+        assert_eq!(verifier.verify(&credentials("alice", "été")).await.unwrap().as_str(), "alice");
+    }
+
+    #[tokio::test]
+    async fn a_removed_user_is_refused_at_once_and_a_returning_one_is_hashed_again() {
+        let verifier = verifier(&[ALICE, JUERG]);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        verifier.replace(users(&[JUERG]));
+        assert_eq!((verifier.user_count(), verifier.recall(&alice())), (1, None));
+        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
+        verifier.replace(users(&[ALICE, JUERG]));
+        assert_eq!(verifier.recall(&alice()), None);
+        assert!(verifier.verify(&alice()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn users_whose_line_did_not_change_stay_remembered_over_a_reload() {
+        let verifier = verifier(&[ALICE]);
+        assert!(verifier.verify(&alice()).await.is_ok());
+        verifier.replace(users(&["# another order", JUERG, ALICE]));
+        assert!(verifier.recall(&alice()).is_some());
+        verifier.replace(users(&[ALICE_CHANGED]));
+        assert_eq!(verifier.recall(&alice()), None, "the hash changed, if not the password");
+        assert!(verifier.verify(&alice()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_user_removed_while_the_password_is_hashed_does_not_get_in() {
+        let verifier = verifier(&[ALICE, JUERG]);
+        let alice = alice();
+        let mut verifying = std::pin::pin!(verifier.verify(&alice));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(verifying.as_mut().poll(&mut context).is_pending());
+        verifier.replace(users(&[JUERG]));
+        assert_eq!(verifying.await, Err(Refused::Wrong));
+    }
+
+    #[tokio::test]
+    async fn where_there_are_no_users_everyone_is_refused() {
+        let verifier = verifier(&["# nobody"]);
+        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
+    }
+
+    #[tokio::test]
+    async fn more_passwords_than_can_wait_are_refused_as_busy_but_remembered_ones_pass() {
+        let limits = Limits { threads: NonZeroUsize::MIN, queue: 0 };
+        let verifier = Verifier::new(users(&[ALICE]), limits).unwrap();
+        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Busy));
+        let claim = verifier.claim(&alice()).unwrap();
+        claim.account.remembered.set(claim.code).unwrap();
+        assert!(verifier.verify(&alice()).await.is_ok());
+        assert_eq!(verifier.verify(&credentials("alice", "wrong")).await, Err(Refused::Busy));
+    }
+}

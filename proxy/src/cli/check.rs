@@ -1,0 +1,233 @@
+//! `lockgate check`: everything that is wrong with a configuration, before anything runs with it.
+
+use std::path::{Path, PathBuf};
+
+use lockgate_settings::{Origin, Problem, Problems};
+
+use super::Error;
+use crate::auth::{Defect, HtpasswdError, Users, Warning};
+use crate::config::{Auth, Config, Tls};
+use crate::listener::certificate::CertificateStore;
+
+/// Tell everything that is wrong with a configuration, and start nothing.
+///
+/// The file, the environment that overrides it, and the certificates, keys and users that it names are
+/// read as `serve` reads them. Each problem is a line with its place and what to do about it. What works
+/// today but may not tomorrow, as a certificate that ends within two weeks, is a warning.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "conf/lockgate.toml")]
+    config: PathBuf,
+}
+
+/// What one look at everything found.
+#[derive(Debug, Default)]
+struct Findings {
+    problems: Problems,
+    warnings: Vec<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let findings = inspect(&args.config);
+    for warning in &findings.warnings {
+        eprintln!("warning: {warning}");
+    }
+    if !findings.problems.is_empty() {
+        return Err(Error::Config(findings.problems));
+    }
+    println!("{}: ok", args.config.display());
+    Ok(())
+}
+
+fn inspect(file: &Path) -> Findings {
+    let (config, problems) = Config::survey(file);
+    // A section with a mistake may name other files than were meant.
+    let names_files = |section: &str| !problems.iter().any(|problem| concerns(problem, section));
+    let mut findings = Findings::default();
+    if let Some(config) = config {
+        if names_files("tls") {
+            findings.inspect_certificates(file, &config.tls);
+        }
+        if names_files("auth") {
+            findings.inspect_users(file, &config.auth);
+        }
+    }
+    findings.problems = problems.into_iter().chain(findings.problems).collect();
+    findings
+}
+
+/// Whether a section is not what was meant: it has a mistake, or the file could not be parsed.
+fn concerns(problem: &Problem, section: &str) -> bool {
+    match problem.key.split('.').next() {
+        Some("") | None => problem.line().is_some(),
+        Some(of) => of == section,
+    }
+}
+
+impl Findings {
+    fn inspect_certificates(&mut self, file: &Path, tls: &Tls) {
+        match CertificateStore::load(&tls.pairs) {
+            Ok(store) => self.warnings.extend(store.warnings().iter().map(ToString::to_string)),
+            Err(problems) => problems.iter().for_each(|problem| self.add(file, "tls", problem.to_string())),
+        }
+    }
+
+    fn inspect_users(&mut self, file: &Path, auth: &Auth) {
+        let path = auth.htpasswd.display();
+        match Users::load(&auth.htpasswd, &auth.policy()) {
+            Ok(users) => {
+                for warning in users.warnings() {
+                    match warning {
+                        Warning::Refused { .. } => self.add(file, "auth.htpasswd", format!("{path}: {warning}")),
+                        _ => self.warnings.push(format!("{path}: {warning}")),
+                    }
+                }
+            }
+            Err(HtpasswdError { defect: Defect::Lines(lines), .. }) => {
+                lines.iter().for_each(|line| self.add(file, "auth.htpasswd", format!("{path}: {line}")));
+            }
+            Err(HtpasswdError { defect: Defect::Nobody(users), .. }) => {
+                users.iter().for_each(|user| self.add(file, "auth.htpasswd", format!("{path}: {user}")));
+            }
+            Err(error) => self.add(file, "auth.htpasswd", error.to_string()),
+        }
+    }
+
+    /// Adds a problem of what `key` names.
+    fn add(&mut self, file: &Path, key: &str, message: String) {
+        let origin = Origin::File { path: file.to_owned(), at: None };
+        self.problems.push(Problem { origin, key: key.to_owned(), message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::listener::certificate::samples::Samples;
+
+    /// A directory with a certificate, a user, and a configuration that names them.
+    struct Site {
+        samples: Samples,
+        config: PathBuf,
+    }
+
+    /// Hashes of nothing anyone knows: `check` computes none, it looks at their form and cost.
+    const ALICE: &str = "alice:$2y$05$c6P0gEvfBTwkD7pUmQFHmuFmpIoiDVlUaiPBHxJlAK9dIgLVVFKVm\n";
+    const COSTLY: &str = "bob:$2y$15$c6P0gEvfBTwkD7pUmQFHmuFmpIoiDVlUaiPBHxJlAK9dIgLVVFKVm\n";
+
+    impl Site {
+        fn new() -> Self {
+            let samples = Samples::new();
+            let pair = samples.pair("domain", &["registry.test"]);
+            let config = samples.path("lockgate.toml");
+            let users = samples.path("htpasswd");
+            fs::write(&users, ALICE).unwrap();
+            let text = format!(
+                "tls.certificate = {:?}\ntls.key = {:?}\nauth.htpasswd = {users:?}\n",
+                pair.certificate, pair.key
+            );
+            fs::write(&config, text).unwrap();
+            Self { samples, config }
+        }
+
+        fn append(&self, text: &str) {
+            let before = fs::read_to_string(&self.config).unwrap();
+            fs::write(&self.config, before + text).unwrap();
+        }
+
+        /// The problems, without the directory's name.
+        fn problems(&self) -> Vec<String> {
+            let dir = format!("{}/", self.samples.path("").display().to_string().trim_end_matches('/'));
+            inspect(&self.config).problems.iter().map(|problem| problem.to_string().replace(&dir, "")).collect()
+        }
+
+        fn run(&self) -> Result<(), Error> {
+            run(&Args { config: self.config.clone() })
+        }
+    }
+
+    #[test]
+    fn a_good_configuration_is_ok() {
+        let site = Site::new();
+        assert_eq!(site.problems(), Vec::<String>::new());
+        assert!(site.run().is_ok());
+    }
+
+    #[test]
+    fn a_wrong_configuration_ends_with_the_code_of_usage_errors() {
+        let site = Site::new();
+        site.append("listen.http2 = 1\n");
+        assert_eq!(site.run().expect_err("1 is no truth value").exit_code(), super::super::EXIT_USAGE);
+    }
+
+    #[test]
+    fn mistakes_in_the_file_and_in_what_it_names_are_told_at_once() {
+        let site = Site::new();
+        site.append("listen.http2 = 1\n");
+        fs::remove_file(site.samples.path("domain.crt")).unwrap();
+        fs::write(site.samples.path("htpasswd"), format!("{ALICE}{COSTLY}")).unwrap();
+        let problems = site.problems();
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        assert!(problems[0].starts_with("lockgate.toml:4:16: listen.http2: expected true or false"), "{problems:#?}");
+        assert!(problems[1].starts_with("lockgate.toml: tls: domain.crt "), "{problems:#?}");
+        assert!(
+            problems[2].starts_with("lockgate.toml: auth.htpasswd: htpasswd: line 2: user bob cannot log in"),
+            "{problems:#?}"
+        );
+    }
+
+    #[test]
+    fn every_line_that_is_no_entry_is_a_problem_of_its_own() {
+        let site = Site::new();
+        fs::write(site.samples.path("htpasswd"), format!("carol\n{ALICE}dave\n")).unwrap();
+        assert_eq!(
+            site.problems(),
+            [
+                "htpasswd: line 1: there is no colon; a line is USER:HASH",
+                "htpasswd: line 3: there is no colon; a line is USER:HASH"
+            ]
+            .map(|problem| format!("lockgate.toml: auth.htpasswd: {problem}"))
+        );
+    }
+
+    #[test]
+    fn a_file_with_nobody_who_can_log_in_is_a_problem_for_each_user() {
+        let site = Site::new();
+        fs::write(site.samples.path("htpasswd"), COSTLY).unwrap();
+        let problems = site.problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].contains("htpasswd: line 1: user bob cannot log in"), "{problems:#?}");
+        site.append("auth.max_bcrypt_cost = 15\n");
+        assert_eq!(site.problems(), Vec::<String>::new(), "the ceiling is the configured one");
+    }
+
+    #[test]
+    fn files_of_a_section_that_is_not_what_was_meant_are_not_looked_at() {
+        let site = Site::new();
+        fs::remove_file(site.samples.path("domain.crt")).unwrap();
+        site.append("tls.additional = 'other.crt'\n");
+        let problems = site.problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].starts_with("lockgate.toml:4:18: tls.additional: expected an array"), "{problems:#?}");
+        site.append("auth = \n");
+        assert!(site.problems().iter().all(|problem| problem.starts_with("lockgate.toml:")), "{:#?}", site.problems());
+    }
+
+    #[test]
+    fn a_user_with_two_lines_is_a_warning() {
+        let site = Site::new();
+        fs::write(site.samples.path("htpasswd"), format!("{ALICE}{ALICE}")).unwrap();
+        let findings = inspect(&site.config);
+        assert_eq!((findings.problems.len(), findings.warnings.len()), (0, 1), "{findings:?}");
+        assert!(findings.warnings[0].contains("htpasswd: line 2: user alice is already on line 1"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_missing_configuration_is_the_one_problem() {
+        let problems = inspect(Path::new("no/such/lockgate.toml")).problems.to_string();
+        assert_eq!(problems, "no/such/lockgate.toml: there is no such file; name another with --config");
+    }
+}

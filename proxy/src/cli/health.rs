@@ -1,0 +1,120 @@
+//! `lockgate health`: does the proxy of this configuration answer?
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::Error;
+use crate::config::Config;
+use crate::listener::certificate::CertificateStore;
+
+/// How long each of connecting, writing and reading may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Ask the running proxy whether it answers, for a container's health check.
+///
+/// Connects to listen.https of this machine, accepts no certificate but the configured one, and asks
+/// for /v2/ without a password: a 401 is the healthy answer. The upstream is not asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration file of the running proxy.
+    #[arg(long, value_name = "FILE", default_value = "conf/lockgate.toml")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let config = Config::load(&args.config)?;
+    let status = ask(&config).map_err(|error| unhealthy(&config, &error.to_string()))?;
+    if status.contains(" 401 ") { Ok(()) } else { Err(unhealthy(&config, &format!("it answered {status}"))) }
+}
+
+fn unhealthy(config: &Config, why: &str) -> Error {
+    Error::Command(format!("no healthy answer from {}: {why}", config.listen.https).into())
+}
+
+/// The status line of `GET /v2/`.
+fn ask(config: &Config) -> io::Result<String> {
+    let store = CertificateStore::load(&config.tls.pairs).map_err(|_| io::Error::other("the configured certificate is not usable; run lockgate check"))?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Arc::new(OnlyThis { leaf: store.default_leaf(), algorithms: provider.signature_verification_algorithms });
+    let tls = ClientConfig::builder_with_provider(provider as Arc<CryptoProvider>)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let address = reachable(config.listen.https);
+    let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    // An address sends no SNI, so the default certificate answers.
+    let connection = ClientConnection::new(Arc::new(tls), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
+    let mut stream = StreamOwned::new(connection, socket);
+    write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lockgate-health\r\nConnection: close\r\n\r\n")?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    Ok(status.trim_end().to_owned())
+}
+
+/// The address to ask at, where the proxy listens on all of them.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listen
+}
+
+/// Trusts one certificate, whatever names it has: the one that this proxy is configured with.
+#[derive(Debug)]
+struct OnlyThis {
+    leaf: CertificateDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for OnlyThis {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *end_entity == self.leaf {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,83 @@
+//! `lockgate init`: makes what a registry needs and is not there yet: certificate and first user.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::certs::{self, SubjectName};
+use super::htpasswd as users;
+use crate::listener::certificate::KeyPairFiles;
+
+/// The first user's name.
+const FIRST_USER: &str = "admin";
+/// What every made certificate is valid for.
+const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Make the certificate and the first user that are missing, and nothing else.
+///
+/// What exists is never touched. The first user's password is printed once and kept nowhere but as a
+/// hash.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where certs/ and conf/htpasswd are, or are made.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// A further host name or IP address for the certificate; localhost is always in it. Repeatable.
+    #[arg(long = "name", value_name = "HOST|IP")]
+    names: Vec<SubjectName>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    make_missing(&args.dir, &args.names)?;
+    Ok(())
+}
+
+/// The certificate and key below `dir`.
+pub(super) fn key_pair(dir: &Path) -> KeyPairFiles {
+    let certs = dir.join("certs");
+    KeyPairFiles { certificate: certs.join("domain.crt"), key: certs.join("domain.key") }
+}
+
+/// The users' file below `dir`.
+pub(super) fn htpasswd(dir: &Path) -> PathBuf {
+    dir.join("conf").join("htpasswd")
+}
+
+/// Makes certificate and first user below `dir`, and says on standard output what was made.
+pub(super) fn make_missing(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
+    make_certificate(&dir.join("certs"), names)?;
+    make_first_user(&htpasswd(dir))
+}
+
+fn make_certificate(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
+    let mut all: Vec<SubjectName> = LOCAL_NAMES.iter().map(|name| name.parse().expect("a name or an address")).collect();
+    all.extend_from_slice(names);
+    let made = certs::make(dir, &all, certs::DEFAULT_DAYS).map_err(boxed)?;
+    println!("{made}");
+    Ok(())
+}
+
+fn make_first_user(file: &Path) -> Result<(), Error> {
+    if file.exists() {
+        println!("users        {} (kept)", file.display());
+        return Ok(());
+    }
+    if let Some(parent) = file.parent() {
+        std::fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
+    }
+    let password = users::generate_password();
+    users::set_user(file, FIRST_USER, &password, users::DEFAULT_COST).map_err(boxed)?;
+    println!("users        {} (made now)", file.display());
+    println!("\nThe first user; this password is shown once and kept nowhere:");
+    println!("  user:     {FIRST_USER}");
+    println!("  password: {password}\n");
+    Ok(())
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Error {
+    Error::Command(format!("cannot make {}: {error}", path.display()).into())
+}
+
+fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Command(Box::new(error))
+}

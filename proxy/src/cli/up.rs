@@ -1,0 +1,103 @@
+//! `lockgate up`: a whole private registry in one process.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+
+use super::certs::SubjectName;
+use super::{Error, init, serve};
+use crate::app::App;
+use crate::config::{Config, Origin};
+use crate::logging;
+
+/// Bring up a whole private registry: proxy, storage, certificate and first user.
+///
+/// What is missing below DIR is made: certs/ with a CA and a certificate, conf/htpasswd with a first
+/// user whose password is printed once, data/ for the images. What exists is used as it is. The
+/// environment can override what is not about these files, as in LOCKGATE_LOG_LEVEL=debug.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Where certs/, conf/ and data/ are, or are made.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
+    dir: PathBuf,
+    /// A further host name or IP address for a certificate that is made. Repeatable.
+    #[arg(long = "name", value_name = "HOST|IP")]
+    names: Vec<SubjectName>,
+}
+
+/// Loopback only: a first try is nobody else's business.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5043);
+const DEFAULT_DIR: &str = ".";
+
+impl Default for Args {
+    fn default() -> Self {
+        Self { listen: DEFAULT_LISTEN, dir: DEFAULT_DIR.into(), names: Vec::new() }
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Error> {
+    // The socket's directory is private to this user, and its path short enough for a Unix socket.
+    let private = tempfile::Builder::new().prefix("lockgate-").tempdir().map_err(boxed)?;
+    let socket = private.path().join("backend.sock");
+    let config = config(args, &socket)?;
+    let mut names = args.names.clone();
+    if !args.listen.ip().is_unspecified() {
+        names.push(SubjectName::from(args.listen.ip()));
+    }
+    init::make_missing(&args.dir, &names)?;
+    logging::start(&config.log);
+    serve::runtime(&config)?.block_on(both(args, &config, &socket))
+}
+
+/// The default configuration, with everything below the directory and the backend behind a socket.
+fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
+    let mut config = Config::from_environment()?;
+    config.listen.https = args.listen;
+    config.tls.pairs = vec![init::key_pair(&args.dir)];
+    config.auth.htpasswd = init::htpasswd(&args.dir);
+    config.upstream.origin = Origin::Unix(socket.to_owned());
+    Ok(config)
+}
+
+async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
+    let data = args.dir.join("data");
+    let stop = serve::stop_signal().map_err(boxed)?;
+    let options = lockgate_backend::Options::default();
+    let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
+    let listener = UnixListener::bind(socket).map_err(boxed)?;
+    let (stop_backend, backend_stops) = oneshot::channel::<()>();
+    let backend = tokio::spawn(lockgate_backend::serve(listener.into(), Arc::new(store), options, async {
+        // A dropped sender means the same: stop.
+        let _ = backend_stops.await;
+    }));
+    let app = App::start(config).await?;
+    welcome(app.address(), &data);
+    app.serve(stop).await;
+    // The proxy's last transfer is over, so nobody asks the backend any more.
+    let _ = stop_backend.send(());
+    backend.await.map_err(boxed)?;
+    Ok(())
+}
+
+fn welcome(address: SocketAddr, data: &Path) {
+    let host = if address.ip().is_loopback() || address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    };
+    println!("storage      {}", data.display());
+    println!("\nA private registry is at https://{host}. In another terminal:");
+    println!("  docker login {host}");
+    println!("  docker tag IMAGE {host}/IMAGE");
+    println!("  docker push {host}/IMAGE\n");
+}
+
+fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Command(Box::new(error))
+}

@@ -1,0 +1,262 @@
+//! The configuration: a TOML file and the environment, checked once.
+//!
+//! [`raw`] has the shape of the file, and its comments are the reference of the keys; a value that is
+//! wrong is refused there, with its line and column. What comes out is a [`Config`], whose fields are
+//! parsed addresses, compiled patterns and durations that nothing downstream checks again.
+
+mod client_rule;
+mod origin;
+mod raw;
+mod realm;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lockgate_settings::Problems;
+
+use crate::auth::Policy;
+use crate::listener::certificate::KeyPairFiles;
+
+pub use client_rule::ClientRule;
+pub use origin::Origin;
+pub use raw::LogFormat;
+pub use realm::Realm;
+
+/// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
+const ENV_PREFIX: &str = "LOCKGATE";
+
+/// What the proxy is told, all of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where clients come in.
+    pub listen: Listen,
+    /// What the proxy shows them.
+    pub tls: Tls,
+    /// Who they may be.
+    pub auth: Auth,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Which clients are too old.
+    pub clients: ClientRule,
+    /// What a client may take its time for, and how much it may send.
+    pub limits: Limits,
+    /// What is written about it.
+    pub log: Log,
+    /// How it ends.
+    pub shutdown: Shutdown,
+}
+
+/// Where clients come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// The address of the TLS listener; port 0 lets the system choose.
+    pub https: SocketAddr,
+    /// Whether ALPN offers HTTP/2 beside HTTP/1.1.
+    pub http2: bool,
+    /// Threads that move bytes.
+    pub threads: NonZeroUsize,
+}
+
+/// Certificates and their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// At least one. The first is shown to clients that ask for no name that another one has.
+    pub pairs: Vec<KeyPairFiles>,
+}
+
+/// Users and passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The users' file.
+    pub htpasswd: PathBuf,
+    /// What a client shows to the person who is asked for a password.
+    pub realm: Realm,
+    /// A bcrypt hash of a higher cost is refused at load; 4 to 31.
+    pub max_bcrypt_cost: u32,
+    /// Threads that compute hashes.
+    pub hash_threads: NonZeroUsize,
+    /// How many verified passwords are remembered; 0 for none.
+    pub remembered: usize,
+}
+
+/// The registry behind the gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Where it listens.
+    pub origin: Origin,
+    /// Until a connection to it stands.
+    pub connect_timeout: Duration,
+    /// Between two reads of its answer.
+    pub read_timeout: Duration,
+    /// Until it takes what is written to it.
+    pub write_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept.
+    pub keepalive_connections: usize,
+    /// How often its name is resolved.
+    pub resolve_interval: Duration,
+    /// Whether it sees the clients' `Authorization` header.
+    pub forward_authorization: bool,
+}
+
+/// Budgets of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From the connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its header.
+    pub header_timeout: Duration,
+    /// Bytes of a request line with its header; 1 KiB to 1 MiB.
+    pub header_size: usize,
+    /// From one request's end to the first byte of the next.
+    pub idle_timeout: Duration,
+    /// Silence within a request's body.
+    pub body_timeout: Duration,
+    /// How long a client may take no byte of its answer.
+    pub send_timeout: Duration,
+    /// How long the body of a refused request is read and thrown away.
+    pub drain_timeout: Duration,
+}
+
+/// The log on standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// The least important level that is written.
+    pub level: tracing::Level,
+}
+
+/// The end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long transfers in flight may go on after SIGTERM or SIGINT.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads `file`, with the overrides of the environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in the file and the environment at once. The files that it names are
+    /// not looked at.
+    pub fn load(file: &Path) -> Result<Self, Problems> {
+        lockgate_settings::load::<raw::Config>(file, ENV_PREFIX).map(Self::from)
+    }
+
+    /// Reads `file` as [`Config::load`] does, with everything that is wrong beside what could be read:
+    /// a mistaken key has its default.
+    pub fn survey(file: &Path) -> (Option<Self>, Problems) {
+        let (raw, problems) = lockgate_settings::survey::<raw::Config>(file, ENV_PREFIX);
+        (raw.map(Self::from), problems)
+    }
+
+    /// The defaults, with the overrides of the environment: a configuration without a file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in the environment at once.
+    pub fn from_environment() -> Result<Self, Problems> {
+        lockgate_settings::from_environment::<raw::Config>(ENV_PREFIX).map(Self::from)
+    }
+}
+
+impl Auth {
+    /// Which hashes of the users' file are accepted.
+    pub fn policy(&self) -> Policy {
+        Policy { max_bcrypt_cost: self.max_bcrypt_cost, ..Policy::default() }
+    }
+}
+
+impl Default for Config {
+    /// What an empty file says, and `conf/lockgate.toml`.
+    fn default() -> Self {
+        raw::Config::default().into()
+    }
+}
+
+impl From<raw::Config> for Config {
+    fn from(raw: raw::Config) -> Self {
+        Self {
+            listen: raw.listen.into(),
+            tls: raw.tls.into(),
+            auth: raw.auth.into(),
+            upstream: raw.upstream.into(),
+            clients: ClientRule::new(raw.clients.refuse, raw.clients.except),
+            limits: raw.limits.into(),
+            log: Log { format: raw.log.format, level: raw.log.level.into() },
+            shutdown: Shutdown { grace: raw.shutdown.grace.duration() },
+        }
+    }
+}
+
+impl From<raw::Listen> for Listen {
+    fn from(raw: raw::Listen) -> Self {
+        Self { https: raw.https, http2: raw.http2, threads: or_one_a_core(raw.threads.get()) }
+    }
+}
+
+impl From<raw::Tls> for Tls {
+    fn from(raw: raw::Tls) -> Self {
+        let pair = |certificate: raw::FilePath, key: raw::FilePath| KeyPairFiles {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        let additional = raw.additional.into_iter().map(|more| pair(more.certificate, more.key));
+        Self { pairs: std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect() }
+    }
+}
+
+impl From<raw::Auth> for Auth {
+    fn from(raw: raw::Auth) -> Self {
+        Self {
+            htpasswd: raw.htpasswd.into(),
+            realm: raw.realm,
+            max_bcrypt_cost: u32::try_from(raw.max_bcrypt_cost.get()).expect("it is at most 31"),
+            hash_threads: or_one_a_core(raw.hash_threads.get()),
+            remembered: raw.remembered.get(),
+        }
+    }
+}
+
+impl From<raw::Upstream> for Upstream {
+    fn from(raw: raw::Upstream) -> Self {
+        Self {
+            origin: raw.url,
+            connect_timeout: raw.connect_timeout.duration(),
+            read_timeout: raw.read_timeout.duration(),
+            write_timeout: raw.write_timeout.duration(),
+            idle_timeout: raw.idle_timeout.duration(),
+            keepalive_connections: raw.keepalive_connections.get(),
+            resolve_interval: raw.resolve_interval.duration(),
+            forward_authorization: raw.forward_authorization,
+        }
+    }
+}
+
+impl From<raw::Limits> for Limits {
+    fn from(raw: raw::Limits) -> Self {
+        Self {
+            handshake_timeout: raw.handshake_timeout.duration(),
+            header_timeout: raw.header_timeout.duration(),
+            header_size: usize::try_from(raw.header_size.bytes()).expect("it is at most 1 MiB"),
+            idle_timeout: raw.idle_timeout.duration(),
+            body_timeout: raw.body_timeout.duration(),
+            send_timeout: raw.send_timeout.duration(),
+            drain_timeout: raw.drain_timeout.duration(),
+        }
+    }
+}
+
+/// Threads, where 0 stands for one a core: those that this process may use, as its cgroup says.
+fn or_one_a_core(threads: usize) -> NonZeroUsize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(threads).unwrap_or_else(cores)
+}

@@ -1,0 +1,351 @@
+//! The shape of `conf/lockgate.toml`: what may be written, what it means, and what holds where
+//! nothing is written.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use lockgate_settings::{ByteSize, Endpoint, Period};
+use regex::Regex;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use super::{Origin, Realm, client_rule};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Config {
+    pub(super) listen: Listen,
+    pub(super) tls: Tls,
+    pub(super) auth: Auth,
+    pub(super) upstream: Upstream,
+    pub(super) clients: Clients,
+    pub(super) limits: Limits,
+    pub(super) log: Log,
+    pub(super) shutdown: Shutdown,
+}
+
+/// `[listen]`: where clients come in.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listen {
+    /// The IP address and port where TLS connections are accepted. Port 0 lets the system choose one.
+    #[serde(deserialize_with = "tcp_address")]
+    pub(super) https: SocketAddr,
+    /// Whether HTTP/2 is offered beside HTTP/1.1. docker, podman and skopeo do not ask for it, and it
+    /// is slower for large layers.
+    pub(super) http2: bool,
+    /// Threads that move bytes; 0 for one a core.
+    pub(super) threads: Within<0, 1024>,
+}
+
+/// `[tls]`: the certificates. A change of these files is noticed and used without a restart.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    /// PEM: the certificate, then the intermediates if there are any.
+    pub(super) certificate: FilePath,
+    /// PEM: the private key of the certificate, not encrypted.
+    pub(super) key: FilePath,
+    /// More pairs. A client gets the one with the name that it asked for (SNI), else the pair above.
+    pub(super) additional: Vec<Pair>,
+}
+
+/// An element of `tls.additional`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pair {
+    /// As `tls.certificate`.
+    pub(super) certificate: FilePath,
+    /// As `tls.key`.
+    pub(super) key: FilePath,
+}
+
+/// `[auth]`: who may come in.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    /// The users, as `lockgate htpasswd` or Apache's `htpasswd` writes them. A change is noticed and
+    /// used without a restart.
+    pub(super) htpasswd: FilePath,
+    /// What a client shows to the person who is asked for a password.
+    #[serde(deserialize_with = "lockgate_settings::parsed")]
+    pub(super) realm: Realm,
+    /// The highest cost of a bcrypt hash that is accepted from the file; each step doubles the time
+    /// that one login takes.
+    pub(super) max_bcrypt_cost: Within<4, 31>,
+    /// Threads that compute password hashes; 0 for one a core.
+    pub(super) hash_threads: Within<0, 1024>,
+    /// How many verified passwords are remembered, as keyed hashes and in memory only, so that the next
+    /// request costs microseconds. 0 remembers none.
+    pub(super) remembered: Within<0, 10_000_000>,
+}
+
+/// `[upstream]`: the registry behind the gate.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Upstream {
+    /// `http://host:port` (port 80 where none is written), or `unix:/path` of a socket.
+    #[serde(deserialize_with = "lockgate_settings::parsed")]
+    pub(super) url: Origin,
+    /// How long a connection to it may take to stand.
+    pub(super) connect_timeout: Period,
+    /// How long it may be silent while an answer is awaited or read.
+    pub(super) read_timeout: Period,
+    /// How long it may take no byte of what is sent to it.
+    pub(super) write_timeout: Period,
+    /// How long an unused connection to it is kept for the next request. Less than the upstream keeps
+    /// it itself.
+    pub(super) idle_timeout: Period,
+    /// How many unused connections to it are kept.
+    pub(super) keepalive_connections: Within<1, 65_536>,
+    /// How often its name is resolved again. A failed connect resolves it at once.
+    pub(super) resolve_interval: Period,
+    /// Whether the clients' `Authorization` header goes on to it: only where it asks for the same
+    /// passwords itself.
+    pub(super) forward_authorization: bool,
+}
+
+/// `[clients]`: clients too old for the registry API, which get 404, by their `User-Agent`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Clients {
+    /// A regular expression of the clients that are refused; empty for none.
+    #[serde(deserialize_with = "client_rule::pattern")]
+    pub(super) refuse: Option<Regex>,
+    /// A regular expression of those that are not refused in spite of it; empty for none.
+    #[serde(deserialize_with = "client_rule::pattern")]
+    pub(super) except: Option<Regex>,
+}
+
+/// `[limits]`: what one client can take from the others. No limit concerns the size of an image.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    /// How long a TLS handshake may take.
+    pub(super) handshake_timeout: Period,
+    /// How long a request's header may take from its first byte to its last.
+    pub(super) header_timeout: Period,
+    /// Bytes of a request's header, from 1KiB to 1MiB.
+    #[serde(deserialize_with = "header_size")]
+    pub(super) header_size: ByteSize,
+    /// How long a connection may wait between two requests.
+    pub(super) idle_timeout: Period,
+    /// How long a client may be silent in the middle of a request's body.
+    pub(super) body_timeout: Period,
+    /// How long a client may take no byte of its answer.
+    pub(super) send_timeout: Period,
+    /// How long the body of a refused request is still read, so that the client gets to see why.
+    pub(super) drain_timeout: Period,
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// `text` for people, `json` for programs; both a line an event.
+    pub(super) format: LogFormat,
+    /// `error`, `warn`, `info` (with a line a request), `debug` or `trace`.
+    pub(super) level: Level,
+}
+
+/// `[shutdown]`: what SIGTERM and SIGINT begin.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Shutdown {
+    /// How long transfers in flight may go on. `docker stop` waits 10 seconds unless it is told more.
+    pub(super) grace: Period,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)), http2: false, threads: Within(0) }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            certificate: FilePath("certs/domain.crt".into()),
+            key: FilePath("certs/domain.key".into()),
+            additional: Vec::new(),
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            htpasswd: FilePath("conf/htpasswd".into()),
+            realm: Realm::default(),
+            max_bcrypt_cost: Within(14),
+            hash_threads: Within(0),
+            remembered: Within(10_000),
+        }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            url: Origin::Tcp { host: "registry".to_owned(), port: 5000 },
+            connect_timeout: Period::from_secs(10),
+            read_timeout: Period::from_secs(900),
+            write_timeout: Period::from_secs(900),
+            idle_timeout: Period::from_secs(60),
+            keepalive_connections: Within(128),
+            resolve_interval: Period::from_secs(5),
+            forward_authorization: false,
+        }
+    }
+}
+
+impl Default for Clients {
+    /// What every guide's nginx configuration says, in which one look-ahead does the work of `except`.
+    fn default() -> Self {
+        let pattern = |text| Some(Regex::new(text).expect("the pattern is a constant"));
+        Self { refuse: pattern(r"^(docker/1\.(3|4|5)|Go )"), except: pattern(r"^docker/1\.5\.[0-9]-dev") }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Period::from_secs(10),
+            header_timeout: Period::from_secs(15),
+            header_size: ByteSize::from_kib(32),
+            idle_timeout: Period::from_secs(75),
+            body_timeout: Period::from_secs(60),
+            send_timeout: Period::from_secs(60),
+            drain_timeout: Period::from_secs(10),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: Level::Info }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace: Period::from_secs(30) }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line, for programs.
+    Json,
+}
+
+/// How important something is.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<Level> for tracing::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Error => Self::ERROR,
+            Level::Warn => Self::WARN,
+            Level::Info => Self::INFO,
+            Level::Debug => Self::DEBUG,
+            Level::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within<const MIN: usize, const MAX: usize>(usize);
+
+impl<const MIN: usize, const MAX: usize> Within<MIN, MAX> {
+    pub(super) fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Within<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = usize::deserialize(deserializer)?;
+        if (MIN..=MAX).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(D::Error::custom(format_args!("a whole number from {MIN} to {MAX} is wanted, not {number}")))
+        }
+    }
+}
+
+/// A file's path, relative to the directory in which the program runs unless it begins with `/`.
+#[derive(Debug)]
+pub(super) struct FilePath(PathBuf);
+
+impl From<FilePath> for PathBuf {
+    fn from(path: FilePath) -> Self {
+        path.0
+    }
+}
+
+/// Why a text is no path.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FilePathError {
+    #[error("the path of a file is missing")]
+    Empty,
+    #[error("~ is not expanded here; write the whole path")]
+    Tilde,
+    #[error("a path holds no NUL")]
+    Nul,
+}
+
+impl FromStr for FilePath {
+    type Err = FilePathError;
+
+    fn from_str(text: &str) -> Result<Self, FilePathError> {
+        if text.is_empty() {
+            Err(FilePathError::Empty)
+        } else if text == "~" || text.starts_with("~/") {
+            Err(FilePathError::Tilde)
+        } else if text.contains('\0') {
+            Err(FilePathError::Nul)
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lockgate_settings::parsed(deserializer)
+    }
+}
+
+fn tcp_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    match Endpoint::deserialize(deserializer)? {
+        Endpoint::Tcp(address) => Ok(address),
+        Endpoint::Unix(_) => Err(D::Error::custom("TLS is served on an IP address and a port, as in \"0.0.0.0:5043\"")),
+    }
+}
+
+fn header_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
+    // The upper bound is pingora's own.
+    const BOUNDS: (ByteSize, ByteSize) = (ByteSize::from_kib(1), ByteSize::from_mib(1));
+    let size = ByteSize::deserialize(deserializer)?;
+    if (BOUNDS.0..=BOUNDS.1).contains(&size) {
+        Ok(size)
+    } else {
+        Err(D::Error::custom(format_args!("a size from {} to {} is wanted, not {size}", BOUNDS.0, BOUNDS.1)))
+    }
+}

@@ -1,0 +1,238 @@
+//! What a person can write, and is told.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use lockgate_settings::Problems;
+
+use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, Upstream};
+use super::{ENV_PREFIX, raw};
+use crate::listener::certificate::KeyPairFiles;
+
+const FILE: &str = include_str!("../../../conf/lockgate.toml");
+
+fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    lockgate_settings::parse::<raw::Config>(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env).map(Config::from)
+}
+
+/// What is said of the one mistake in `text`.
+fn problem(text: &str) -> String {
+    let problems = parse(text, &[]).expect_err(text);
+    assert_eq!(problems.len(), 1, "{problems}");
+    problems.to_string()
+}
+
+#[test]
+fn the_file_that_is_shipped_says_the_defaults() {
+    assert_eq!(parse(FILE, &[]), Ok(Config::default()));
+    assert_eq!(parse("", &[]), Ok(Config::default()));
+}
+
+/// The keys of the shipped file, as `section` and `key`, each with the line above it.
+fn shipped_keys() -> Vec<(String, String, &'static str)> {
+    let mut section = "";
+    let mut keys = Vec::new();
+    for (above, line) in FILE.lines().zip(FILE.lines().skip(1)) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            keys.push((section.to_owned(), key.to_owned(), above));
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_of_the_shipped_file_stands_below_its_variable() {
+    for (section, key, above) in shipped_keys() {
+        let variable = format!("# LOCKGATE_{}_{}", section.to_uppercase(), key.to_uppercase());
+        assert!(above == variable || above.starts_with(&format!("{variable},")), "{section}.{key} is below {above:?}");
+    }
+}
+
+#[test]
+fn every_key_there_is_stands_in_the_shipped_file() {
+    let keys = shipped_keys();
+    let sections: BTreeSet<&str> = keys.iter().map(|(section, ..)| section.as_str()).collect();
+    assert_eq!(names_known_in(&problem("qqqq = 1")), sections);
+    for section in sections {
+        let shipped = keys.iter().filter(|(of, ..)| of == section).map(|(_, key, _)| key.as_str()).collect();
+        assert_eq!(names_known_in(&problem(&format!("[{section}]\nqqqq = 1"))), shipped, "{section}");
+    }
+}
+
+/// The names in `no such key; there are a, b and c`.
+fn names_known_in(problem: &str) -> BTreeSet<&str> {
+    let (_, names) = problem.split_once("; there are ").unwrap_or_else(|| panic!("{problem}"));
+    names.split([',', ' ', '[', ']']).filter(|name| !name.is_empty() && *name != "and").collect()
+}
+
+/// A value other than the default for each key, as it is written in the environment.
+const OTHER_VALUES: &[(&str, &str)] = &[
+    ("LOCKGATE_LISTEN_HTTPS", "[::1]:443"),
+    ("LOCKGATE_LISTEN_HTTP2", "true"),
+    ("LOCKGATE_LISTEN_THREADS", "1000"),
+    ("LOCKGATE_TLS_CERTIFICATE", "/a.crt"),
+    ("LOCKGATE_TLS_KEY", "/a.key"),
+    ("LOCKGATE_TLS_ADDITIONAL", "[{ certificate = '/b.crt', key = '/b.key' }]"),
+    ("LOCKGATE_AUTH_HTPASSWD", "/users"),
+    ("LOCKGATE_AUTH_REALM", "123"),
+    ("LOCKGATE_AUTH_MAX_BCRYPT_COST", "31"),
+    ("LOCKGATE_AUTH_HASH_THREADS", "1001"),
+    ("LOCKGATE_AUTH_REMEMBERED", "0"),
+    ("LOCKGATE_UPSTREAM_URL", "unix:/s"),
+    ("LOCKGATE_UPSTREAM_CONNECT_TIMEOUT", "101s"),
+    ("LOCKGATE_UPSTREAM_READ_TIMEOUT", "102s"),
+    ("LOCKGATE_UPSTREAM_WRITE_TIMEOUT", "103s"),
+    ("LOCKGATE_UPSTREAM_IDLE_TIMEOUT", "104s"),
+    ("LOCKGATE_UPSTREAM_KEEPALIVE_CONNECTIONS", "105"),
+    ("LOCKGATE_UPSTREAM_RESOLVE_INTERVAL", "106s"),
+    ("LOCKGATE_UPSTREAM_FORWARD_AUTHORIZATION", "true"),
+    ("LOCKGATE_CLIENTS_REFUSE", ""),
+    ("LOCKGATE_CLIENTS_EXCEPT", ""),
+    ("LOCKGATE_LIMITS_HANDSHAKE_TIMEOUT", "201s"),
+    ("LOCKGATE_LIMITS_HEADER_TIMEOUT", "202s"),
+    ("LOCKGATE_LIMITS_HEADER_SIZE", "2048"),
+    ("LOCKGATE_LIMITS_IDLE_TIMEOUT", "203s"),
+    ("LOCKGATE_LIMITS_BODY_TIMEOUT", "204s"),
+    ("LOCKGATE_LIMITS_SEND_TIMEOUT", "205s"),
+    ("LOCKGATE_LIMITS_DRAIN_TIMEOUT", "206s"),
+    ("LOCKGATE_LOG_FORMAT", "json"),
+    ("LOCKGATE_LOG_LEVEL", "trace"),
+    ("LOCKGATE_SHUTDOWN_GRACE", "301s"),
+];
+
+fn other_config() -> Config {
+    let seconds = Duration::from_secs;
+    let count = |n: usize| n.try_into().unwrap();
+    let pair =
+        |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
+    Config {
+        listen: Listen { https: "[::1]:443".parse().unwrap(), http2: true, threads: count(1000) },
+        tls: Tls { pairs: vec![pair("a"), pair("b")] },
+        auth: Auth {
+            htpasswd: "/users".into(),
+            realm: "123".parse().unwrap(),
+            max_bcrypt_cost: 31,
+            hash_threads: count(1001),
+            remembered: 0,
+        },
+        upstream: Upstream {
+            origin: Origin::Unix("/s".into()),
+            connect_timeout: seconds(101),
+            read_timeout: seconds(102),
+            write_timeout: seconds(103),
+            idle_timeout: seconds(104),
+            keepalive_connections: 105,
+            resolve_interval: seconds(106),
+            forward_authorization: true,
+        },
+        clients: ClientRule::new(None, None),
+        limits: Limits {
+            handshake_timeout: seconds(201),
+            header_timeout: seconds(202),
+            header_size: 2048,
+            idle_timeout: seconds(203),
+            body_timeout: seconds(204),
+            send_timeout: seconds(205),
+            drain_timeout: seconds(206),
+        },
+        log: Log { format: LogFormat::Json, level: tracing::Level::TRACE },
+        shutdown: Shutdown { grace: seconds(301) },
+    }
+}
+
+#[test]
+fn every_key_can_be_overridden_by_the_environment() {
+    let overridden: BTreeSet<String> = OTHER_VALUES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let shipped = shipped_keys().into_iter();
+    let variables = shipped.map(|(section, key, _)| format!("LOCKGATE_{section}_{key}").to_uppercase()).collect();
+    assert_eq!(overridden, variables);
+    assert_eq!(parse(FILE, OTHER_VALUES), Ok(other_config()));
+}
+
+#[test]
+fn every_key_can_be_written_in_the_file() {
+    let text: String = OTHER_VALUES
+        .iter()
+        .map(|(name, value)| {
+            let (section, key) = name["LOCKGATE_".len()..].split_once('_').unwrap();
+            let bare = *name != "LOCKGATE_AUTH_REALM" && (value.parse::<u64>().is_ok() || *value == "true");
+            let value = if bare || value.starts_with("[{") { (*value).to_owned() } else { format!("{value:?}") };
+            format!("{}.{} = {value}\n", section.to_lowercase(), key.to_lowercase())
+        })
+        .collect();
+    assert_eq!(parse(&text, &[]), Ok(other_config()), "{text}");
+}
+
+#[test]
+fn a_wrong_value_is_told_its_place_and_what_to_write() {
+    for (text, said) in [
+        (
+            "[listen]\nhttps = 'localhost:5043'",
+            "2:9: listen.https: \"localhost:5043\" is no address to listen on; write ",
+        ),
+        ("[listen]\nhttps = 'unix:/s'", "2:9: listen.https: TLS is served on an IP address and a port"),
+        ("[listen]\nthreads = 5000", "2:11: listen.threads: a whole number from 0 to 1024 is wanted, not 5000"),
+        ("[tls]\ncertificate = ''", "2:15: tls.certificate: the path of a file is missing"),
+        ("[tls]\nkey = '~/k'", "2:7: tls.key: ~ is not expanded here; write the whole path"),
+        ("tls.additional = [{ key = 'k' }]", "1:19: tls.additional[0]: certificate is missing"),
+        ("[auth]\nrealm = 'a\"b'", "2:9: auth.realm: a realm is made of printable ASCII characters"),
+        ("[auth]\nmax_bcrypt_cost = 3", "2:19: auth.max_bcrypt_cost: a whole number from 4 to 31 is wanted, not 3"),
+        (
+            "[upstream]\nurl = 'https://r'",
+            "2:7: upstream.url: the upstream is spoken to in plain HTTP, on a private net",
+        ),
+        ("[upstream]\nread_timeout = 900", "2:16: upstream.read_timeout: a duration needs a unit, as in \"900s\""),
+        ("[upstream]\nkeepalive_connections = 0", "2:25: upstream.keepalive_connections: a whole number from 1"),
+        ("[clients]\nrefuse = '('", "2:10: clients.refuse: no regular expression: unclosed group"),
+        ("[clients]\nrefuse = '5(?!x)'", "2:10: clients.refuse: no regular expression: look-around"),
+        ("[limits]\nheader_size = 512", "2:15: limits.header_size: a size from 1KiB to 1MiB is wanted, not 512B"),
+        ("[limits]\nheader_size = '2MiB'", "2:15: limits.header_size: a size from 1KiB to 1MiB is wanted, not 2MiB"),
+        (
+            "[log]\nlevel = 'loud'",
+            "2:9: log.level: expected one of \"error\", \"warn\", \"info\", \"debug\" and \"trace\"",
+        ),
+        ("[shutdown]\ngrace = '0s'", "2:9: shutdown.grace: a duration is longer than zero"),
+    ] {
+        let said = format!("conf/lockgate.toml:{said}");
+        assert!(problem(text).starts_with(&said), "{}\nis not {said}", problem(text));
+    }
+}
+
+#[test]
+fn a_rule_for_nginx_is_told_where_its_exception_goes() {
+    let said = problem(r"clients.refuse = '^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$'");
+    assert!(said.ends_with("; what it would spare goes into clients.except"), "{said}");
+}
+
+#[test]
+fn a_password_in_the_upstream_is_never_repeated() {
+    let env = [("LOCKGATE_UPSTREAM_URL", "http://user:hunter2@registry:5000")];
+    let said = parse("[upstream]\nurl = 'registry:hunter2@x'", &env).expect_err("no user belongs there").to_string();
+    assert!(said.starts_with("LOCKGATE_UPSTREAM_URL: a user or password does not belong here"), "{said}");
+    assert!(!said.contains("hunter2") && !problem("[upstream]\nurl = 'registry:hunter2@x'").contains("hunter2"));
+}
+
+#[test]
+fn a_file_is_read_from_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("lockgate.toml");
+    let missing = Config::load(&file).expect_err("there is no file");
+    assert_eq!(missing.to_string(), format!("{}: there is no such file; name another with --config", file.display()));
+
+    std::fs::write(&file, "[listen]\nhttp2 = 1\n[log]\nformat = 'json'\n").unwrap();
+    let problems = Config::load(&file).expect_err("1 is no truth value");
+    let (survey, same) = Config::survey(&file);
+    assert_eq!((problems.len(), &problems), (1, &same));
+    assert_eq!(survey.map(|config| (config.listen.http2, config.log.format)), Some((false, LogFormat::Json)));
+}
+
+#[test]
+fn the_users_file_is_judged_by_the_configured_cost() {
+    let config = parse("auth.max_bcrypt_cost = 9", &[]).expect("9 is a cost");
+    assert_eq!(config.auth.policy().max_bcrypt_cost, 9);
+    assert_eq!(Config::default().auth.policy(), crate::auth::Policy::default());
+}

@@ -1,0 +1,215 @@
+//! The gate: pingora's phases, each handing over to the module named after the job.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::StatusCode;
+use lockgate_oci::{ErrorCode, OciError};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
+
+use crate::access::Permit;
+use crate::access_log;
+use crate::auth::{Credentials, Identity, Refused, Verifier};
+use crate::config::{ClientRule, Config, Limits};
+use crate::headers;
+use crate::listener::client_connection;
+use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
+use crate::rescue::{self, Refusal};
+use crate::upstream::Upstream;
+
+/// How often a connect is tried: at the address that was known, and at what the resolver says then.
+const CONNECT_ATTEMPTS: usize = 2;
+
+/// What a client waits before it asks again when too many passwords are being checked, in seconds.
+const BUSY_RETRY_AFTER: u32 = 1;
+
+/// Everything a request is judged by.
+pub(crate) struct Gate {
+    verifier: Arc<Verifier>,
+    upstream: Arc<Upstream>,
+    clients: ClientRule,
+    limits: Limits,
+    /// `Basic realm="..."`
+    challenge: HeaderValue,
+    forward_authorization: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(config: &Config, verifier: Arc<Verifier>, upstream: Arc<Upstream>) -> Self {
+        Self {
+            verifier,
+            upstream,
+            clients: config.clients.clone(),
+            limits: config.limits.clone(),
+            challenge: config.auth.realm.challenge(),
+            forward_authorization: config.upstream.forward_authorization,
+        }
+    }
+
+    /// The whole judgement, in the order in which it is made.
+    async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
+        let request = session.req_header();
+        check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
+        let Target::Api(route) = Target::read(&request.uri).map_err(Refusal::hanging_up)? else {
+            return Err(not_a_registry_path().into());
+        };
+        if self.clients.refuses(user_agent(request)) {
+            return Err(legacy_client().into());
+        }
+        let identity = self.identify(request).await?;
+        let route = route.map_err(no_such_route)?;
+        Ok(Permit::decide(identity, route))
+    }
+
+    async fn identify(&self, request: &RequestHeader) -> std::result::Result<Identity, Refusal> {
+        let mut values = request.headers.get_all(AUTHORIZATION).iter();
+        let value = match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            (None, _) => return Err(self.unauthorized("log in first: docker login HOST:PORT")),
+            (Some(_), Some(_)) => {
+                let error = OciError::new(ErrorCode::Unauthorized, "Authorization stands more than once");
+                return Err(Refusal::hanging_up(error.with_status(StatusCode::BAD_REQUEST)));
+            }
+        };
+        let credentials =
+            Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
+        self.verifier.verify(credentials).await.map_err(|refused| match refused {
+            Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
+            Refused::Busy => Refusal::busy(BUSY_RETRY_AFTER),
+        })
+    }
+
+    fn unauthorized(&self, message: &str) -> Refusal {
+        Refusal::unauthorized(self.challenge.clone(), message)
+    }
+}
+
+/// The header section as the client sent it; nothing over HTTP/2.
+fn raw_header(session: &Session) -> bytes::Bytes {
+    session.as_downstream().as_http1().map(|http1| http1.get_headers_raw_bytes()).unwrap_or_default()
+}
+
+fn user_agent(request: &RequestHeader) -> &str {
+    request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn client_ip(session: &Session) -> Option<IpAddr> {
+    session.client_addr().and_then(|address| address.as_inet()).map(std::net::SocketAddr::ip)
+}
+
+fn not_a_registry_path() -> OciError {
+    OciError::new(ErrorCode::Unsupported, "this is a container registry: its API is below /v2/")
+        .with_status(StatusCode::NOT_FOUND)
+}
+
+fn legacy_client() -> OciError {
+    OciError::new(ErrorCode::Unsupported, "this client is too old for this registry (clients.refuse); update it")
+        .with_status(StatusCode::NOT_FOUND)
+}
+
+#[async_trait]
+impl ProxyHttp for Gate {
+    type CTX = Passage;
+
+    fn new_ctx(&self) -> Passage {
+        Passage::begin()
+    }
+
+    /// None: the default adds a compression module, and a layer must pass as it is.
+    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
+        // pingora makes the context before it reads the request.
+        passage.arrived = Instant::now();
+        if let Some(connection) = session.as_downstream().stream().and_then(client_connection) {
+            connection.request_arrived();
+        }
+        session.set_read_timeout(Some(self.limits.body_timeout));
+        session.set_write_timeout(Some(self.limits.send_timeout));
+        session.set_total_drain_timeout(Some(self.limits.drain_timeout));
+        // Else an answer given before the body ended is lost in a reset.
+        session.set_close_on_response_before_downstream_finish(false);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<bool> {
+        match self.judge(session).await {
+            Ok(permit) => {
+                passage.stage = Stage::Admitted(permit);
+                Ok(false)
+            }
+            Err(refusal) => {
+                rescue::answer(session, &refusal).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+        let Some(permit) = passage.permit() else {
+            return Error::e_explain(ErrorType::InternalError, "a request without a permit came to the upstream");
+        };
+        let peer = self.upstream.peer(permit, passage.failed_connects).await?;
+        peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())
+    }
+
+    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, mut error: Box<Error>) -> Box<Error> {
+        passage.failed_connects += 1;
+        // No byte of the request was sent: whatever its method, it may be tried again.
+        error.set_retry(passage.failed_connects < CONNECT_ATTEMPTS);
+        error
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        passage.forwarded = Some(Instant::now());
+        headers::forward(request, client_ip(session), self.forward_authorization)
+    }
+
+    async fn response_filter(&self, _: &mut Session, response: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {
+        passage.upstream_time = passage.forwarded.map(|at| at.elapsed());
+        headers::sign(response)
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Passage) -> FailToProxy {
+        let unanswered = session.response_written().is_none_or(|response| response.status.is_informational());
+        let Some(oci) = rescue::for_failure(error).filter(|_| unanswered) else {
+            tracing::debug!(%error, "a request broke off");
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        let status = oci.status();
+        tracing::warn!(status = status.as_u16(), reason = brief(error), "a request failed");
+        let answered = rescue::answer(session, &Refusal::from(oci)).await;
+        if let Err(error) = &answered {
+            tracing::debug!(%error, "the client did not take the answer");
+        }
+        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: answered.is_ok() }
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, passage: &mut Passage) {
+        access_log::request(session, passage);
+    }
+
+    /// pingora's own lines can hold parts of a request; ours are written in `fail_to_proxy`.
+    fn suppress_error_log(&self, _: &Session, _: &Passage, _: &Error) -> bool {
+        true
+    }
+}
+
+/// What went wrong, without the request that pingora adds to it.
+fn brief(error: &Error) -> String {
+    format!("{} {}", error.esource().as_str(), error.root_etype().as_str())
+}
+
+/// pingora's own bound on tries; [`CONNECT_ATTEMPTS`] and its rule for reused connections are narrower.
+pub(crate) const MAX_TRIES: usize = CONNECT_ATTEMPTS + 1;

@@ -1,0 +1,137 @@
+//! What is stripped from a request, what is set, and what every answer carries.
+
+use std::net::IpAddr;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, FORWARDED, HeaderValue};
+use lockgate_oci::{API_VERSION, API_VERSION_HEADER};
+use pingora::Result;
+use pingora::http::{RequestHeader, ResponseHeader};
+
+/// What only a proxy may say. A client that says it is a stranger claiming to be one.
+const STRANGERS_CLAIMS: [&str; 12] = [
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-forwarded-user",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-method-override",
+    "x-remote-user",
+    "remote-user",
+    "proxy",
+];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Prepares a request for the upstream: forwarding headers as the nginx of the seeds sets them, and
+/// nothing that a stranger claims. `Host` stays as the client sent it, with its port: registries build
+/// their `Location`s from it.
+pub(crate) fn forward(request: &mut RequestHeader, client: Option<IpAddr>, keep_authorization: bool) -> Result<()> {
+    strip_strangers_claims(request);
+    if !keep_authorization {
+        request.remove_header(&AUTHORIZATION);
+    }
+    if let Some(client) = client.map(|ip| ip.to_canonical().to_string()) {
+        let forwarded_for = appended(request, &client);
+        request.insert_header(X_FORWARDED_FOR, forwarded_for)?;
+        request.insert_header("X-Real-IP", client)?;
+    }
+    request.insert_header("X-Forwarded-Proto", "https")
+}
+
+/// Underscores are dropped with it, as nginx does: many a server reads `X_Forwarded_Proto` and
+/// `X-Forwarded-Proto` as one variable.
+fn strip_strangers_claims(request: &mut RequestHeader) {
+    let is_claim = |name: &HeaderName| {
+        name == FORWARDED || name.as_str().contains('_') || STRANGERS_CLAIMS.contains(&name.as_str())
+    };
+    let claims: Vec<HeaderName> = request.headers.keys().filter(|name| is_claim(name)).cloned().collect();
+    for name in claims {
+        request.remove_header(&name);
+    }
+}
+
+/// `X-Forwarded-For` as it came, with the client's address behind it.
+fn appended(request: &RequestHeader, client: &str) -> HeaderValue {
+    let mut hops = Vec::new();
+    for value in request.headers.get_all(X_FORWARDED_FOR) {
+        hops.extend_from_slice(value.as_bytes());
+        hops.extend_from_slice(b", ");
+    }
+    hops.extend_from_slice(client.as_bytes());
+    // Header values joined by ", " and an IP address are again a header value.
+    HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Every answer says that a registry speaks, once, whatever the upstream said.
+pub(crate) fn sign(response: &mut ResponseHeader) -> Result<()> {
+    response.insert_header(API_VERSION_HEADER, API_VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(headers: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
+        for (name, value) in headers {
+            request.append_header(*name, *value).expect("a header");
+        }
+        forward(&mut request, Some("192.0.2.7".parse().expect("an address")), false).expect("forwarded");
+        request
+    }
+
+    fn value<'a>(request: &'a RequestHeader, name: &str) -> Vec<&'a str> {
+        request.headers.get_all(name).iter().map(|value| value.to_str().expect("text")).collect()
+    }
+
+    #[test]
+    fn the_client_s_address_is_appended_and_its_claims_are_overwritten() {
+        let request = forwarded(&[
+            ("X-Forwarded-For", "10.0.0.1"),
+            ("X-Forwarded-For", "10.0.0.2"),
+            ("X-Real-IP", "10.9.9.9"),
+            ("X-Forwarded-Proto", "http"),
+        ]);
+        assert_eq!(value(&request, "x-forwarded-for"), ["10.0.0.1, 10.0.0.2, 192.0.2.7"]);
+        assert_eq!(value(&request, "x-real-ip"), ["192.0.2.7"]);
+        assert_eq!(value(&request, "x-forwarded-proto"), ["https"]);
+    }
+
+    #[test]
+    fn what_only_a_proxy_may_say_is_dropped_in_every_spelling() {
+        let request = forwarded(&[
+            ("X-Forwarded-Host", "evil.test"),
+            ("Forwarded", "for=1.2.3.4"),
+            ("X_Forwarded_Proto", "http"),
+            ("X_Remote_User", "root"),
+            ("X-Remote-User", "root"),
+            ("Proxy", "http://evil.test"),
+            ("Authorization", "Basic YTpi"),
+            ("Accept", "*/*"),
+        ]);
+        let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]);
+    }
+
+    #[test]
+    fn authorization_goes_on_only_where_it_is_configured() {
+        let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
+        request.append_header("Authorization", "Basic YTpi").expect("a header");
+        forward(&mut request, None, true).expect("forwarded");
+        assert!(request.headers.contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn an_answer_is_signed_once() {
+        let mut response = ResponseHeader::build(200, None).expect("a response");
+        response.append_header(API_VERSION_HEADER, "registry/1.0").expect("a header");
+        response.append_header(API_VERSION_HEADER, "registry/2.0").expect("a header");
+        sign(&mut response).expect("signed");
+        assert_eq!(response.headers.get_all(API_VERSION_HEADER).iter().collect::<Vec<_>>(), ["registry/2.0"]);
+    }
+}

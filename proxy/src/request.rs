@@ -1,0 +1,211 @@
+//! A request on its way through the gate, and what of it is refused before anybody asks who it is.
+
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode, Uri};
+use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
+use pingora::http::RequestHeader;
+
+use crate::access::Permit;
+
+/// What the gate knows of one request, from its arrival to its access-log line.
+#[derive(Debug)]
+pub(crate) struct Passage {
+    /// When its header was complete.
+    pub(crate) arrived: Instant,
+    /// How far it came.
+    pub(crate) stage: Stage,
+    /// How often the upstream could not be connected to.
+    pub(crate) failed_connects: usize,
+    /// When its header was sent to the upstream.
+    pub(crate) forwarded: Option<Instant>,
+    /// From then to the upstream's response header.
+    pub(crate) upstream_time: Option<Duration>,
+}
+
+/// A request is refused, or still to be judged, until it is admitted; only then has it a permit.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Nobody judged it yet, or it was refused.
+    Arrived,
+    /// It may pass.
+    Admitted(Permit),
+}
+
+impl Passage {
+    pub(crate) fn begin() -> Self {
+        Self { arrived: Instant::now(), stage: Stage::Arrived, failed_connects: 0, forwarded: None, upstream_time: None }
+    }
+
+    /// The permit, once it was given.
+    pub(crate) fn permit(&self) -> Option<&Permit> {
+        match &self.stage {
+            Stage::Arrived => None,
+            Stage::Admitted(permit) => Some(permit),
+        }
+    }
+}
+
+/// Refuses what RFC 9112 forbids and pingora 0.9.1 lets through: two ways to tell a body's length, or
+/// a header section that does not mean the same to every reader.
+///
+/// `raw` is the header section as it was read (empty over HTTP/2, which frames by itself).
+///
+/// # Errors
+/// 400 with the rule that was broken. The connection must be closed: where its next request begins is
+/// unknown.
+pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), OciError> {
+    let headers = &request.headers;
+    if has_bare_line_feed(raw) {
+        return Err(malformed("its header lines must end in CRLF (RFC 9112, 2.2)"));
+    }
+    // pingora drops a Content-Length that came with Transfer-Encoding: only the raw bytes still tell.
+    if headers.contains_key(TRANSFER_ENCODING) && (names_header(raw, CONTENT_LENGTH.as_str()) || !is_chunked(headers)) {
+        return Err(malformed("a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)"));
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
+    }
+    check_host(request, raw.is_empty())
+}
+
+/// Exactly one Host that names one host (RFC 9112, 3.2); `:authority` stands for it in HTTP/2.
+fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
+    let mut hosts = request.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => {
+            let names_one = host.to_str().is_ok_and(|host| host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@')));
+            if names_one { Ok(()) } else { Err(malformed("Host must name one host, and its port (RFC 9110, 7.2)")) }
+        }
+        (None, _) if is_http2 || request.version == http::Version::HTTP_10 => Ok(()),
+        (None, _) => Err(malformed("Host is missing (RFC 9112, 3.2)")),
+        (Some(_), Some(_)) => Err(malformed("Host stands more than once (RFC 9112, 3.2)")),
+    }
+}
+
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let only = codings.next().filter(|_| codings.next().is_none());
+    only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+fn has_bare_line_feed(raw: &[u8]) -> bool {
+    let mut previous = 0;
+    raw.iter().any(|&byte| std::mem::replace(&mut previous, byte) != b'\r' && byte == b'\n')
+}
+
+fn names_header(raw: &[u8], name: &str) -> bool {
+    raw.split(|&byte| byte == b'\n').any(|line| {
+        line.split(|&byte| byte == b':').next().is_some_and(|field| field.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()))
+    })
+}
+
+fn malformed(rule: &str) -> OciError {
+    OciError::new(ErrorCode::Unsupported, format!("the request is refused: {rule}")).with_status(StatusCode::BAD_REQUEST)
+}
+
+/// What a request is for, as far as its target tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// An end-point of the registry API, or a path below `/v2/` that is none.
+    Api(Result<Route, RouteError>),
+    /// Something else than the registry API.
+    Elsewhere,
+}
+
+impl Target {
+    /// Reads a request target in origin form (RFC 9112, 3.2.1).
+    ///
+    /// # Errors
+    /// 400 for other forms and for a path with escapes: no name, tag or digest needs one, and a path
+    /// that two readers decode differently is how a guard is walked around.
+    pub(crate) fn read(uri: &Uri) -> Result<Self, OciError> {
+        let path = uri.path();
+        if !path.starts_with('/') {
+            return Err(malformed("its target must be a path (RFC 9112, 3.2.1)"));
+        }
+        if path.bytes().any(|byte| matches!(byte, b'%' | b'\\') || !byte.is_ascii_graphic()) {
+            return Err(malformed("the path of a registry end-point holds no escapes and no special characters"));
+        }
+        Ok(if Route::is_api_path(path) { Self::Api(Route::parse(path)) } else { Self::Elsewhere })
+    }
+}
+
+/// The answer to a path below `/v2/` that is no end-point.
+pub(crate) fn no_such_route(error: RouteError) -> OciError {
+    match error {
+        RouteError::Unknown => OciError::new(
+            ErrorCode::Unsupported,
+            "no end-point of the registry API has this path; see the OCI distribution specification",
+        )
+        .with_status(StatusCode::NOT_FOUND),
+        RouteError::Name(why) => OciError::new(ErrorCode::NameInvalid, why.to_string()),
+        RouteError::Reference(lockgate_oci::ReferenceError::Tag(why)) => OciError::new(ErrorCode::TagInvalid, why.to_string()),
+        RouteError::Reference(lockgate_oci::ReferenceError::Digest(why)) | RouteError::Digest(why) => {
+            OciError::new(ErrorCode::DigestInvalid, why.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&'static str, &'static str)]) -> RequestHeader {
+        let mut request = RequestHeader::build("POST", b"/v2/a/blobs/uploads/", None).expect("a request");
+        for (name, value) in headers {
+            request.append_header(*name, *value).expect("a header");
+        }
+        request
+    }
+
+    fn framing(headers: &[(&'static str, &'static str)], raw: &str) -> Result<(), OciError> {
+        check_framing(&request(headers), raw.as_bytes())
+    }
+
+    #[test]
+    fn one_way_to_tell_the_length_is_accepted() {
+        let host = ("Host", "reg.test:5043");
+        assert_eq!(framing(&[host, ("Content-Length", "2")], "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"), Ok(()));
+        assert_eq!(framing(&[host, ("Transfer-Encoding", "Chunked")], "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"), Ok(()));
+    }
+
+    #[test]
+    fn two_ways_to_tell_the_length_are_refused() {
+        let host = ("Host", "reg.test");
+        let chunked = ("Transfer-Encoding", "chunked");
+        assert!(framing(&[host, chunked], "POST / HTTP/1.1\r\nContent-length : 4\r\n\r\n").is_err());
+        assert!(framing(&[host, chunked, chunked], "").is_err());
+        assert!(framing(&[host, ("Transfer-Encoding", "gzip, chunked")], "").is_err());
+        assert!(framing(&[host, ("Content-Length", "2"), ("Content-Length", "2")], "").is_err());
+    }
+
+    #[test]
+    fn a_line_ended_by_a_bare_line_feed_is_refused() {
+        let host = ("Host", "reg.test");
+        assert!(framing(&[host], "GET / HTTP/1.1\r\nX: y\n\r\n").is_err());
+        assert!(framing(&[host], "GET / HTTP/1.1\r\nX: y\r\n\r\n").is_ok());
+    }
+
+    #[test]
+    fn host_must_name_one_host() {
+        for bad in ["", "a@reg.test", "reg.test, evil.test", "a b"] {
+            let mut request = request(&[]);
+            request.append_header("Host", bad).expect("a header");
+            assert!(check_framing(&request, b"GET / HTTP/1.1\r\n").is_err(), "{bad:?}");
+        }
+        assert!(framing(&[], "GET / HTTP/1.1\r\n\r\n").is_err());
+        assert!(framing(&[("Host", "a"), ("Host", "a")], "GET / HTTP/1.1\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn only_a_plain_path_is_a_target() {
+        for bad in ["*", "reg.test:443", "/v2/%00", "/v2/a%2fb/tags/list", "/v2/%20canary"] {
+            let uri: Uri = bad.parse().expect("http takes it");
+            assert!(Target::read(&uri).is_err(), "{bad}");
+        }
+        assert_eq!(Target::read(&Uri::from_static("/v2/?n=1")), Ok(Target::Api(Ok(Route::Base))));
+        assert_eq!(Target::read(&Uri::from_static("/?u=/v2/")), Ok(Target::Elsewhere));
+    }
+}

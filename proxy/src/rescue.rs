@@ -1,0 +1,193 @@
+//! Every refusal and failure: which status, which words, and how they reach the client.
+//!
+//! pingora's `respond_error` closes the connection, has no Content-Type and skips our filters, so
+//! nothing here calls it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use lockgate_oci::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use crate::headers;
+
+/// What the gate says instead of passing a request on.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    error: OciError,
+    /// `WWW-Authenticate`, with a 401.
+    challenge: Option<HeaderValue>,
+    /// `Retry-After`, in seconds.
+    retry_after: Option<u32>,
+    /// Where the next request on this connection begins cannot be told.
+    hang_up: bool,
+}
+
+impl From<OciError> for Refusal {
+    fn from(error: OciError) -> Self {
+        Self { error, challenge: None, retry_after: None, hang_up: false }
+    }
+}
+
+impl Refusal {
+    /// 401: say who you are.
+    pub(crate) fn unauthorized(challenge: HeaderValue, message: &str) -> Self {
+        let error = OciError::new(ErrorCode::Unauthorized, message);
+        Self { challenge: Some(challenge), ..error.into() }
+    }
+
+    /// 429: come back in so many seconds.
+    pub(crate) fn busy(seconds: u32) -> Self {
+        let error = OciError::new(ErrorCode::TooManyRequests, "too many passwords are being checked; try again shortly");
+        Self { retry_after: Some(seconds), ..error.into() }
+    }
+
+    /// The same, on a connection that must end with it.
+    pub(crate) fn hanging_up(error: OciError) -> Self {
+        Self { hang_up: true, ..error.into() }
+    }
+
+    fn header(&self, body_length: usize) -> Result<ResponseHeader> {
+        let mut header = ResponseHeader::build(self.error.status(), Some(6))?;
+        header.insert_header(CONTENT_TYPE, OciError::CONTENT_TYPE)?;
+        header.insert_header(CONTENT_LENGTH, body_length)?;
+        if let Some(challenge) = &self.challenge {
+            header.insert_header(WWW_AUTHENTICATE, challenge)?;
+        }
+        if let Some(seconds) = self.retry_after {
+            header.insert_header(RETRY_AFTER, seconds)?;
+        }
+        headers::sign(&mut header)?;
+        Ok(header)
+    }
+}
+
+/// Sends a refusal. The connection is kept where no body is pending; else the body is read and thrown
+/// away, up to the drain timeout, so that a client that reads only after writing still gets its answer.
+pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+    let body_pending = !session.is_body_empty() && !session.is_body_done();
+    if refusal.hang_up || body_pending {
+        session.set_keepalive(None);
+    }
+    let body = refusal.error.to_json();
+    let header = refusal.header(body.len())?;
+    let is_head = session.req_header().method == Method::HEAD;
+    session.write_response_header(Box::new(header), is_head).await?;
+    if !is_head {
+        session.write_response_body(Some(Bytes::from(body)), true).await?;
+    }
+    if body_pending && !refusal.hang_up && !session.is_http2() {
+        // A client that leaves in mid-body got its answer, or did not want it.
+        let _ = session.as_mut().drain_request_body().await;
+    }
+    Ok(())
+}
+
+/// A refusal as bytes, for a connection on which no request could be read.
+pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
+    let body = error.to_json();
+    let mut text = format!("HTTP/1.1 {}\r\n", error.status());
+    let length = body.len().to_string();
+    let fields = [
+        (CONTENT_TYPE.as_str(), OciError::CONTENT_TYPE),
+        (CONTENT_LENGTH.as_str(), &length),
+        (API_VERSION_HEADER, API_VERSION),
+        (CONNECTION.as_str(), "close"),
+    ];
+    for (name, value) in fields {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{name}: {value}\r\n");
+    }
+    text.push_str("\r\n");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes.into()
+}
+
+/// What a client is told when its request failed on the way; `None` when it is gone itself.
+pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
+    match (error.esource(), error.etype()) {
+        (_, ErrorType::HTTPStatus(code)) => Some(for_status(*code)),
+        (ErrorSource::Upstream, kind) if is_timeout(kind) => Some(
+            OciError::new(
+                ErrorCode::Unavailable,
+                "the registry behind this proxy did not answer in time (upstream.connect_timeout, upstream.read_timeout); try again, or ask its operator",
+            )
+            .with_status(StatusCode::GATEWAY_TIMEOUT),
+        ),
+        (ErrorSource::Upstream, _) => Some(unreachable()),
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(
+            OciError::new(ErrorCode::Unsupported, "the request's body stopped arriving (limits.body_timeout); send it again")
+                .with_status(StatusCode::REQUEST_TIMEOUT),
+        ),
+        (
+            ErrorSource::Downstream,
+            ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
+        ) => None,
+        (ErrorSource::Downstream, _) => Some(
+            OciError::new(ErrorCode::Unsupported, "the request cannot be forwarded as it was sent: its header or its chunks are malformed")
+                .with_status(StatusCode::BAD_REQUEST),
+        ),
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Some(for_status(500)),
+    }
+}
+
+/// 502: nobody there.
+pub(crate) fn unreachable() -> OciError {
+    OciError::new(
+        ErrorCode::Unavailable,
+        "the registry behind this proxy cannot be reached; its operator should see that it runs at upstream.url",
+    )
+    .with_status(StatusCode::BAD_GATEWAY)
+}
+
+fn for_status(code: u16) -> OciError {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let message = "the proxy failed on this request; its log says why";
+    OciError::new(ErrorCode::Unknown, message).with_status(status)
+}
+
+fn is_timeout(kind: &ErrorType) -> bool {
+    matches!(kind, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(source: ErrorSource, kind: ErrorType) -> Option<u16> {
+        let mut error = *Error::new(kind);
+        error.esource = source;
+        for_failure(&error).map(|error| error.status().as_u16())
+    }
+
+    #[test]
+    fn a_silent_upstream_is_504_and_any_other_trouble_with_it_502() {
+        assert_eq!(failure(ErrorSource::Upstream, ErrorType::ReadTimedout), Some(504));
+        assert_eq!(failure(ErrorSource::Upstream, ErrorType::ConnectTimedout), Some(504));
+        assert_eq!(failure(ErrorSource::Upstream, ErrorType::ConnectRefused), Some(502));
+        assert_eq!(failure(ErrorSource::Upstream, ErrorType::ConnectionClosed), Some(502));
+        assert_eq!(failure(ErrorSource::Upstream, ErrorType::InvalidHTTPHeader), Some(502));
+    }
+
+    #[test]
+    fn a_stalled_client_is_408_and_one_that_left_is_told_nothing() {
+        assert_eq!(failure(ErrorSource::Downstream, ErrorType::ReadTimedout), Some(408));
+        assert_eq!(failure(ErrorSource::Downstream, ErrorType::ConnectionClosed), None);
+        assert_eq!(failure(ErrorSource::Downstream, ErrorType::InvalidHTTPHeader), Some(400));
+    }
+
+    #[test]
+    fn a_refusal_on_the_wire_is_a_whole_http_answer() {
+        let text = String::from_utf8(on_the_wire(&unreachable()).to_vec()).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
+        assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
+        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+        assert!(head.contains("Docker-Distribution-Api-Version: registry/2.0"), "{head}");
+        assert!(body.starts_with(r#"{"errors":[{"code":"UNAVAILABLE""#), "{body}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The small registry, `lockgate-backend serve`.
+
+use crate::gate::listening_address;
+use crate::process::{Process, Signal};
+use crate::programs::program;
+use crate::waiting::{PATIENCE, eventually};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A running backend.
+#[derive(Debug)]
+pub struct Backend {
+    process: Process,
+    url: String,
+    _config: TempDir,
+}
+
+impl Backend {
+    /// A backend over the storage in `data`, on a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn over(data: &Path) -> Self {
+        let (process, config) = start(data, "127.0.0.1:0");
+        let url = format!("http://{}", listening_address(process.stderr()));
+        Self { process, url, _config: config }
+    }
+
+    /// The same on a Unix socket.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn on_socket(data: &Path, socket: &Path) -> Self {
+        let (process, config) = start(data, &format!("unix:{}", socket.display()));
+        eventually(PATIENCE, "the backend's socket", || socket.exists().then_some(()));
+        process.stderr().await_line(PATIENCE, "the line that it listens", |line| line.contains("listening"));
+        Self { process, url: format!("unix:{}", socket.display()), _config: config }
+    }
+
+    /// What `upstream.url` must say.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Asks it to stop and awaits its end.
+    ///
+    /// # Panics
+    /// When it does not end, or not well.
+    pub fn stop(mut self) {
+        self.process.signal(Signal::Terminate);
+        let status = self.process.wait(Duration::from_secs(20));
+        assert!(status.success(), "the backend ended with {status}");
+    }
+}
+
+fn start(data: &Path, listen: &str) -> (Process, TempDir) {
+    let dir = TempDir::new().expect("there is a temporary directory");
+    let config: PathBuf = dir.path().join("backend.toml");
+    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\nstorage.delete = true\n", data.display());
+    fs::write(&config, text).expect("the directory is ours");
+    (Process::start(program("lockgate-backend").arg("serve").arg("--config").arg(&config)), dir)
+}

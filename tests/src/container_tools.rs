@@ -1,0 +1,128 @@
+//! skopeo, podman and buildah, each with its credentials, storage and trust in a temporary directory.
+
+use crate::door::Door;
+use crate::process::{Finished, finish};
+use crate::programs::tool;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The files of one client.
+#[derive(Debug)]
+struct Home {
+    dir: TempDir,
+    door: Door,
+}
+
+impl Home {
+    /// The certificate directory holds the authority, in the place and name these tools want it.
+    fn new(door: &Door) -> Self {
+        let dir = TempDir::new().expect("there is a temporary directory");
+        let certs = dir.path().join("certs");
+        fs::create_dir(&certs).expect("the directory is ours");
+        fs::copy(&door.ca, certs.join("ca.crt")).expect("the authority's certificate can be read");
+        let policy = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
+        fs::write(dir.path().join("policy.json"), policy).expect("the directory is ours");
+        fs::create_dir(dir.path().join("tmp")).expect("the directory is ours");
+        Self { dir, door: door.clone() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn certs(&self) -> String {
+        self.path("certs").display().to_string()
+    }
+
+    fn docker_reference(&self, repository: &str) -> String {
+        format!("docker://{}", self.door.reference(repository))
+    }
+}
+
+/// skopeo: it verifies certificates, on localhost too.
+#[derive(Debug)]
+pub struct Skopeo(Home);
+
+impl Skopeo {
+    /// skopeo, at this door.
+    pub fn at(door: &Door) -> Self {
+        Self(Home::new(door))
+    }
+
+    /// Copies an image in: `source` is in skopeo's own notation.
+    pub fn push(&self, source: &str, repository: &str) -> Finished {
+        let destination = self.0.docker_reference(repository);
+        self.run(
+            &["copy", "--all", "--dest-creds", &self.0.door.credentials(), "--dest-cert-dir", &self.0.certs()],
+            &[source, &destination],
+        )
+    }
+
+    /// Copies an image out.
+    pub fn pull(&self, repository: &str, destination: &str) -> Finished {
+        let source = self.0.docker_reference(repository);
+        self.run(
+            &["copy", "--all", "--src-creds", &self.0.door.credentials(), "--src-cert-dir", &self.0.certs()],
+            &[&source, destination],
+        )
+    }
+
+    /// Runs `inspect`, `delete` or `list-tags` on an image.
+    pub fn on(&self, repository: &str, command: &[&str]) -> Finished {
+        let credentials = ["--creds", &self.0.door.credentials(), "--cert-dir", &self.0.certs()];
+        self.run(&[command, &credentials].concat(), &[&self.0.docker_reference(repository)])
+    }
+
+    fn run(&self, options: &[&str], arguments: &[&str]) -> Finished {
+        let mut skopeo = tool("skopeo");
+        skopeo.arg("--policy").arg(self.0.path("policy.json")).arg("--tmpdir").arg(self.0.path("tmp"));
+        finish(skopeo.args(options).args(arguments).env("HOME", self.0.dir.path()))
+    }
+}
+
+/// podman, with a storage of its own.
+#[derive(Debug)]
+pub struct Podman(Home);
+
+impl Podman {
+    /// podman, at this door.
+    pub fn at(door: &Door) -> Self {
+        Self(Home::new(door))
+    }
+
+    /// Runs podman with these arguments; `CERTS` in them is the certificate directory, and `DOOR` the address.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        run_on_storage(&self.0, "podman", &["--events-backend=none", "--cgroup-manager=cgroupfs"], arguments)
+    }
+}
+
+/// buildah, with a storage of its own.
+#[derive(Debug)]
+pub struct Buildah(Home);
+
+impl Buildah {
+    /// buildah, at this door.
+    pub fn at(door: &Door) -> Self {
+        Self(Home::new(door))
+    }
+
+    /// Runs buildah with these arguments; `CERTS` in them is the certificate directory, and `DOOR` the address.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        run_on_storage(&self.0, "buildah", &[], arguments)
+    }
+}
+
+fn run_on_storage(home: &Home, name: &str, options: &[&str], arguments: &[&str]) -> Finished {
+    let mut command = tool(name);
+    command.arg("--root").arg(home.path("storage")).arg("--runroot").arg(home.path("run"));
+    // The one driver that needs nothing of the kernel.
+    command.args(["--storage-driver", "vfs"]).args(options);
+    let fill_in = |word: &&str| word.replace("CERTS", &home.certs()).replace("DOOR", &home.door.address.to_string());
+    command.args(arguments.iter().map(fill_in));
+    command
+        .env("HOME", home.dir.path())
+        .env("TMPDIR", home.path("tmp"))
+        .env("REGISTRY_AUTH_FILE", home.path("auth.json"));
+    finish(command.current_dir(home.dir.path() as &Path))
+}

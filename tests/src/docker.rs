@@ -1,0 +1,110 @@
+//! The real Docker engine, with a client configuration of the test's own.
+
+use crate::door::Door;
+use crate::process::{Finished, Process, finish, finish_with_input};
+use crate::programs::tool;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A docker client. What it made in the engine goes when it is dropped.
+#[derive(Debug)]
+pub struct Docker {
+    config: TempDir,
+    door: Door,
+}
+
+impl Docker {
+    /// A client that has not logged in.
+    ///
+    /// # Panics
+    /// When no engine runs.
+    pub fn at(door: &Door) -> Self {
+        let docker = Self { config: TempDir::new().expect("there is a temporary directory"), door: door.clone() };
+        let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
+        assert!(
+            version.status.success(),
+            "this test needs a running Docker engine: `service docker start` (or `dockerd &` where there is no init): {version}"
+        );
+        docker
+    }
+
+    /// Runs docker; `DOOR` in the arguments is the door's address.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        finish(&mut self.command(arguments))
+    }
+
+    /// Starts docker and leaves it running.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        Process::start(&mut self.command(arguments))
+    }
+
+    /// `docker login` with the door's user and this password.
+    pub fn login(&self, password: &str) -> Finished {
+        let address = self.door.address.to_string();
+        let arguments = ["login", "--username", &self.door.user, "--password-stdin", &address];
+        finish_with_input(&mut self.command(&arguments), password.as_bytes())
+    }
+
+    /// `docker login` with the door's password.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn logged_in(self) -> Self {
+        self.login(&self.door.password).success();
+        self
+    }
+
+    /// Makes an image `REPOSITORY` under the door's name: busybox, and a file of `content` so that no two are alike.
+    /// Not by a build: BuildKit's cache would keep the layers, and nothing would really be pulled.
+    ///
+    /// # Panics
+    /// When the engine does not take it.
+    pub fn import(&self, repository: &str, content: &[u8], options: &[&str]) -> String {
+        let root = TempDir::new().expect("there is a temporary directory");
+        let busybox = tool("busybox").get_program().to_owned();
+        std::fs::create_dir(root.path().join("bin")).expect("the directory is ours");
+        std::fs::copy(busybox, root.path().join("bin/busybox")).expect("busybox can be read");
+        std::fs::write(root.path().join("content"), content).expect("the directory is ours");
+        let mut tar = tool("tar");
+        let mut tar =
+            tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().expect("tar starts");
+        let reference = self.door.reference(repository);
+        let arguments = [&["import"], options, &["-", &reference]].concat();
+        let imported = self.command(&arguments).stdin(tar.stdout.take().expect("it is piped")).output();
+        let imported = imported.expect("docker starts");
+        assert!(tar.wait().expect("tar ends").success() && imported.status.success(), "{imported:?}");
+        reference
+    }
+
+    /// The id of a local image, when there is one.
+    pub fn image_id(&self, reference: &str) -> Option<String> {
+        let inspected = self.run(&["image", "inspect", "--format", "{{.Id}}", reference]);
+        inspected.status.success().then(|| inspected.stdout.trim().to_owned())
+    }
+
+    /// Removes every local image under the door's name, tagged or only pulled by digest.
+    pub fn remove_images(&self) {
+        let all = self.run(&["images", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}} {{.ID}}"]);
+        let ours = format!("{}/", self.door.address);
+        for line in all.stdout.lines().filter(|line| line.starts_with(&ours)) {
+            let id = line.rsplit(' ').next().unwrap_or_default();
+            self.run(&["rmi", "--force", id]);
+        }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut docker = tool("docker");
+        let address = self.door.address.to_string();
+        docker
+            .env("DOCKER_CONFIG", self.config.path())
+            .args(arguments.iter().map(|word| word.replace("DOOR", &address)));
+        docker
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        self.remove_images();
+    }
+}

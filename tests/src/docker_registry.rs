@@ -1,0 +1,70 @@
+//! Debian's `docker-registry`: the real distribution 2.8 that people run today.
+
+use crate::process::{Process, Signal};
+use crate::programs::tool;
+use crate::waiting::PATIENCE;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A running distribution.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    process: Process,
+    url: String,
+    _config: TempDir,
+}
+
+impl DockerRegistry {
+    /// A registry over the storage in `data`, with deletes allowed, on a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn over(data: &Path) -> Self {
+        Self::over_at(data, "127.0.0.1:0")
+    }
+
+    /// The same at a given address, as a recreated container is.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn over_at(data: &Path, address: &str) -> Self {
+        let dir = TempDir::new().expect("there is a temporary directory");
+        let config = dir.path().join("config.yml");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
+             enabled: true\nhttp:\n  addr: {address}\n  secret: of-the-tests\n",
+            data.display()
+        );
+        fs::write(&config, text).expect("the directory is ours");
+        let process = Process::start(tool("docker-registry").arg("serve").arg(&config));
+        let listening = "listening on ";
+        let line = process.stderr().await_line(PATIENCE, "`listening on`", |line| line.contains(listening));
+        let address = line.split_once(listening).expect("it was just found").1;
+        let end = address.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c))).unwrap_or(address.len());
+        Self { process, url: format!("http://{}", &address[..end]), _config: dir }
+    }
+
+    /// What `upstream.url` must say.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its address, without the scheme.
+    ///
+    /// # Panics
+    /// Never: the URL is of our making.
+    pub fn address(&self) -> &str {
+        self.url.strip_prefix("http://").expect("we wrote it so")
+    }
+
+    /// Stops it and awaits its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn stop(mut self) {
+        self.process.signal(Signal::Terminate);
+        self.process.wait(Duration::from_secs(20));
+    }
+}

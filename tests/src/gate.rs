@@ -1,0 +1,286 @@
+//! The proxy, `lockgate serve`, in front of whatever a test puts behind it.
+
+use crate::certificates::{Authority, Pair};
+use crate::curl::Curl;
+use crate::door::Door;
+use crate::process::{Capture, Finished, Process, Signal, finish};
+use crate::programs::program;
+use crate::users::{Scheme, htpasswd_line};
+use crate::waiting::PATIENCE;
+use crate::wire::Wire;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const USER: &str = "alice";
+const PASSWORD: &str = "correct-horse";
+
+/// How a proxy shall be started. Its settings are those of `conf/lockgate.toml`, by their dotted keys.
+#[derive(Debug)]
+pub struct GateBuilder {
+    dir: TempDir,
+    settings: BTreeMap<String, String>,
+    environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
+    authority: Authority,
+    pair: Pair,
+}
+
+impl GateBuilder {
+    /// Sets a key. What is no number, truth value or list is quoted.
+    pub fn set(mut self, key: &str, value: impl Display) -> Self {
+        let value = value.to_string();
+        let bare = value.starts_with('[') || value.parse::<i64>().is_ok() || value.parse::<bool>().is_ok();
+        self.settings.insert(key.to_owned(), if bare { value } else { format!("'{value}'") });
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl Display) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The users' file, in place of one with the door's user only.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn htpasswd(self, text: impl AsRef<[u8]>) -> Self {
+        fs::write(self.dir.path().join("htpasswd"), text).expect("the directory is ours");
+        self
+    }
+
+    /// Another certificate than the one for localhost and the loopback address.
+    pub fn certificate(self, pair: &Pair) -> Self {
+        self.set("tls.certificate", pair.certificate.display()).set("tls.key", pair.key.display())
+    }
+
+    /// Starts it by way of another command, as in `unshare --mount sh -c '...; exec "$@"' sh`.
+    pub fn wrapped_in(mut self, command: &[&str]) -> Self {
+        self.wrapper = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// The authority that clients trust.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The directory of its files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts it and awaits that it listens.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn start(self) -> Gate {
+        let process = Process::start(&mut self.command());
+        let address = listening_address(process.stderr());
+        let door = Door {
+            address,
+            ca: self.authority.certificate.clone(),
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        let htpasswd = self.dir.path().join("htpasswd");
+        Gate { process, door, htpasswd, pair: self.pair, authority: self.authority, dir: self.dir }
+    }
+
+    /// Starts it where it should not start, and awaits its end.
+    ///
+    /// # Panics
+    /// When it runs.
+    pub fn refused(self) -> Finished {
+        finish(&mut self.command()).failure()
+    }
+
+    /// Asks `lockgate check` about the same configuration.
+    ///
+    /// # Panics
+    /// When the program is missing.
+    pub fn check(&self) -> Finished {
+        finish(
+            program("lockgate").arg("check").arg("--config").arg(self.config()).envs(self.environment.iter().cloned()),
+        )
+    }
+
+    /// Writes the configuration and returns its path.
+    fn config(&self) -> PathBuf {
+        let mut text = String::new();
+        for (key, value) in &self.settings {
+            writeln!(text, "{key} = {value}").expect("a String takes all");
+        }
+        let path = self.dir.path().join("lockgate.toml");
+        fs::write(&path, text).expect("the directory is ours");
+        path
+    }
+
+    fn command(&self) -> Command {
+        let lockgate = program("lockgate");
+        let mut command = match self.wrapper.split_first() {
+            None => lockgate,
+            Some((wrapper, arguments)) => {
+                let mut command = crate::programs::tool(wrapper);
+                command.args(arguments).arg(lockgate.get_program());
+                command
+            }
+        };
+        command.arg("serve").arg("--config").arg(self.config());
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Gate {
+    process: Process,
+    door: Door,
+    /// Its users' file.
+    pub htpasswd: PathBuf,
+    /// Its certificate and key.
+    pub pair: Pair,
+    /// The authority that issued it.
+    pub authority: Authority,
+    // The last field: it goes when the process is gone.
+    dir: TempDir,
+}
+
+impl Gate {
+    /// A proxy in front of `upstream` (`http://HOST:PORT` or `unix:/PATH`), yet to be started: on a free port of
+    /// 127.0.0.1, with a certificate for it and localhost, and one user.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    pub fn before(upstream: impl Display) -> GateBuilder {
+        let dir = TempDir::new().expect("there is a temporary directory");
+        let authority = Authority::new(dir.path());
+        let pair = authority.issue("domain", &["localhost", "127.0.0.1"]);
+        let htpasswd = dir.path().join("htpasswd");
+        let line = htpasswd_line(Scheme::Bcrypt, USER, PASSWORD);
+        fs::write(&htpasswd, format!("{line}\n")).expect("the directory is ours");
+        let builder = GateBuilder {
+            dir,
+            settings: BTreeMap::new(),
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            authority,
+            pair: pair.clone(),
+        };
+        builder
+            .certificate(&pair)
+            .set("listen.https", "127.0.0.1:0")
+            .set("auth.htpasswd", htpasswd.display())
+            .set("upstream.url", upstream)
+    }
+
+    /// How to come in.
+    pub fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// The directory of its files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A request with curl, with the door's user.
+    pub fn curl(&self, path: &str) -> Curl {
+        self.stranger(path).user(&self.door.credentials())
+    }
+
+    /// A request with curl, without credentials.
+    pub fn stranger(&self, path: &str) -> Curl {
+        Curl::new(&self.door.url(path)).trusting(&self.door.ca)
+    }
+
+    /// A connection on which the test writes the bytes.
+    pub fn wire(&self) -> Wire {
+        Wire::open(&self.door)
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> &Capture {
+        self.process.stderr()
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Awaits its end.
+    ///
+    /// # Panics
+    /// When it still runs after `bound`.
+    pub fn wait(&mut self, bound: Duration) -> ExitStatus {
+        self.process.wait(bound)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Awaits the line of its access log (with `log.format = json`) whose `key` is `value`.
+    ///
+    /// # Panics
+    /// When there is none after [`PATIENCE`].
+    pub fn access(&self, key: &str, value: &str) -> Value {
+        let wanted = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (log_field(&line, key)?.as_str()? == value).then_some(line)
+        };
+        let what = format!("an access log line with {key} = {value}");
+        let line = self.log().await_line(PATIENCE, &what, |line| wanted(line).is_some());
+        wanted(&line).expect("it was just found")
+    }
+}
+
+/// A field of a JSON log line, wherever the format puts it.
+pub fn log_field<'a>(line: &'a Value, key: &str) -> Option<&'a Value> {
+    line.get(key).or_else(|| line.get("fields")?.get(key))
+}
+
+/// Awaits the line that says where a program listens: `... listening ... address=127.0.0.1:PORT`, or the same in JSON.
+pub(crate) fn listening_address(log: &Capture) -> SocketAddr {
+    let line = log.await_line(PATIENCE, "the line `listening ... address=IP:PORT`", |line| address_in(line).is_some());
+    address_in(&line).expect("it was just found")
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    if !line.contains("listening") {
+        return None;
+    }
+    let (_, rest) = line.split_once("address")?;
+    let rest = rest.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '[');
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_text_and_in_json() {
+        let address: SocketAddr = "127.0.0.1:40001".parse().unwrap();
+        assert_eq!(address_in("2026-11-21T02:00:00Z  INFO lockgate: listening address=127.0.0.1:40001"), Some(address));
+        assert_eq!(address_in(r#"{"fields":{"message":"listening","address":"127.0.0.1:40001"}}"#), Some(address));
+        assert_eq!(address_in("INFO listening address=unix:/run/lockgate/backend.sock"), None);
+        assert_eq!(address_in("INFO reloaded address=127.0.0.1:1"), None);
+    }
+}

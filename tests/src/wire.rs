@@ -1,0 +1,103 @@
+//! A TLS connection on which a test writes the bytes itself. The TLS is `openssl s_client`'s.
+
+use crate::door::Door;
+use crate::message::Response;
+use crate::process::{Capture, Process};
+use crate::programs::tool;
+use crate::waiting::PATIENCE;
+use std::io::{self, Write};
+use std::process::ChildStdin;
+use std::time::Duration;
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Wire {
+    client: Process,
+    stdin: ChildStdin,
+    /// How much of what came in was handed out.
+    read: usize,
+}
+
+impl Wire {
+    /// Connects, verifying the certificate.
+    pub fn open(door: &Door) -> Self {
+        Self::open_with(door, &[])
+    }
+
+    /// Connects with more options of `openssl s_client`.
+    ///
+    /// # Panics
+    /// When openssl is missing.
+    pub fn open_with(door: &Door, options: &[&str]) -> Self {
+        let mut openssl = tool("openssl");
+        openssl.args(["s_client", "-quiet", "-nocommands", "-verify_quiet", "-verify_return_error"]);
+        openssl.arg("-CAfile").arg(&door.ca).arg("-connect").arg(door.address.to_string()).args(options);
+        let mut client = Process::start(&mut openssl);
+        let stdin = client.take_stdin();
+        Self { client, stdin, read: 0 }
+    }
+
+    /// Sends bytes. A peer that is gone is no error here: the answer, or its absence, tells.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.try_send(bytes);
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stdin.write_all(bytes.as_ref())?;
+        self.stdin.flush()
+    }
+
+    /// Awaits the next response.
+    ///
+    /// # Panics
+    /// When none has come whole after [`PATIENCE`], or the connection ended without it.
+    pub fn response(&mut self) -> Response {
+        self.next_response(false)
+    }
+
+    /// Awaits the next response, which answers a HEAD and has no body.
+    ///
+    /// # Panics
+    /// As [`Wire::response`].
+    pub fn response_to_head(&mut self) -> Response {
+        self.next_response(true)
+    }
+
+    /// Awaits that the server closes, and returns what came before and was not yet handed out.
+    ///
+    /// # Panics
+    /// When it is still open after `bound`.
+    pub fn closed_within(&mut self, bound: Duration) -> Vec<u8> {
+        let read = self.read;
+        self.incoming().await_bytes(bound, "the server to close", |bytes, ended| ended.then(|| bytes[read..].to_vec()))
+    }
+
+    /// Awaits that what came in, and was not yet handed out, ends with `text`.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub fn await_text(&mut self, text: &str) {
+        let read = self.read;
+        let what = format!("{text:?}");
+        self.incoming().await_bytes(PATIENCE, &what, |bytes, _| bytes[read..].ends_with(text.as_bytes()).then_some(()));
+    }
+
+    fn incoming(&self) -> &Capture {
+        self.client.stdout()
+    }
+
+    fn next_response(&mut self, to_head: bool) -> Response {
+        let read = self.read;
+        let (response, length) = self.incoming().await_bytes(PATIENCE, "a whole response", |bytes, ended| {
+            let response = Response::parse(&bytes[read..], to_head, ended);
+            assert!(response.is_some() || !ended, "the connection ended without a response");
+            response
+        });
+        self.read += length;
+        response
+    }
+}

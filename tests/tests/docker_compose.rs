@@ -1,0 +1,397 @@
+//! `docker compose up` on a fresh clone is a whole private registry; `compose.registry2.yaml` is the same gate in front
+//! of the registry people already run.
+
+use lockgate_e2e::{
+    Authority, Curl, Docker, Door, Finished, PATIENCE, Pattern, Process, Scheme, eventually, finish, htpasswd_line,
+    tool,
+};
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The first `up` on a machine compiles two hundred crates.
+const BUILD_PATIENCE: Duration = Duration::from_secs(25 * 60);
+
+/// `stop_grace_period`, after which docker kills.
+const STOP_PATIENCE: Duration = Duration::from_secs(40);
+
+#[test]
+fn a_fresh_clone_comes_up_with_one_command_for_the_user_its_log_names() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let door = deployment.first_door();
+    Curl::new(&door.url("/v2/")).trusting(&door.ca).run().expect(401);
+    Curl::new(&door.url("/v2/")).trusting(&door.ca).user(&door.credentials()).run().expect(200);
+
+    let docker = Docker::at(&door);
+    let refused = docker.login("not the password").failure();
+    assert!(refused.output().contains("401 Unauthorized"), "{refused}");
+    goes_there_and_back(&docker.logged_in());
+}
+
+#[test]
+fn what_was_made_and_pushed_outlives_the_containers() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let door = deployment.first_door();
+    let docker = Docker::at(&door).logged_in();
+    let image = docker.import("team/kept:1", b"kept", &[]);
+    docker.run(&["push", &image]).success();
+    let id = docker.image_id(&image);
+    docker.remove_images();
+
+    deployment.compose(&["down"]).success();
+    deployment.start();
+    let log = deployment.init_log();
+    assert_eq!(printed(&log, "password"), None, "a password is printed once: {log}");
+    // The old authority, the old password, the old image.
+    Curl::new(&door.url("/v2/")).trusting(&door.ca).user(&door.credentials()).run().expect(200);
+    docker.run(&["pull", &image]).success();
+    assert_eq!(docker.image_id(&image), id);
+}
+
+#[test]
+fn another_user_is_added_with_one_command() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let door = deployment.first_door();
+    let add = ["run", "--rm", "--no-TTY", "init", "lockgate", "htpasswd", "--stdin", "conf/htpasswd", "alice"];
+    let mut adding = Process::start(&mut deployment.command(&add));
+    std::io::Write::write_all(&mut adding.take_stdin(), b"wonder land").unwrap();
+    assert!(adding.wait(PATIENCE).success());
+    eventually(PATIENCE, "the new user to be let in", || {
+        let answer = Curl::new(&door.url("/v2/")).trusting(&door.ca).user("alice:wonder land").run();
+        (answer.status() == 200).then_some(())
+    });
+    Curl::new(&door.url("/v2/")).trusting(&door.ca).user(&door.credentials()).run().expect(200);
+}
+
+#[test]
+fn a_certificate_and_an_htpasswd_file_that_are_there_already_are_used_as_they_are() {
+    let files = TempDir::new().unwrap();
+    fs::create_dir(files.path().join("certs")).unwrap();
+    fs::create_dir(files.path().join("conf")).unwrap();
+    let authority = Authority::new(&files.path().join("certs"));
+    authority.issue("domain", &["127.0.0.1"]);
+    let line = htpasswd_line(Scheme::Apr1, "bob", "builder");
+    fs::write(files.path().join("conf/htpasswd"), format!("{line}\n")).unwrap();
+    let before = contents(files.path());
+
+    let owner = fs::metadata(files.path()).unwrap();
+    let user = format!("{}:{}", owner.uid(), owner.gid());
+    let dir = files.path().to_str().unwrap();
+    let deployment = Deployment::up("compose.yaml", &[("LOCKGATE_DIR", dir), ("LOCKGATE_USER", &user)]);
+    let url = format!("https://{}/v2/", deployment.address);
+    Curl::new(&url).trusting(&authority.certificate).user("bob:builder").run().expect(200);
+    assert_eq!(contents(files.path()), before);
+    assert_eq!(printed(&deployment.init_log(), "password"), None);
+}
+
+#[test]
+fn the_backend_is_reached_through_the_proxy_alone() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let (inside, outside) = (deployment.network("inside"), deployment.network("outside"));
+    assert_eq!(deployment.inspect("backend", "{{json .HostConfig.PortBindings}}"), "{}");
+    assert_eq!(deployment.inspect("backend", "{{len .NetworkSettings.Networks}}"), "1");
+    let internal = ["network", "inspect", "--format", "{{.Internal}}", &inside];
+    assert_eq!(docker(&internal).success().stdout.trim(), "true");
+
+    let backend = deployment.backend_ip();
+    let connects_from = |network: &str| {
+        let probe = format!("timeout 5 bash -c 'exec 3<>/dev/tcp/{backend}/5000'");
+        docker(&["run", "--rm", "--network", network, &deployment.name, "bash", "-c", &probe]).status.success()
+    };
+    assert!(connects_from(&inside), "the probe itself works");
+    assert!(!connects_from(&outside));
+    assert!(!connects_from("bridge"));
+}
+
+#[test]
+fn the_containers_can_write_nothing_but_their_volumes_and_have_no_privilege() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    for (service, forbidden) in [("proxy", "certs/domain.key"), ("proxy", "/etc/x"), ("backend", "/etc/x")] {
+        let refused = deployment.compose(&["exec", "-T", service, "touch", forbidden]).failure();
+        assert!(refused.output().contains("Read-only file system"), "{refused}");
+    }
+    for service in ["proxy", "backend"] {
+        let status = deployment.compose(&["exec", "-T", service, "cat", "/proc/1/status"]).success().stdout;
+        let value = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("Linux says so");
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(value("Uid:"), "10001 10001 10001 10001", "{service}");
+        assert_eq!(value("Gid:"), "10001 10001 10001 10001", "{service}");
+        assert_eq!(u64::from_str_radix(&value("CapBnd:"), 16), Ok(0), "{service}");
+        assert_eq!(value("NoNewPrivs:"), "1", "{service}");
+    }
+    let init = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}} {{.HostConfig.NetworkMode}}";
+    assert_eq!(deployment.inspect("init", init), "true [ALL] 10001:10001 none");
+}
+
+#[test]
+fn pulls_go_on_when_the_backend_is_created_anew_at_another_address() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let docker_client = Docker::at(&deployment.first_door()).logged_in();
+    let image = docker_client.import("team/moved:1", b"moved", &[]);
+    docker_client.run(&["push", &image]).success();
+    docker_client.remove_images();
+
+    let before = deployment.backend_ip();
+    deployment.compose(&["rm", "--stop", "--force", "backend"]).success();
+    // Takes the address that is free now, so that the backend must take another.
+    let squatter = format!("{}-squatter", deployment.name);
+    let network = deployment.network("inside");
+    docker(&["run", "--detach", "--rm", "--name", &squatter, "--network", &network, &deployment.name, "sleep", "600"])
+        .success();
+    deployment.compose(&["up", "--detach", "--wait", "backend"]).success();
+    let after = deployment.backend_ip();
+    docker(&["rm", "--force", &squatter]).success();
+    assert_ne!(before, after);
+
+    docker_client.run(&["pull", &image]).success();
+}
+
+#[test]
+fn stopping_the_proxy_in_the_middle_of_a_push_is_quick_and_spoils_nothing() {
+    let deployment = Deployment::up("compose.yaml", &[]);
+    let docker = Docker::at(&deployment.first_door()).logged_in();
+    let image = docker.import("team/large:1", &Pattern::new(7, 256 << 20).bytes(), &[]);
+    let id = docker.image_id(&image);
+
+    let mut push = docker.spawn(&["push", &image]);
+    eventually(PATIENCE, "an upload under way", || {
+        let begun = ["exec", "-T", "backend", "find", "/var/lib/registry", "-path", "*/_uploads/*", "-size", "+1M"];
+        (!deployment.compose(&begun).stdout.is_empty()).then_some(())
+    });
+    let stopping = Instant::now();
+    deployment.compose(&["stop", "proxy"]).success();
+    assert!(stopping.elapsed() < STOP_PATIENCE, "it was killed");
+    assert_eq!(deployment.inspect("proxy", "{{.State.ExitCode}}"), "0");
+
+    deployment.start();
+    // docker tries a while by itself, and says so when it gives up; then the user pushes again.
+    if !push.wait(Duration::from_secs(120)).success() {
+        docker.run(&["push", &image]).success();
+    }
+    docker.remove_images();
+    docker.run(&["pull", &image]).success();
+    assert_eq!(docker.image_id(&image), id);
+}
+
+#[test]
+fn the_same_gate_stands_in_front_of_an_unmodified_registry() {
+    let _registry = registry2_image();
+    let deployment = Deployment::up("compose.registry2.yaml", &[]);
+    let docker = Docker::at(&deployment.first_door());
+    let refused = docker.login("not the password").failure();
+    assert!(refused.output().contains("401 Unauthorized"), "{refused}");
+    goes_there_and_back(&docker.logged_in());
+    let stored = "/var/lib/registry/docker/registry/v2/repositories/team/app/_manifests/tags/1/current/link";
+    deployment.compose(&["exec", "-T", "registry", "cat", stored]).success();
+}
+
+/// Push, remove, pull and run.
+#[track_caller]
+fn goes_there_and_back(docker: &Docker) {
+    let image = docker.import("team/app:1", b"there and back", &[]);
+    let id = docker.image_id(&image);
+    assert!(id.is_some());
+    docker.run(&["push", &image]).success();
+    docker.remove_images();
+    docker.run(&["pull", &image]).success();
+    assert_eq!(docker.image_id(&image), id);
+    let ran = docker.run(&["run", "--rm", &image, "/bin/busybox", "cat", "/content"]).success();
+    assert_eq!(ran.stdout, "there and back");
+}
+
+/// A fresh clone, brought up as a project of its own. All of it is gone when this is dropped.
+#[derive(Debug)]
+struct Deployment {
+    clone: TempDir,
+    file: &'static str,
+    /// Of the project and of the image.
+    name: String,
+    address: SocketAddr,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Deployment {
+    fn up(file: &'static str, variables: &[(&'static str, &str)]) -> Self {
+        static COUNT: AtomicU16 = AtomicU16::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let deployment = Self {
+            clone: fresh_clone(),
+            file,
+            name: format!("lockgate-e2e-{}-{count}", std::process::id()),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(count))),
+            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+        };
+        deployment.start();
+        deployment
+    }
+
+    /// The one command, in the background.
+    fn start(&self) {
+        finish_within(BUILD_PATIENCE, &mut self.command(&["up", "--detach", "--wait"])).success();
+    }
+
+    fn compose(&self, arguments: &[&str]) -> Finished {
+        finish(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut docker = tool("docker");
+        docker
+            .current_dir(self.clone.path())
+            .args(["compose", "--project-name", &self.name, "--file", self.file])
+            .args(arguments)
+            .env("LOCKGATE_IMAGE", &self.name)
+            .env("LOCKGATE_PUBLISH", self.address.to_string())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        docker
+    }
+
+    /// The way in that a user is told of: the password from the log, the authority by `docker compose cp`.
+    fn first_door(&self) -> Door {
+        let log = self.init_log();
+        let value = |label| printed(&log, label).unwrap_or_else(|| panic!("no {label} in the log: {log}"));
+        let ca = self.clone.path().join("devdockerCA.crt");
+        let source = "proxy:/var/lib/lockgate/certs/devdockerCA.crt";
+        self.compose(&["cp", source, ca.to_str().expect("a temporary path is ASCII")]).success();
+        Door { address: self.address, ca, user: value("user"), password: value("password") }
+    }
+
+    fn init_log(&self) -> String {
+        self.compose(&["logs", "--no-log-prefix", "init"]).success().stdout
+    }
+
+    fn inspect(&self, service: &str, format: &str) -> String {
+        let id = self.compose(&["ps", "--all", "--quiet", service]).success().stdout;
+        docker(&["inspect", "--format", format, id.trim()]).success().stdout.trim().to_owned()
+    }
+
+    fn network(&self, network: &str) -> String {
+        format!("{}_{network}", self.name)
+    }
+
+    fn backend_ip(&self) -> String {
+        self.inspect("backend", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.compose(&["logs", "--no-color", "--tail", "100"]));
+        }
+        self.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "2"]);
+        docker(&["image", "rm", "--force", &self.name]);
+    }
+}
+
+/// The files that git knows or would add, as a clone has them.
+fn fresh_clone() -> TempDir {
+    let clone = TempDir::new().expect("there is a temporary directory");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
+    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    let listed = finish(tool("git").arg("-C").arg(root).args(list)).success();
+    // What is deleted and not yet committed is still listed.
+    for file in listed.stdout.split_terminator('\0').filter(|file| root.join(file).is_file()) {
+        let copy = clone.path().join(file);
+        fs::create_dir_all(copy.parent().expect("it is below the clone")).expect("the directory is ours");
+        fs::copy(root.join(file), copy).expect("the file can be copied");
+    }
+    clone
+}
+
+/// A free port below those that the kernel gives out by itself, so that nobody takes it while the proxy is away.
+fn free_port(count: u16) -> u16 {
+    let spread = u16::try_from(std::process::id() % 400).expect("it is below 400");
+    let first = 20_000 + spread * 25 + count;
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    (first..32_768).step_by(100).find(is_free).expect("one of them is free")
+}
+
+/// The value of a line `LABEL: VALUE`.
+fn printed(log: &str, label: &str) -> Option<String> {
+    let values = log.lines().filter_map(|line| line.split_once(':'));
+    let mut named = values.filter(|(name, _)| name.trim().to_lowercase().ends_with(label));
+    named.next().map(|(_, value)| value.trim().to_owned())
+}
+
+/// Every file below a directory, with its content.
+fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("the directory is ours") {
+        let path = entry.expect("it can be listed").path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            let content = fs::read(&path).expect("it can be read");
+            found.push((path, content));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn docker<S: AsRef<OsStr>>(arguments: &[S]) -> Finished {
+    finish(tool("docker").args(arguments))
+}
+
+fn finish_within(bound: Duration, command: &mut Command) -> Finished {
+    let name = format!("{command:?}");
+    let mut process = Process::start(command);
+    let status = process.wait(bound);
+    Finished { name, status, stdout: process.stdout().text(), stderr: process.stderr().text() }
+}
+
+/// An image made for the tests, removed after them.
+#[derive(Debug)]
+struct MadeImage(&'static str);
+
+impl Drop for MadeImage {
+    fn drop(&mut self) {
+        docker(&["image", "rm", "--force", self.0]);
+    }
+}
+
+/// Sees to an image `registry:2`: the public one, or where that cannot be had the same program from Debian, in the same
+/// places.
+fn registry2_image() -> Option<MadeImage> {
+    const NAME: &str = "registry:2";
+    if docker(&["image", "inspect", NAME]).status.success() || docker(&["pull", NAME]).status.success() {
+        return None;
+    }
+    let context = TempDir::new().expect("there is a temporary directory");
+    for (program, file) in [("docker-registry", "registry"), ("busybox", "wget")] {
+        let copied = fs::copy(tool(program).get_program(), context.path().join(file));
+        copied.unwrap_or_else(|e| panic!("{program} cannot be copied: {e}"));
+    }
+    fs::write(context.path().join("config.yml"), STAND_IN_CONFIG).expect("the directory is ours");
+    fs::write(context.path().join("Dockerfile"), STAND_IN_DOCKERFILE).expect("the directory is ours");
+    docker(&[OsStr::new("build"), OsStr::new("--tag"), OsStr::new(NAME), context.path().as_os_str()]).success();
+    Some(MadeImage(NAME))
+}
+
+const STAND_IN_DOCKERFILE: &str = r#"
+FROM debian:bookworm-slim
+COPY registry wget /usr/bin/
+COPY config.yml /etc/docker/registry/config.yml
+VOLUME ["/var/lib/registry"]
+EXPOSE 5000
+ENTRYPOINT ["registry", "serve"]
+CMD ["/etc/docker/registry/config.yml"]
+"#;
+
+/// What the public image has there.
+const STAND_IN_CONFIG: &str = "
+version: 0.1
+log: {fields: {service: registry}}
+storage: {cache: {blobdescriptor: inmemory}, filesystem: {rootdirectory: /var/lib/registry}}
+http: {addr: ':5000', headers: {X-Content-Type-Options: [nosniff]}}
+health: {storagedriver: {enabled: true, interval: 10s, threshold: 3}}
+";

@@ -1,0 +1,290 @@
+//! Promise: the registry behind the gate gets the request the client made, and knows who made it.
+
+use lockgate_e2e::{Backend, Gate, Pattern, Upstream, ok, sha256};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
+
+#[test]
+fn the_registry_learns_the_client_s_host_address_and_scheme() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    gate.curl("/v2/").run().expect(200);
+    let head = upstream.only().head;
+    assert_eq!(head.one("host"), gate.door().address.to_string(), "with its port: Locations are made of it");
+    assert_eq!(head.one("x-real-ip"), "127.0.0.1");
+    assert_eq!(head.one("x-forwarded-for"), "127.0.0.1");
+    assert_eq!(head.one("x-forwarded-proto"), "https");
+}
+
+#[test]
+fn the_host_is_forwarded_as_the_client_wrote_it() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    for host in ["registry.example.com:5043", "registry.example.com", "[::1]:5043"] {
+        gate.curl("/v2/").header(&format!("Host: {host}")).run().expect(200);
+        assert_eq!(upstream.received().last().unwrap().head.one("host"), host);
+    }
+}
+
+#[test]
+fn what_strangers_claim_is_dropped_and_what_came_before_is_kept() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let claims = [
+        "X-Forwarded-For: 10.0.0.1",
+        "X-Real-IP: 10.0.0.2",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Host: evil.test",
+        "Forwarded: for=10.0.0.3;host=evil.test;proto=http",
+        "X_Forwarded_Proto: http",
+        "X-FORWARDED-HOST: evil.test",
+    ];
+    claims.iter().fold(gate.curl("/v2/"), |curl, claim| curl.header(claim)).run().expect(200);
+    let head = upstream.only().head;
+    assert_eq!(head.one("x-forwarded-for"), "10.0.0.1, 127.0.0.1");
+    assert_eq!(head.one("x-real-ip"), "127.0.0.1");
+    assert_eq!(head.one("x-forwarded-proto"), "https");
+    let text = String::from_utf8_lossy(&head.raw).to_lowercase();
+    assert!(!text.contains("evil.test") && !text.contains("forwarded:") && !text.contains("x_forwarded"), "{text}");
+}
+
+#[test]
+fn what_belongs_to_one_connection_is_not_forwarded() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send(format!(
+        "GET /v2/ HTTP/1.1\r\nHost: registry.test\r\n{ALICE}Connection: keep-alive, X-Secret\r\nX-Secret: 1\r\n\
+         Keep-Alive: timeout=5\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nUpgrade: h2c\r\nX-Kept: 1\r\n\r\n"
+    ));
+    assert_eq!(wire.response().head.status(), 200);
+    let head = upstream.only().head;
+    for name in ["x-secret", "keep-alive", "te", "proxy-connection", "upgrade"] {
+        assert!(head.all(name).is_empty(), "{name}: {head:#?}");
+    }
+    assert_eq!(head.one("x-kept"), "1");
+}
+
+#[test]
+fn credentials_stay_at_the_gate_unless_the_upstream_wants_them() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    gate.curl("/v2/").run().expect(200);
+    assert!(upstream.only().head.all("authorization").is_empty());
+    let forwarding = Gate::before(upstream.url()).set("upstream.forward_authorization", true).start();
+    forwarding.curl("/v2/").run().expect(200);
+    let head = upstream.received().remove(1).head;
+    assert_eq!(head.one("authorization"), "Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==");
+}
+
+#[test]
+fn every_method_of_the_registry_goes_through_and_back() {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(head) = connection.request()? {
+            connection.body(&head, &mut std::io::sink())?;
+            let status = match head.method() {
+                "DELETE" | "PATCH" => "202 Accepted",
+                "PUT" | "POST" => "201 Created",
+                "OPTIONS" => "405 Method Not Allowed",
+                _ => "200 OK",
+            };
+            connection.send(format!("HTTP/1.1 {status}\r\nX-Was: {}\r\nContent-Length: 0\r\n\r\n", head.method()).as_bytes())?;
+        }
+        Ok(())
+    });
+    let gate = Gate::before(upstream.url()).start();
+    for (method, status) in
+        [("GET", 200), ("HEAD", 200), ("POST", 201), ("PUT", 201), ("PATCH", 202), ("DELETE", 202), ("OPTIONS", 405)]
+    {
+        let answer = gate.curl("/v2/a/manifests/x").method(method).run().expect(status);
+        assert_eq!(answer.head().one("x-was"), method);
+    }
+}
+
+#[test]
+fn the_target_is_forwarded_byte_for_byte() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let targets = [
+        "/v2/",
+        "/v2",
+        "/v2/_catalog?n=2&last=a%2Fb",
+        "/v2/a/b-c/d__e/tags/list?n=5&last=v1.0",
+        "/v2/a/blobs/uploads/?from=A%2FB&mount=sha256%3Ae3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "/v2/a/blobs/uploads/11111111-1111-4111-8111-111111111111?_state=a-_~%3D%3D&digest=sha256%3Aaa",
+        "/v2/a/manifests/v1?x=%00%0d%0a&y",
+    ];
+    for target in targets {
+        let answer = gate.curl(target).run();
+        assert_eq!(answer.status(), 200, "{target}: {}", answer.text());
+        assert_eq!(upstream.received().last().unwrap().head.target(), target);
+    }
+}
+
+#[test]
+fn a_body_arrives_as_it_was_sent_with_a_length_and_in_chunks() {
+    let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    for size in [0, 1, 65_535, 65_536, 65_537, 900_001] {
+        let content = Pattern::new(size, size).bytes();
+        let patch = || gate.curl("/v2/a/blobs/uploads/u").method("PATCH");
+        patch().body(&content).run().expect(202);
+        patch().chunked_body(&content).run().expect(202);
+        let received = upstream.received();
+        let [.., with_length, chunked] = received.as_slice() else { panic!("two requests should have arrived") };
+        assert!(with_length.body == content && chunked.body == content, "{size} bytes");
+        assert_eq!(with_length.head.one("content-length"), size.to_string());
+        assert!(with_length.head.all("transfer-encoding").is_empty());
+        assert_eq!(chunked.head.one("transfer-encoding"), "chunked");
+        assert!(chunked.head.all("content-length").is_empty());
+    }
+}
+
+#[test]
+fn a_body_is_streamed_and_not_gathered() {
+    let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send(format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"));
+    upstream.await_received("the first chunk before the rest was sent", |request| request.body == b"first");
+    wire.send("6\r\nsecond\r\n0\r\n\r\n");
+    assert_eq!(wire.response().head.status(), 202);
+    assert_eq!(upstream.only().body, b"firstsecond");
+}
+
+#[test]
+fn an_answer_is_streamed_and_not_gathered() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request()?;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nfirst")?;
+        let _ = wait.lock().unwrap().recv();
+        connection.send(b"second")
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send(format!("GET /v2/a/manifests/x HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    wire.await_text("first");
+    go_on.send(()).unwrap();
+    assert_eq!(wire.response().body, b"firstsecond");
+}
+
+#[test]
+fn expect_100_continue_is_answered_after_the_password_was_checked_and_not_before() {
+    let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    let head = |authorization: &str| {
+        format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{authorization}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    };
+    let mut wire = gate.wire();
+    wire.send(head(ALICE));
+    assert_eq!(wire.response().head.status(), 100);
+    wire.send("hello");
+    assert_eq!(wire.response().head.status(), 202);
+    assert_eq!(upstream.only().body, b"hello");
+    wire.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    assert_eq!(wire.response().head.status(), 202, "and the connection goes on");
+
+    let mut stranger = gate.wire();
+    stranger.send(head(""));
+    assert_eq!(stranger.response().head.status(), 401, "a body nobody will read should not be asked for");
+    assert_eq!(upstream.received().len(), 2);
+}
+
+#[test]
+fn an_answer_comes_back_with_its_headers_and_bytes() {
+    let body = Pattern::new(7, 300_000).bytes();
+    let head = "HTTP/1.1 206 Partial Content\r\nContent-Length: 300000\r\nContent-Range: bytes 5-300004/400000\r\n\
+        Docker-Content-Digest: sha256:aa\r\nEtag: \"sha256:aa\"\r\nLocation: https://registry.test:5043/v2/a\r\n\
+        Link: </v2/_catalog?last=b&n=2>; rel=\"next\"\r\nContent-Type: application/octet-stream\r\n\
+        X-Twice: 1\r\nX-Twice: 2\r\n\r\n";
+    let upstream = Upstream::answering([head.as_bytes(), &body].concat());
+    let gate = Gate::before(upstream.url()).start();
+    let answer = gate.curl("/v2/a/blobs/sha256:aa").header("Range: bytes=5-300004").run();
+    // The digest is no digest: only a path the registry knows is forwarded.
+    assert_eq!(answer.status(), 400, "{}", answer.text());
+    let digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let answer = gate.curl(&format!("/v2/a/blobs/{digest}")).header("Range: bytes=5-300004").run().expect(206);
+    assert_eq!(upstream.only().head.one("range"), "bytes=5-300004");
+    assert_eq!(sha256(answer.body.as_slice()), sha256(body.as_slice()));
+    for line in head.lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with("X-Twice")) {
+        let (name, value) = line.split_once(": ").unwrap();
+        assert_eq!(answer.head().one(name), value);
+    }
+    assert_eq!(answer.head().all("x-twice"), ["1", "2"]);
+}
+
+#[test]
+fn a_head_keeps_the_length_of_what_it_stands_for() {
+    let upstream = Upstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 5368709120\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    let answer = gate.curl("/v2/a/manifests/x").method("HEAD").run().expect(200);
+    assert_eq!(answer.head().one("content-length"), "5368709120");
+}
+
+#[test]
+fn connections_to_the_upstream_are_kept_and_used_again() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    for _ in 0..10 {
+        gate.curl("/v2/").run().expect(200);
+    }
+    let connections = upstream.received().iter().map(|request| request.connection).max().unwrap();
+    assert!(connections < 5, "ten requests one after the other took {} connections", connections + 1);
+}
+
+#[test]
+fn a_slow_client_slows_the_upstream_down_and_costs_no_memory() {
+    let size = 512 << 20;
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request()?;
+        connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n").as_bytes())?;
+        connection.send_all_of(&mut Pattern::new(1, size)).map(drop)
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let slow = gate.curl("/v2/a/manifests/x").args(&["--limit-rate", "4M", "--output", "/dev/null"]).spawn();
+    upstream.await_received("the pull", |_| true);
+    // A reader that takes all would have it within a second or two. This one has had its time when others were served.
+    for _ in 0..60 {
+        gate.stranger("/v2/").run().oci_error(401);
+    }
+    assert!(gate.process().peak_memory() < 64 << 20, "{} bytes", gate.process().peak_memory());
+    drop(slow);
+}
+
+#[test]
+fn a_unix_socket_is_an_upstream_too() {
+    let dir = TempDir::new().unwrap();
+    let socket = dir.path().join("backend.sock");
+    let backend = Backend::on_socket(&dir.path().join("data"), &socket);
+    let gate = Gate::before(backend.url()).start();
+    gate.curl("/v2/").run().expect(200);
+    let api = lockgate_e2e::Api::at(gate.door());
+    let digest = api.push_blob("team/app", b"hello");
+    assert_eq!(api.blob("team/app", &digest).expect(200).body, b"hello");
+    backend.stop();
+    gate.curl("/v2/").run().oci_error(502);
+    let _backend = Backend::on_socket(&dir.path().join("data"), &socket);
+    gate.curl("/v2/").run().expect(200);
+}
+
+#[test]
+fn a_hundred_clients_at_once_are_all_served() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut clients: Vec<_> = (0..100).map(|_| gate.wire()).collect();
+    for client in &mut clients {
+        client.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().head.status(), 200);
+    }
+    for client in &mut clients {
+        client.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}Connection: close\r\n\r\n"));
+        assert_eq!(client.response().head.status(), 200);
+        client.closed_within(Duration::from_secs(10));
+    }
+}

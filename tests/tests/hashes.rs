@@ -1,0 +1,104 @@
+//! Promise: the htpasswd file people already have is read, whatever tool wrote it.
+
+use lockgate_e2e::{Gate, Scheme, Upstream, finish, finish_with_input, htpasswd_line, ok, openssl_line, program, tool};
+use std::fs;
+use tempfile::TempDir;
+
+#[test]
+fn every_scheme_of_htpasswd_and_openssl_is_known() {
+    let bcrypt = htpasswd_line(Scheme::Bcrypt, "bcrypt-2y", "correct-horse");
+    let users = [
+        bcrypt.replace("bcrypt-2y:$2y$", "bcrypt-2a:$2a$"),
+        bcrypt.replace("bcrypt-2y:$2y$", "bcrypt-2b:$2b$"),
+        bcrypt,
+        htpasswd_line(Scheme::Apr1, "apr1", "correct-horse"),
+        htpasswd_line(Scheme::Sha1, "sha1", "correct-horse"),
+        htpasswd_line(Scheme::Sha256Crypt, "sha256-crypt", "correct-horse"),
+        htpasswd_line(Scheme::Sha512Crypt, "sha512-crypt", "correct-horse"),
+        openssl_line("-apr1", "openssl-apr1", "correct-horse"),
+        openssl_line("-5", "openssl-5", "correct-horse"),
+        openssl_line("-6", "openssl-6", "correct-horse"),
+    ];
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).htpasswd(users.join("\n") + "\n").start();
+    for line in users {
+        let user = line.split(':').next().unwrap();
+        assert_eq!(gate.stranger("/v2/").user(&format!("{user}:correct-horse")).run().status(), 200, "{line}");
+        assert_eq!(gate.stranger("/v2/").user(&format!("{user}:wrong")).run().status(), 401, "{line}");
+    }
+}
+
+#[test]
+fn comments_blank_lines_windows_line_ends_and_later_duplicates_are_read_as_apache_reads_them() {
+    let text = [
+        "# users of the registry".to_owned(),
+        String::new(),
+        htpasswd_line(Scheme::Bcrypt, "alice", "first"),
+        format!("#{}", htpasswd_line(Scheme::Bcrypt, "carol", "carol-pw")),
+        htpasswd_line(Scheme::Bcrypt, "bob", "bob-pw"),
+        htpasswd_line(Scheme::Bcrypt, "alice", "second"),
+    ];
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).htpasswd(text.join("\r\n") + "\r\n").start();
+    let status = |user: &str| gate.stranger("/v2/").user(user).run().status();
+    assert_eq!(status("bob:bob-pw"), 200);
+    assert_eq!((status("carol:carol-pw"), status("#carol:carol-pw")), (401, 401));
+    // Apache takes the first of two lines and nginx too; exactly one may open, and it must be the same one.
+    assert_eq!((status("alice:first"), status("alice:second")), (200, 401));
+}
+
+#[test]
+fn an_entry_that_cannot_be_safe_is_refused_with_its_line() {
+    let costly = htpasswd_line(Scheme::Bcrypt, "costly", "pw").replace("$2y$04$", "$2y$15$");
+    let refused = [
+        htpasswd_line(Scheme::Plain, "plain", "open-sesame"),
+        htpasswd_line(Scheme::Des, "des", "secret"),
+        costly,
+        "nothing-to-split".to_owned(),
+        "nohash:".to_owned(),
+    ];
+    for line in refused {
+        let good = htpasswd_line(Scheme::Bcrypt, "alice", "correct-horse");
+        let failed = Gate::before("http://127.0.0.1:1").htpasswd(format!("{good}\n\n{line}\n")).refused();
+        assert_eq!(failed.status.code(), Some(64), "{line}: {failed}");
+        assert!(failed.stderr.contains("htpasswd:3"), "the line number is missing: {failed}");
+        let secret = line.split_once(':').map_or("nothing-to-split", |(_, hash)| hash);
+        assert!(secret.is_empty() || !failed.output().contains(secret), "the hash is in the message: {failed}");
+    }
+}
+
+#[test]
+fn the_ceiling_on_bcrypt_s_cost_can_be_moved() {
+    let line = htpasswd_line(Scheme::Bcrypt, "alice", "correct-horse");
+    let refused = Gate::before("http://127.0.0.1:1").htpasswd(line.replace("$2y$04$", "$2y$06$"));
+    let failed = refused.set("auth.max_bcrypt_cost", 5).refused();
+    assert!(failed.stderr.contains("htpasswd:1"), "{failed}");
+}
+
+#[test]
+fn what_lockgate_htpasswd_writes_apache_s_tool_verifies() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("htpasswd");
+    let mut lockgate = program("lockgate");
+    finish_with_input(lockgate.arg("htpasswd").arg(&file).args(["alice", "--stdin"]), b"correct-horse\n").success();
+    let verify = |password: &str| finish(tool("htpasswd").arg("-vb").arg(&file).args(["alice", password])).status.success();
+    assert!(verify("correct-horse"));
+    assert!(!verify("wrong-horse"));
+    assert!(fs::read_to_string(&file).unwrap().starts_with("alice:$2"));
+}
+
+#[test]
+fn lockgate_htpasswd_changes_and_deletes_one_user_and_keeps_the_rest_as_it_was() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("htpasswd");
+    let (bob, alice) = (htpasswd_line(Scheme::Apr1, "bob", "b"), htpasswd_line(Scheme::Bcrypt, "alice", "old"));
+    fs::write(&file, format!("# the team\n{bob}\n\n{alice}\n# the end\n")).unwrap();
+    let mut lockgate = program("lockgate");
+    finish_with_input(lockgate.arg("htpasswd").arg(&file).args(["alice", "--stdin"]), b"new").success();
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[1], lines[2], lines[4]), ("# the team", bob.as_str(), "", "# the end"));
+    assert!(lines[3].starts_with("alice:$2") && lines[3] != alice);
+    finish(program("lockgate").arg("htpasswd").arg(&file).args(["alice", "--delete"])).success();
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("# the team\n{bob}\n\n# the end\n"));
+}

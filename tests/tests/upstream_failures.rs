@@ -1,0 +1,165 @@
+//! Promise: when the registry behind the gate is away or ill, the client is told so, and no broken layer looks whole.
+
+use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Upstream, eventually, ok};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// An address where nobody listens. Each test has an `ip` of its own, where no other takes the port meanwhile.
+fn nobody_at(ip: &str) -> SocketAddr {
+    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn an_upstream_that_is_down_is_502_with_what_to_do() {
+    let gate = Gate::before(format!("http://{}", nobody_at("127.77.0.1"))).start();
+    let answer = gate.curl("/v2/").run();
+    let (_, message) = answer.oci_error(502);
+    assert!(message.contains("upstream.url"), "{message}");
+    assert!(!answer.text().contains("127.0.0.1"), "an inner address is nobody's business: {}", answer.text());
+}
+
+#[test]
+fn an_upload_to_an_upstream_that_is_down_reads_its_502() {
+    let gate = Gate::before(format!("http://{}", nobody_at("127.77.0.2"))).start();
+    let put = gate.curl("/v2/a/blobs/uploads/u").method("PATCH").header("Expect:");
+    put.run_sending(Pattern::new(1, 8 << 20)).oci_error(502);
+}
+
+#[test]
+fn an_upstream_that_is_silent_is_504_after_the_read_timeout() {
+    let upstream = Upstream::silent();
+    let gate = Gate::before(upstream.url()).set("upstream.read_timeout", "1s").start();
+    let answer = gate.curl("/v2/").run();
+    let (_, message) = answer.oci_error(504);
+    assert!(message.contains("read_timeout"), "{message}");
+    assert!(answer.measured["time_total"].as_f64().unwrap() >= 1.0);
+}
+
+#[test]
+fn an_upstream_that_hangs_up_without_an_answer_is_502() {
+    let closing = Upstream::scripted(|connection| connection.request().map(drop));
+    let gate = Gate::before(closing.url()).start();
+    gate.curl("/v2/").run().oci_error(502);
+    let resetting = Upstream::scripted(|connection| connection.reset());
+    let gate = Gate::before(resetting.url()).start();
+    gate.curl("/v2/").run().oci_error(502);
+}
+
+#[test]
+fn an_upstream_that_speaks_no_http_is_502() {
+    let upstream = Upstream::answering("SSH-2.0-OpenSSH_9.2p1\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    gate.curl("/v2/").run().oci_error(502);
+}
+
+#[test]
+fn a_layer_that_breaks_off_never_looks_whole() {
+    let digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    for head in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nf4240\r\n"] {
+        let head = format!("HTTP/1.1 200 OK\r\n{head}");
+        let upstream = Upstream::scripted(move |connection| {
+            connection.request()?;
+            connection.send(head.as_bytes())?;
+            connection.send_all_of(&mut Pattern::new(1, 500_000)).map(drop)
+        });
+        let gate = Gate::before(upstream.url()).start();
+        let answer = gate.curl(&format!("/v2/a/blobs/{digest}")).run();
+        assert_eq!(answer.status(), 200);
+        assert_ne!(answer.exit, 0, "curl took {} of 1000000 bytes for all", answer.body.len());
+        assert!(answer.body.len() <= 500_000);
+    }
+}
+
+#[test]
+fn a_push_is_never_sent_twice() {
+    let upstream = Upstream::scripted(|connection| connection.request().map(drop));
+    let gate = Gate::before(upstream.url()).start();
+    gate.curl("/v2/a/blobs/uploads/").method("POST").body("x").run();
+    assert_eq!(upstream.only().head.method(), "POST");
+}
+
+#[test]
+fn a_connection_that_the_upstream_closed_while_it_was_idle_costs_no_request() {
+    // It answers once on each connection and closes it a moment after the answer, as a restarted registry does.
+    let upstream = Upstream::scripted(|connection| {
+        connection.request()?;
+        connection.send(&ok("{}"))
+    });
+    let gate = Gate::before(upstream.url()).start();
+    for _ in 0..20 {
+        gate.curl("/v2/").run().expect(200);
+    }
+}
+
+#[test]
+fn requests_go_through_again_when_the_registry_was_restarted_at_its_address() {
+    let data = TempDir::new().unwrap();
+    let address = nobody_at("127.77.1.1").to_string();
+    let registry = DockerRegistry::over_at(data.path(), &address);
+    let gate = Gate::before(registry.url()).start();
+    gate.curl("/v2/").run().expect(200);
+    registry.stop();
+    gate.curl("/v2/").run().oci_error(502);
+    let _registry = DockerRegistry::over_at(data.path(), &address);
+    gate.curl("/v2/").run().expect(200);
+}
+
+#[test]
+fn the_upstream_s_name_is_resolved_again_when_its_container_is_recreated() {
+    let dir = TempDir::new().unwrap();
+    let hosts = dir.path().join("hosts");
+    let name_at = |ip: &str| fs::write(&hosts, format!("{ip} registry\n127.0.0.1 localhost\n")).unwrap();
+    name_at("127.77.2.1");
+    // In a mount namespace of its own the proxy has a hosts file of its own, as it has in a container.
+    let script = format!("mount --bind '{}' /etc/hosts && exec \"$@\"", hosts.display());
+    let address = nobody_at("127.77.2.1");
+    let port = address.port();
+    let first = Upstream::answering_at(address, ok("first"));
+    let gate = Gate::before(format!("http://registry:{port}"))
+        .wrapped_in(&["unshare", "--mount", "--map-root-user", "sh", "-c", &script, "sh"])
+        .start();
+    assert_eq!(gate.curl("/v2/").run().expect(200).text(), "first");
+    drop(first);
+    gate.curl("/v2/").run().oci_error(502);
+    let second = Upstream::answering_at(SocketAddr::from(([127, 77, 2, 2], port)), ok("second"));
+    name_at("127.77.2.2");
+    let answer = gate.curl("/v2/").run();
+    assert_eq!(answer.expect(200).text(), "second", "the very next request should find it");
+    drop(second);
+}
+
+#[test]
+fn a_registry_that_starts_after_the_gate_is_found() {
+    let address = nobody_at("127.77.0.3");
+    let gate = Gate::before(format!("http://{address}")).start();
+    gate.curl("/v2/").run().oci_error(502);
+    let _upstream = Upstream::answering_at(address, ok("{}"));
+    gate.curl("/v2/").run().expect(200);
+}
+
+#[test]
+fn a_gate_before_a_name_that_does_not_exist_runs_and_answers_502() {
+    let mut gate = Gate::before("http://registry.invalid:5000").start();
+    gate.curl("/v2/").run().oci_error(502);
+    assert!(gate.is_running());
+    gate.log().await_line(PATIENCE, "a warning that the name cannot be resolved", |line| line.contains("resolve"));
+}
+
+#[test]
+fn a_client_that_leaves_frees_the_upstream() {
+    let upstream = Upstream::scripted(|connection| {
+        connection.request()?;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")?;
+        connection.send_all_of(&mut Pattern::new(1, 1_000_000_000)).map(drop)
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let mut pull = gate.curl("/v2/a/manifests/x").args(&["--limit-rate", "1M", "--output", "/dev/null"]).spawn();
+    upstream.await_received("the pull", |request| request.head.method() == "GET");
+    pull.signal(lockgate_e2e::Signal::Kill);
+    pull.wait(PATIENCE);
+    eventually(Duration::from_secs(10), "the end of the upstream's connection", || {
+        (upstream.open_connections() == 0).then_some(())
+    });
+}
