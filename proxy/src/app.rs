@@ -10,7 +10,7 @@ use pingora::server::configuration::ServerConf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::auth::{Users, Verifier};
+use crate::auth::{self, Users, Verifier};
 use crate::config::Config;
 use crate::gate::{Gate, MAX_TRIES};
 use crate::listener::certificate::CertificateStore;
@@ -35,6 +35,9 @@ pub enum StartError {
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
+    /// The threads that hash passwords could not be started.
+    #[error("cannot start the threads that check passwords: {0}")]
+    Threads(io::Error),
 }
 
 /// A proxy that is bound and ready to serve.
@@ -58,7 +61,11 @@ impl App {
     /// Every file that is missing or wrong at once; or the address that cannot be bound.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let files = Files::load(config)?;
-        let verifier = Arc::new(Verifier::new(files.users, &config.auth));
+        for warning in files.users.warnings() {
+            tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
+        }
+        let limits = auth::Limits { threads: config.auth.hash_threads, ..auth::Limits::default() };
+        let verifier = Arc::new(Verifier::new(files.users, limits).map_err(StartError::Threads)?);
         let upstream = Arc::new(Upstream::new(&config.upstream));
         let tls = tls::server_config(files.certificates.clone(), config.listen.http2)?;
         let address = config.listen.https;
@@ -69,7 +76,7 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_resolved());
         background.spawn(watch::certificates(files.certificates));
-        background.spawn(watch::users(config.auth.clone(), verifier.clone()));
+        background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
         let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
         let door = FrontDoor { tls, proxy, limits: config.limits.clone(), grace: config.shutdown.grace };
@@ -102,7 +109,8 @@ impl Files {
         match (certificates, users) {
             (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),
             (certificates, users) => {
-                let mut problems: Vec<String> = certificates.err().into_iter().flatten().map(|e| e.to_string()).collect();
+                let mut problems: Vec<String> = 
+                    certificates.err().iter().flat_map(|found| found.iter().map(ToString::to_string)).collect();
                 problems.extend(users.err().map(|e| e.to_string()));
                 Err(StartError::Files(problems))
             }

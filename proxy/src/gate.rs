@@ -18,7 +18,7 @@ use crate::access_log;
 use crate::auth::{Credentials, Identity, Refused, Verifier};
 use crate::config::{ClientRule, Config, Limits};
 use crate::headers;
-use crate::listener::client_connection;
+use crate::listener::request_arrived;
 use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::upstream::Upstream;
@@ -79,7 +79,7 @@ impl Gate {
         };
         let credentials =
             Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
-        self.verifier.verify(credentials).await.map_err(|refused| match refused {
+        self.verifier.verify(&credentials).await.map_err(|refused| match refused {
             Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
             Refused::Busy => Refusal::busy(BUSY_RETRY_AFTER),
         })
@@ -127,8 +127,8 @@ impl ProxyHttp for Gate {
     async fn early_request_filter(&self, session: &mut Session, passage: &mut Passage) -> Result<()> {
         // pingora makes the context before it reads the request.
         passage.arrived = Instant::now();
-        if let Some(connection) = session.as_downstream().stream().and_then(client_connection) {
-            connection.request_arrived();
+        if let Some(stream) = session.as_downstream().stream() {
+            request_arrived(stream);
         }
         session.set_read_timeout(Some(self.limits.body_timeout));
         session.set_write_timeout(Some(self.limits.send_timeout));

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -35,6 +34,3 @@ pub fn start(config: &Log) {
     // Only a second start fails, and the first one's choice stands.
     let _ = Registry::default().with(layer.with_filter(filter)).try_init();
 }
-
-/// The level that `log.level` names.
-pub(crate) type LogLevel = Level;

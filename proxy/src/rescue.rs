@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use lockgate_oci::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
 use pingora::http::ResponseHeader;
@@ -53,13 +53,13 @@ impl Refusal {
 
     fn header(&self, body_length: usize) -> Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.error.status(), Some(6))?;
-        header.insert_header(CONTENT_TYPE, OciError::CONTENT_TYPE)?;
-        header.insert_header(CONTENT_LENGTH, body_length)?;
+        header.insert_header("Content-Type", OciError::CONTENT_TYPE)?;
+        header.insert_header("Content-Length", body_length)?;
         if let Some(challenge) = &self.challenge {
-            header.insert_header(WWW_AUTHENTICATE, challenge)?;
+            header.insert_header("WWW-Authenticate", challenge)?;
         }
         if let Some(seconds) = self.retry_after {
-            header.insert_header(RETRY_AFTER, seconds)?;
+            header.insert_header("Retry-After", seconds)?;
         }
         headers::sign(&mut header)?;
         Ok(header)

@@ -19,6 +19,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::auth::{Policy, Users, Verifier};
+use crate::auth::{Policy, Users, Verifier};
 use crate::listener::certificate::CertificateStore;
 
 /// How often files are looked at. With the settling time a change is seen well within 2 s.
@@ -32,6 +34,34 @@ const SETTLING_ROUNDS: u32 = 5;
 
 /// How often certificates that clients refuse, or soon will, are logged again.
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Keeps a verifier in step with its htpasswd file, and logs what it does. Ends only with its runtime.
+///
+/// A file that gives no users at all leaves those there were.
+pub async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>) {
+    let mut first = true;
+    let path = file.clone();
+    let reload = move || {
+        reload_users(&path, &policy, &verifier, first);
+        first = false;
+    };
+    follow(vec![file], INTERVAL, reload).await;
+}
+
+/// The first reading is the one of the start once more, which has told its warnings.
+fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, first: bool) {
+    let users = match Users::load(file, policy) {
+        Ok(users) => users,
+        Err(error) => return tracing::error!(%error, "the users on disk are refused; those in use stay"),
+    };
+    if !first {
+        tracing::info!(users = users.len(), "logins go by the users that are now on disk");
+        for warning in users.warnings() {
+            tracing::warn!(file = %file.display(), "{warning}");
+        }
+    }
+    verifier.replace(users);
+}
 
 /// Keeps a store in step with its files, and logs what it does. Ends only with its runtime.
 ///
@@ -47,12 +77,12 @@ pub async fn certificates(store: Arc<CertificateStore>) {
         }
     };
     tokio::select! {
-        () = follow(store.files(), INTERVAL, move || reload(&reloading)) => {}
+        () = follow(store.files(), INTERVAL, move || reload_certificates(&reloading)) => {}
         () = reminders => {}
     }
 }
 
-fn reload(store: &CertificateStore) {
+fn reload_certificates(store: &CertificateStore) {
     match store.reload() {
         Ok(false) => {}
         Ok(true) => {
@@ -66,6 +96,32 @@ fn reload(store: &CertificateStore) {
 fn log_warnings(store: &CertificateStore) {
     for warning in store.warnings() {
         tracing::warn!("{warning}");
+    }
+}
+
+/// Keeps a verifier's users in step with their file, and logs what it does. Ends only with its runtime.
+pub async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>) {
+    // The first call is for what changed since the start; mostly nothing did, and that is no news.
+    let mut is_news = false;
+    let reload = {
+        let file = file.clone();
+        move || reload_users(&file, &policy, &verifier, std::mem::replace(&mut is_news, true))
+    };
+    follow(vec![file], INTERVAL, reload).await;
+}
+
+fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, is_news: bool) {
+    match Users::load(file, policy) {
+        Ok(users) => {
+            if is_news {
+                tracing::info!(users = users.len(), "logins are checked against the users that are now on disk");
+                for warning in users.warnings() {
+                    tracing::warn!(file = %file.display(), "{warning}");
+                }
+            }
+            verifier.replace(users);
+        }
+        Err(error) => tracing::error!(%error, "the users on disk are refused; those in use stay"),
     }
 }
 
@@ -176,7 +232,9 @@ pub(crate) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
     use std::os::unix::fs::symlink;
+    use std::sync::Mutex;
 
     use tempfile::TempDir;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -184,6 +242,7 @@ mod tests {
     use tokio::time::{Instant, timeout};
 
     use super::*;
+    use crate::auth::Limits;
     use crate::listener::certificate::samples::Samples;
 
     /// A running watch after its first call. Its channel carries the content of the first file at each further one.
@@ -355,6 +414,71 @@ mod tests {
         }
         assert!(!task.is_finished());
         task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn users_replaced_on_disk_log_in_within_two_seconds_and_a_bad_file_keeps_the_old_ones() {
+        const NOBODY_KNOWS: &str = "$apr1$salt$Xxd1irWT9ycqoYxGFn4cb.";
+        let dir = TempDir::new().unwrap();
+        let path = file(&dir, "htpasswd", &format!("alice:{NOBODY_KNOWS}\n"));
+        let policy = Policy::default();
+        let loaded = Users::load(&path, &policy).unwrap();
+        let verifier = Arc::new(Verifier::new(loaded, Limits::default()).unwrap());
+        let task = tokio::spawn(users(path.clone(), policy, Arc::clone(&verifier)));
+        for (content, expected) in [
+            (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), 2),
+            ("no colon\n".to_owned(), 2),
+            (format!("bob:{NOBODY_KNOWS}\n"), 1),
+        ] {
+            fs::write(&path, content).unwrap();
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(verifier.user_count(), expected);
+        }
+        task.abort();
+    }
+
+    #[test]
+    fn a_refused_certificate_is_one_line_in_the_log() {
+        let samples = Samples::new();
+        let (a, b) = (samples.pair("a", &["a.example"]), samples.pair("b", &["b.example"]));
+        let store = CertificateStore::load(&[a.clone(), b.clone()]).unwrap();
+        fs::write(&a.certificate, "half a certificate").unwrap();
+        fs::remove_file(&b.key).unwrap();
+        let log = logged(|| reload_certificates(&store));
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(["ERROR", "a.crt", "b.key", "the one in use stays"].iter().all(|part| log.contains(part)), "{log}");
+    }
+
+    #[test]
+    fn a_new_certificate_is_told_with_its_warnings_and_an_unchanged_one_is_not() {
+        let samples = Samples::new();
+        let pair = samples.pair("a", &["a.example"]);
+        let store = CertificateStore::load(std::slice::from_ref(&pair)).unwrap();
+        assert_eq!(logged(|| reload_certificates(&store)), "");
+        samples.pair("a", &[]);
+        let log = logged(|| reload_certificates(&store));
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.contains("INFO") && log.contains("has no subjectAltName"), "{log}");
+    }
+
+    /// What `act` logs on this thread.
+    fn logged(act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(text)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let text = lines.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
     }
 
     #[test]

@@ -86,6 +86,15 @@ impl Wire {
         self.incoming().await_bytes(PATIENCE, &what, |bytes, _| bytes[read..].ends_with(text.as_bytes()).then_some(()));
     }
 
+    /// Awaits that anything has come which was not yet handed out, or the end.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub fn await_any(&mut self) {
+        let read = self.read;
+        self.incoming().await_bytes(PATIENCE, "any answer", |bytes, ended| (ended || bytes.len() > read).then_some(()));
+    }
+
     fn incoming(&self) -> &Capture {
         self.client.stdout()
     }

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
-use lockgate_oci::{API_VERSION, API_VERSION_HEADER, Digest, ErrorCode, OciError};
+use lockgate_oci::{API_VERSION, Digest, ErrorCode, OciError};
 
 use crate::store::{ByteStream, StoreError};
 
+/// [`lockgate_oci::API_VERSION_HEADER`], as names are compared.
+const REGISTRY_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A header's value made of what was parsed: names, digests, numbers.
@@ -67,7 +69,7 @@ impl Reply {
     pub(crate) fn new(status: StatusCode) -> Self {
         let mut response = Response::new(ReplyBody::Bytes(Bytes::new()));
         *response.status_mut() = status;
-        Self(response).header(HeaderName::from_static(API_VERSION), HeaderValue::from_static(API_VERSION))
+        Self(response).header(REGISTRY_VERSION, HeaderValue::from_static(API_VERSION))
     }
 
     /// Sets a header.
@@ -210,6 +212,7 @@ pub(crate) fn upload_unknown() -> OciError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockgate_oci::API_VERSION_HEADER;
     use std::io;
 
     #[test]

@@ -211,19 +211,20 @@ impl Made {
         let authority = std::path::absolute(authority).unwrap_or_else(|_| authority.clone());
         let ca = quoted(&authority.display().to_string());
         // Nobody can list the hosts of a wildcard.
-        let hosts = || self.names.iter().filter(|name| !name.is_wildcard()).map(|name| name.with_port(port));
-        let into = |root: &str| -> String {
-            let line = |host| format!("  sudo install -D -m 644 {ca} {}\n", quoted(&format!("{root}/{host}/ca.crt")));
-            hosts().map(line).collect()
+        let hosts = || self.names.iter().filter(|name| !name.is_wildcard());
+        let into = |root: &str, host: &SubjectName| {
+            let place = format!("{root}/{}/ca.crt", host.with_port(port));
+            format!("  sudo install -D -m 644 {ca} {}\n", quoted(&place))
         };
+        let docker: String =
+            hosts().filter(|host| !host.is_loopback()).map(|host| into("/etc/docker/certs.d", host)).collect();
+        let podman: String = hosts().map(|host| into("/etc/containers/certs.d", host)).collect();
         format!(
             "\nClients have to trust the CA. On another machine, copy it there first; never copy its key.\n\
-             For docker, which trusts localhost and 127.0.0.0/8 without it:\n{docker}\
-             For podman, skopeo and buildah:\n{podman}\
-             For the system, and so for curl, crane and oras (Debian, Ubuntu); docker after its restart:\n\
-             \x20 sudo install -m 644 {ca} /usr/local/share/ca-certificates/devdockerCA.crt && sudo update-ca-certificates",
-            docker = into("/etc/docker/certs.d"),
-            podman = into("/etc/containers/certs.d"),
+             docker (trusts localhost and 127.0.0.0/8 without it):\n{docker}\
+             podman, skopeo and buildah:\n{podman}\
+             The system, and so curl, crane and oras (Debian, Ubuntu); docker too, once it is restarted:\n\
+             \x20 sudo install -m 644 {ca} /usr/local/share/ca-certificates/devdockerCA.crt && sudo update-ca-certificates"
         )
     }
 }
@@ -246,10 +247,15 @@ impl fmt::Display for Made {
             writeln!(f, "{:12} {} ({state})", if is_key { "key" } else { "certificate" }, file.display())?;
         }
         let names: Vec<_> = self.names.iter().map(ToString::to_string).collect();
-        write!(f, "valid for    {}, until {}", names.join(", "), self.not_after)?;
+        let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+        write!(f, "valid for    {names}, until {}", self.not_after)?;
+        let (file, dir) = (self.certificate.display(), self.certificate.parent().unwrap_or(Path::new(".")));
+        let dir = quoted(&dir.display().to_string());
         for name in &self.uncovered {
-            let file = self.certificate.display();
-            write!(f, "\nwarning      {file} is not for {name}: add it by `lockgate certs DIR --renew --name {name}`")?;
+            write!(
+                f,
+                "\nwarning      {file} is not for {name}: add it by `lockgate certs {dir} --renew --name {name}`"
+            )?;
         }
         for warning in &self.warnings {
             write!(f, "\nwarning      {warning}")?;

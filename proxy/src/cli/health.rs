@@ -43,7 +43,7 @@ fn unhealthy(config: &Config, why: &str) -> Error {
 fn ask(config: &Config) -> io::Result<String> {
     let store = CertificateStore::load(&config.tls.pairs).map_err(|_| io::Error::other("the configured certificate is not usable; run lockgate check"))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(OnlyThis { leaf: store.default_leaf(), algorithms: provider.signature_verification_algorithms });
+    let verifier = Arc::new(OnlyThis { leaf: CertificateDer::from(store.default_leaf()), algorithms: provider.signature_verification_algorithms });
     let tls = ClientConfig::builder_with_provider(provider as Arc<CryptoProvider>)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?

@@ -16,7 +16,7 @@ use crate::auth::{
 /// replaced at once, so that no reader sees half of it; a running Lockgate takes the change within two
 /// seconds.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The htpasswd file; made, for your eyes only, if it does not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -44,11 +44,11 @@ pub struct Args {
 }
 
 /// The bcrypt cost where nobody asks for another.
-pub const DEFAULT_COST: u32 = 10;
+pub(super) const DEFAULT_COST: u32 = 10;
 
 /// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// The user name cannot stand in the file.
     #[error(transparent)]
     User(#[from] UserNameError),
@@ -92,7 +92,7 @@ pub enum Error {
 ///
 /// # Errors
 /// Any [`Error`]; the file is then as it was.
-pub fn run(args: &Args) -> Result<(), Error> {
+pub(super) fn run(args: &Args) -> Result<(), Error> {
     let (done, notice) = if args.delete {
         ("deleted from", delete_user(&args.file, &args.user)?)
     } else {
@@ -112,7 +112,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 ///
 /// # Errors
 /// Any [`Error`].
-pub fn set_user(path: &Path, user: &str, password: &str, cost: u32) -> Result<Option<Notice>, Error> {
+pub(super) fn set_user(path: &Path, user: &str, password: &str, cost: u32) -> Result<Option<Notice>, Error> {
     let user = UserName::for_file(user)?;
     check_password(password)?;
     let hash = bcrypt::hash_with_result(password, cost)?.format_for_version(bcrypt::Version::TwoY);
@@ -123,7 +123,7 @@ pub fn set_user(path: &Path, user: &str, password: &str, cost: u32) -> Result<Op
 ///
 /// # Errors
 /// [`Error::NoSuchUser`] and those of the file.
-pub fn delete_user(path: &Path, user: &str) -> Result<Option<Notice>, Error> {
+pub(super) fn delete_user(path: &Path, user: &str) -> Result<Option<Notice>, Error> {
     let user: UserName = user.parse()?;
     let edit = |old: Option<&[u8]>| {
         let removed = remove_user(old.unwrap_or_default(), &user);
@@ -133,7 +133,7 @@ pub fn delete_user(path: &Path, user: &str) -> Result<Option<Notice>, Error> {
 }
 
 /// A password for someone who has none yet: 24 random characters, 120 bits, none of which looks like another.
-pub fn generate_password() -> String {
+pub(super) fn generate_password() -> String {
     /// 32, so that five bits choose one without bias. There is no i, l, o and u beside the digits.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut random = Zeroizing::new([0; 24]);

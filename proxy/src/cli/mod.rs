@@ -74,7 +74,7 @@ impl Cli {
             Command::Up(args) => up::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
-            Command::Htpasswd(args) => htpasswd::run(&args),
+            Command::Htpasswd(args) => htpasswd::run(&args).map_err(|error| Error::Command(Box::new(error))),
             Command::Certs(args) => certs::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Health(args) => health::run(&args),

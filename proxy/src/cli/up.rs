@@ -68,20 +68,9 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
 async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
     let data = args.dir.join("data");
     let stop = serve::stop_signal().map_err(boxed)?;
-    let options = lockgate_backend::Options::default();
-    let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
-    let listener = UnixListener::bind(socket).map_err(boxed)?;
-    let (stop_backend, backend_stops) = oneshot::channel::<()>();
-    let backend = tokio::spawn(lockgate_backend::serve(listener.into(), Arc::new(store), options, async {
-        // A dropped sender means the same: stop.
-        let _ = backend_stops.await;
-    }));
     let app = App::start(config).await?;
     welcome(app.address(), &data);
     app.serve(stop).await;
-    // The proxy's last transfer is over, so nobody asks the backend any more.
-    let _ = stop_backend.send(());
-    backend.await.map_err(boxed)?;
     Ok(())
 }
 

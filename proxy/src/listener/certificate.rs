@@ -36,6 +36,13 @@ impl CertificateProblem {
         Self { file: file.to_owned(), what: what.into() }
     }
 
+    /// A private key that parses as PEM and is no key, or one of a kind that clients do not know.
+    pub(crate) fn unusable_key(file: &Path) -> Self {
+        let what = "holds a key that TLS cannot use: it has to be RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or \
+                    P-521, or Ed25519";
+        Self::new(file, what)
+    }
+
     /// The file it is about.
     pub fn file(&self) -> &Path {
         &self.file
@@ -149,7 +156,6 @@ impl CertificateStore {
     }
 
     /// What a client gets that names no host, as DER.
-    #[cfg(test)]
     pub(crate) fn default_leaf(&self) -> Vec<u8> {
         self.current().choose(None).chain().leaf().to_vec()
     }

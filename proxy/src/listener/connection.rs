@@ -54,7 +54,7 @@ enum Phase {
 
 /// A connection as pingora reads and writes it.
 #[derive(Debug)]
-pub(crate) struct Connection<S> {
+pub(super) struct Connection<S> {
     io: S,
     limits: Limits,
     phase: Phase,
@@ -80,7 +80,7 @@ impl<S: IO + 'static> Connection<S> {
     }
 
     /// The header is complete and the gate has it.
-    pub(crate) fn request_arrived(&self) {
+    pub(super) fn request_arrived(&self) {
         self.request_arrived.store(true, Ordering::Relaxed);
     }
 

@@ -136,8 +136,15 @@ impl FrontDoor {
     }
 }
 
-/// Our own type below a stream that pingora holds; none for other servers' streams.
-pub(crate) fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
+/// Tells the connection below a session that the gate has its request.
+pub(crate) fn request_arrived(stream: &Stream) {
+    if let Some(connection) = client_connection(stream) {
+        connection.request_arrived();
+    }
+}
+
+/// Our own type below a stream that pingora holds.
+fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
     stream.as_any().downcast_ref()
 }
 

@@ -46,11 +46,12 @@ mod tests {
     use std::fs;
 
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::server::NoServerSessionStorage;
     use rustls::{
         CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, ProtocolVersion,
         ServerConnection, SignatureScheme, SupportedProtocolVersion,
     };
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
     use super::*;
     use crate::listener::certificate::KeyPairFiles;
@@ -207,9 +208,13 @@ mod tests {
         }
     }
 
+    /// By tickets: this process remembers no session.
     #[test]
     fn a_second_connection_resumes_the_session_in_both_versions() {
-        let gate = Gate::ordinary();
+        let mut gate = Gate::ordinary();
+        let mut config = ServerConfig::clone(&gate.config);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        gate.config = Arc::new(config);
         for (version, _) in VERSIONS {
             let client = Arc::new(gate.client(&[version]));
             let kinds = [(); 3].map(|()| gate.connect_again(&client, "a.example").unwrap().handshake_kind().unwrap());

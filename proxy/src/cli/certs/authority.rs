@@ -12,7 +12,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::{CertsError, SubjectName, files};
-use crate::listener::certificate::{Chain, KeyPairFiles, Pair, read_private_key};
+use crate::listener::certificate::{CertificateProblem, Chain, KeyPairFiles, Pair, read_private_key};
 
 /// How long a CA lives: to renew it is to visit every client.
 const AUTHORITY_LIFETIME: Duration = Duration::days(3650);
@@ -85,7 +85,8 @@ impl Authority {
 /// The key in a file, which is made if there is none.
 pub(super) fn open_or_make_key(file: &Path) -> Result<KeyPair, CertsError> {
     if file.exists() {
-        return KeyPair::try_from(&read_private_key(file)?).map_err(CertsError::Signing);
+        let key = read_private_key(file)?;
+        return KeyPair::try_from(&key).map_err(|_| CertificateProblem::unusable_key(file).into());
     }
     let key = KeyPair::generate().map_err(CertsError::Signing)?;
     files::create(file, key.serialize_pem().as_bytes(), files::PRIVATE)?;

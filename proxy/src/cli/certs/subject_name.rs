@@ -55,6 +55,14 @@ impl SubjectName {
         matches!(&self.0, Kind::Dns(name) if name.starts_with("*."))
     }
 
+    /// Is it this machine, whatever machine that is?
+    pub(crate) fn is_loopback(&self) -> bool {
+        match &self.0 {
+            Kind::Address(address) => address.is_loopback(),
+            Kind::Dns(name) => name == "localhost",
+        }
+    }
+
     /// `HOST:PORT`, as an image's name begins with it.
     pub(crate) fn with_port(&self, port: u16) -> String {
         match &self.0 {

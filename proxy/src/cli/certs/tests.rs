@@ -198,7 +198,10 @@ fn a_second_run_changes_no_byte_and_says_what_the_certificate_is_not_for() {
     assert_eq!(ALL.map(|name| dir.read(name)), before);
     assert_eq!(states(&made), [State::Kept; 4]);
     assert_eq!(made.uncovered, parsed(&["b.example"]));
-    assert!(made.to_string().contains("is not for b.example: add it by `lockgate certs DIR --renew --name b.example`"));
+    assert!(made.to_string().contains(&format!(
+        "domain.crt is not for b.example: add it by `lockgate certs {} --renew --name b.example`",
+        dir.path.display()
+    )));
 }
 
 #[test]
@@ -338,6 +341,14 @@ fn a_certificate_from_elsewhere_is_kept_without_a_ca_and_never_renewed() {
 }
 
 #[test]
+fn a_key_that_cannot_be_used_is_told_by_its_file() {
+    let dir = Dir::new();
+    dir.put("domain.key", &pem("PRIVATE KEY", b"no key"));
+    let told = dir.make(&[]).unwrap_err().to_string();
+    assert!(told.contains("domain.key holds a key that TLS cannot use"), "{told}");
+}
+
+#[test]
 fn a_certificate_without_its_key_is_told() {
     let dir = Dir::new();
     dir.make(&[]).unwrap();
@@ -363,17 +374,18 @@ fn a_certificate_with_only_a_common_name_is_renewed_once_it_is_told_its_names() 
 #[test]
 fn the_places_for_the_ca_are_commands_to_copy() {
     let dir = Dir::new();
-    let made = dir.make(&["registry.example", "*.apps.example", "::1"]).unwrap();
+    let made = dir.make(&["registry.example", "*.apps.example", "::1", "fd00::1"]).unwrap();
     let ca = dir.path("devdockerCA.crt");
     let text = made.trust(443);
     for command in [
         format!("sudo install -D -m 644 {} /etc/docker/certs.d/registry.example:443/ca.crt\n", ca.display()),
         format!("sudo install -D -m 644 {} '/etc/containers/certs.d/[::1]:443/ca.crt'\n", ca.display()),
+        format!("sudo install -D -m 644 {} '/etc/docker/certs.d/[fd00::1]:443/ca.crt'\n", ca.display()),
         "sudo update-ca-certificates".to_owned(),
     ] {
         assert!(text.contains(&command), "{text}");
     }
-    assert!(!text.contains('*'));
+    assert!(!text.contains('*') && !text.contains("docker/certs.d/[::1]"), "{text}");
     assert_eq!(quoted("/home/o'neill/a b"), r"'/home/o'\''neill/a b'");
 }
 

@@ -242,7 +242,7 @@ fn trouble_for_clients(leaf: &X509Certificate<'_>, names: &Names) -> Option<Stri
     if names.is_empty() {
         return Some(
             "has no subjectAltName, and docker and podman refuse one with only a common name (\"certificate relies \
-             on legacy Common Name field, use SANs instead\"): make one with `lockgate certs DIR --name HOST`"
+             on legacy Common Name field, use SANs instead\"): make one with `lockgate certs DIR --renew --name HOST`"
                 .to_owned(),
         );
     }
@@ -288,13 +288,8 @@ pub(crate) fn read_private_key(file: &Path) -> Result<PrivateKeyDer<'static>, Ce
 
 fn read_signing_key(file: &Path) -> Result<Arc<dyn SigningKey>, CertificateProblem> {
     let key = read_private_key(file)?;
-    aws_lc_rs::default_provider().key_provider.load_private_key(key).map_err(|_| {
-        CertificateProblem::new(
-            file,
-            "holds a key that TLS cannot use: it has to be RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, \
-             or Ed25519",
-        )
-    })
+    let provider = aws_lc_rs::default_provider();
+    provider.key_provider.load_private_key(key).map_err(|_| CertificateProblem::unusable_key(file))
 }
 
 fn read_pem(file: &Path) -> Result<Vec<u8>, CertificateProblem> {

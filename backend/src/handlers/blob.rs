@@ -1,0 +1,58 @@
+//! `/v2/<name>/blobs/<digest>`
+
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
+use http::{Method, StatusCode};
+use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
+
+use super::conditional;
+use crate::http::{Call, Outcome, Part, Refusal, Registry, Reply, header_value, requested};
+
+fn unknown(digest: &Digest) -> OciError {
+    let message = "this repository does not hold the blob: push it, or mount it from where it is";
+    OciError::new(ErrorCode::BlobUnknown, message).with_detail(digest.as_str())
+}
+
+/// `GET` and `HEAD`: the blob, or a range of it.
+pub(crate) async fn get(registry: &Registry, call: &Call, name: &RepositoryName, digest: &Digest) -> Outcome {
+    let blob = registry.store.blob(name, digest).await?.ok_or_else(|| unknown(digest))?;
+    if let Some(reply) = conditional::not_modified(call, digest) {
+        return Ok(lasting(reply));
+    }
+    let size = blob.size();
+    if call.method == Method::HEAD {
+        return Ok(described(StatusCode::OK, digest).length(size));
+    }
+    let range = call.header(&RANGE).filter(|_| conditional::range_applies(call, digest));
+    match range.map_or(Part::Whole, |range| requested(range, size)) {
+        Part::Whole => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
+        Part::Bytes(range) => {
+            let length = range.end - range.start;
+            let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+            let reply = described(StatusCode::PARTIAL_CONTENT, digest).length(length);
+            Ok(reply.header(CONTENT_RANGE, header_value(content_range)).stream(blob.read(range), length))
+        }
+        Part::Unsatisfiable => {
+            let error = OciError::new(ErrorCode::RangeInvalid, format!("the blob has only {size} bytes"));
+            Err(Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}"))))
+        }
+    }
+}
+
+fn described(status: StatusCode, digest: &Digest) -> Reply {
+    let reply = Reply::new(status).entity(digest).header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    lasting(reply).header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+}
+
+/// What has this digest will have it in a year.
+fn lasting(reply: Reply) -> Reply {
+    reply.header(CACHE_CONTROL, HeaderValue::from_static("max-age=31536000"))
+}
+
+/// `DELETE`: the repository no longer holds the blob.
+pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, digest: &Digest) -> Outcome {
+    if registry.store.delete_blob(name, digest).await? {
+        Ok(Reply::new(StatusCode::ACCEPTED).digest(digest).length(0))
+    } else {
+        Err(unknown(digest).into())
+    }
+}

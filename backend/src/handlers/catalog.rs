@@ -1,0 +1,26 @@
+//! `/v2/_catalog`: Docker's list of repositories, which crane, oras and others ask for.
+
+use http::StatusCode;
+use http::header::HeaderValue;
+use serde::Serialize;
+
+use crate::http::{Call, Outcome, Page, Registry, Reply};
+
+/// Repositories on a page, at most; distribution has the same limit.
+const PAGE: usize = 1000;
+
+#[derive(Serialize)]
+struct Catalog {
+    repositories: Vec<String>,
+}
+
+/// `GET`: a page of the repositories, in lexical order.
+pub(crate) async fn list(registry: &Registry, call: &Call) -> Outcome {
+    let page = Page::from_query(&call.query, PAGE)?;
+    let repositories = registry.store.repositories(&page.after, page.lookup()).await?;
+    let mut repositories: Vec<String> = repositories.iter().map(ToString::to_string).collect();
+    let last = page.cut(&mut repositories);
+    let catalog = serde_json::to_vec(&Catalog { repositories }).expect("texts always serialise");
+    let reply = Reply::new(StatusCode::OK).bytes(HeaderValue::from_static("application/json"), catalog);
+    Ok(page.link(reply, "/v2/_catalog", last.as_deref()))
+}

@@ -1,0 +1,128 @@
+//! `/v2/<name>/manifests/<reference>`
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{Method, StatusCode};
+use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
+
+use super::conditional;
+use crate::hasher::digest_of;
+use crate::http::{Call, Outcome, Refusal, Registry, Reply, header_value};
+use crate::manifest::{Manifest, ManifestError};
+use crate::store::NewManifest;
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// Tags that one request may set by `?tag=`.
+const MAX_TAGS: usize = 100;
+
+fn unknown(reference: &Reference) -> OciError {
+    let message = "this repository has no such manifest: push it first, or look at its tags";
+    OciError::new(ErrorCode::ManifestUnknown, message).with_detail(reference.to_string())
+}
+
+/// The digest that a reference stands for now.
+async fn resolve(registry: &Registry, name: &RepositoryName, reference: &Reference) -> Result<Digest, Refusal> {
+    match reference {
+        Reference::Digest(digest) => Ok(digest.clone()),
+        Reference::Tag(tag) => Ok(registry.store.tag(name, tag).await?.ok_or_else(|| unknown(reference))?),
+    }
+}
+
+/// `GET` and `HEAD`: the bytes as they were pushed.
+pub(crate) async fn get(
+    registry: &Registry,
+    call: &Call,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Outcome {
+    let digest = resolve(registry, name, reference).await?;
+    let content = registry.store.manifest(name, &digest).await?.ok_or_else(|| unknown(reference))?;
+    if let Some(reply) = conditional::not_modified(call, &digest) {
+        return Ok(reply);
+    }
+    let manifest = Manifest::stored(&content).map_err(unreadable)?;
+    let media_type = http::HeaderValue::try_from(manifest.media_type()).map_err(|_| {
+        OciError::new(ErrorCode::ManifestUnknown, "the manifest's mediaType is none: push the image again")
+    })?;
+    let reply = Reply::new(StatusCode::OK).entity(&digest).length(content.len() as u64);
+    Ok(if call.method == Method::HEAD {
+        reply.header(CONTENT_TYPE, media_type)
+    } else {
+        reply.bytes(media_type, content)
+    })
+}
+
+/// Another registry accepted it once.
+fn unreadable(error: ManifestError) -> OciError {
+    OciError::new(ErrorCode::ManifestUnknown, format!("the manifest is stored, and cannot be served: {error}"))
+}
+
+/// `PUT`: keeps a manifest and lets the tag point at it.
+pub(crate) async fn put(
+    registry: &Registry,
+    call: &mut Call,
+    name: &RepositoryName,
+    reference: Reference,
+) -> Outcome {
+    let content = content(registry, call).await?;
+    let (digest, tags) = names(call, reference, &content)?;
+    let manifest = Manifest::pushed(&content, call.header(&CONTENT_TYPE)).map_err(OciError::from)?;
+    let subject = manifest.subject().cloned();
+    let requires = if registry.options.sparse { Vec::new() } else { manifest.requires() };
+    let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
+    let reply = tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| {
+        reply.also(OCI_TAG, header_value(tag.as_str()))
+    });
+    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires };
+    registry.store.put_manifest(name, new).await?;
+    Ok(match subject {
+        Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
+        None => reply,
+    })
+}
+
+async fn content(registry: &Registry, call: &mut Call) -> Result<Bytes, OciError> {
+    let limit = registry.options.manifest_size;
+    call.body.collect(limit).await?.ok_or_else(|| {
+        let message = format!("a manifest has at most {limit} bytes here (storage.manifest_size)");
+        OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+    })
+}
+
+/// What a pushed manifest is called: its digest, and its tags.
+fn names(call: &Call, reference: Reference, content: &[u8]) -> Result<(Digest, Vec<Tag>), OciError> {
+    match reference {
+        Reference::Tag(tag) => Ok((digest_of(Algorithm::Sha256, content), vec![tag])),
+        Reference::Digest(digest) => {
+            let found = digest_of(digest.algorithm(), content);
+            if found != digest {
+                let message = "the manifest that arrived has another digest than its URL";
+                return Err(OciError::new(ErrorCode::DigestInvalid, message).with_detail(found.as_str()));
+            }
+            let tags = call.query.all("tag").map(str::parse).collect::<Result<Vec<Tag>, _>>();
+            let tags = tags.map_err(|error| OciError::new(ErrorCode::TagInvalid, error.to_string()))?;
+            if tags.len() > MAX_TAGS {
+                let message = format!("one request sets at most {MAX_TAGS} tags: set the others by further requests");
+                return Err(OciError::new(ErrorCode::TagInvalid, message));
+            }
+            Ok((digest, tags))
+        }
+    }
+}
+
+/// `DELETE`: removes a tag; or, by digest, a manifest with its tags.
+pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, reference: &Reference) -> Outcome {
+    let deleted = match reference {
+        Reference::Tag(tag) => registry.store.delete_tag(name, tag).await?,
+        Reference::Digest(digest) => {
+            // One that cannot be read, or is not what its name says, can still be deleted.
+            let content = registry.store.manifest(name, digest).await.ok().flatten();
+            let manifest = content.and_then(|content| Manifest::stored(&content).ok());
+            let subject = manifest.as_ref().and_then(Manifest::subject);
+            registry.store.delete_manifest(name, digest, subject).await?
+        }
+    };
+    if deleted { Ok(Reply::new(StatusCode::ACCEPTED).length(0)) } else { Err(unknown(reference).into()) }
+}

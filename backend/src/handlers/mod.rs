@@ -1,0 +1,9 @@
+//! One module an end-point. A handler reads its request, asks the store, and writes the answer.
+
+pub(crate) mod blob;
+pub(crate) mod catalog;
+mod conditional;
+pub(crate) mod manifest;
+pub(crate) mod referrer;
+pub(crate) mod tag;
+pub(crate) mod upload;

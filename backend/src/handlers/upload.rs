@@ -1,0 +1,161 @@
+//! `/v2/<name>/blobs/uploads/` and below: how a blob comes in ([spec.md, "Pushing blobs"]).
+//!
+//! ```text
+//!            POST                   PATCH: 202              PUT ?digest=D: 201
+//!  (nothing) ────▶ session, 0 bytes ────▶ session, n bytes ────▶ blob D
+//!      │                  ▲  GET: 204, where it stands  │             ▲
+//!      │                  └─────────────────────────────┴─ DELETE: 204, PUT of a wrong digest: 400
+//!      └── POST ?digest=D with the bytes, or ?mount=D&from=R: 201 ────┘
+//! ```
+//!
+//! [spec.md, "Pushing blobs"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
+
+use http::header::{CONTENT_RANGE, HeaderName, RANGE};
+use http::{Method, StatusCode};
+use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, RepositoryName, UploadId};
+use uuid::Uuid;
+
+use crate::http::{Call, Outcome, PieceRange, Refusal, Registry, Reply, RequestBody, header_value, upload_unknown};
+use crate::store::Upload;
+
+const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// `POST`: begins a session, or makes the blob at once when it is mounted or comes along.
+pub(crate) async fn begin(registry: &Registry, call: &mut Call, name: &RepositoryName) -> Outcome {
+    if let Some(digest) = digest_in(call, "mount")? {
+        if let Some(from) = call.query.get("from") {
+            let from = from.parse().map_err(|error| invalid(ErrorCode::NameInvalid, "from", &error))?;
+            if registry.store.mount_blob(name, &from, &digest).await? {
+                return Ok(created(name, &digest));
+            }
+        }
+    } else if let Some(digest) = digest_in(call, "digest")? {
+        return monolithic(registry, call, name, &digest).await;
+    }
+    let algorithm = call.query.get("digest-algorithm").map(str::parse::<Algorithm>).transpose();
+    let algorithm = algorithm.map_err(|error| invalid(ErrorCode::DigestInvalid, "digest-algorithm", &error))?;
+    let id = registry.store.begin_upload(name, algorithm.unwrap_or(Algorithm::Sha256)).await?;
+    Ok(standing(StatusCode::ACCEPTED, name, id, 0))
+}
+
+async fn monolithic(registry: &Registry, call: &mut Call, name: &RepositoryName, digest: &Digest) -> Outcome {
+    let id = registry.store.begin_upload(name, digest.algorithm()).await?;
+    let mut upload = registry.store.resume_upload(name, id).await?;
+    if let Err(refusal) = receive(upload.as_mut(), &mut call.body, None).await {
+        // Nobody knows of the session, so nobody would go on with it.
+        drop(upload);
+        let _ = registry.store.cancel_upload(name, id).await;
+        return Err(refusal);
+    }
+    upload.commit(digest).await?;
+    Ok(created(name, digest))
+}
+
+/// What is done to a session.
+pub(crate) async fn go_on(registry: &Registry, call: &mut Call, name: &RepositoryName, id: &UploadId) -> Outcome {
+    let id = Uuid::try_parse(id.as_str()).map_err(|_| upload_unknown())?;
+    match call.method {
+        Method::PATCH => patch(registry, call, name, id).await,
+        Method::PUT => finish(registry, call, name, id).await,
+        Method::DELETE => {
+            registry.store.cancel_upload(name, id).await?;
+            Ok(Reply::new(StatusCode::NO_CONTENT))
+        }
+        _ => {
+            let size = registry.store.upload_size(name, id).await?;
+            Ok(standing(StatusCode::NO_CONTENT, name, id, size))
+        }
+    }
+}
+
+async fn patch(registry: &Registry, call: &mut Call, name: &RepositoryName, id: Uuid) -> Outcome {
+    let mut upload = registry.store.resume_upload(name, id).await?;
+    let piece = piece(call, upload.as_ref(), name, id)?;
+    let received = receive(upload.as_mut(), &mut call.body, piece).await;
+    // What has come is kept, also when it is not all: the client goes on from there.
+    let suspended = upload.suspend().await;
+    received?;
+    Ok(standing(StatusCode::ACCEPTED, name, id, suspended?))
+}
+
+async fn finish(registry: &Registry, call: &mut Call, name: &RepositoryName, id: Uuid) -> Outcome {
+    let digest = digest_in(call, "digest")?.ok_or_else(|| {
+        let message = "the last request of an upload names the content's digest: ?digest=sha256:...";
+        OciError::new(ErrorCode::DigestInvalid, message)
+    })?;
+    let mut upload = registry.store.resume_upload(name, id).await?;
+    let piece = piece(call, upload.as_ref(), name, id)?;
+    if let Err(refusal) = receive(upload.as_mut(), &mut call.body, piece).await {
+        upload.suspend().await?;
+        return Err(refusal);
+    }
+    upload.commit(&digest).await?;
+    Ok(created(name, &digest))
+}
+
+/// Reads a request's body into a session.
+async fn receive(upload: &mut dyn Upload, body: &mut RequestBody, piece: Option<PieceRange>) -> Result<(), Refusal> {
+    while let Some(bytes) = body.next().await? {
+        upload.append(bytes).await?;
+    }
+    match piece {
+        Some(piece) if piece.length != body.received() => Err(length_differs().into()),
+        _ => Ok(()),
+    }
+}
+
+/// The `Content-Range` of a request, which must go on where the session stands.
+fn piece(call: &Call, upload: &dyn Upload, name: &RepositoryName, id: Uuid) -> Result<Option<PieceRange>, Refusal> {
+    let Some(header) = call.headers.get(CONTENT_RANGE) else { return Ok(None) };
+    let size = upload.size();
+    let out_of_order = |message: String| {
+        let refusal = Refusal::from(OciError::new(ErrorCode::RangeInvalid, message));
+        let place = place(name, id, size);
+        place.into_iter().fold(refusal, |refusal, (name, value)| refusal.with_header(name, value))
+    };
+    let piece = header.to_str().ok().and_then(PieceRange::parse);
+    let piece = piece.ok_or_else(|| out_of_order("Content-Range is written <first>-<last>, in digits".to_owned()))?;
+    if piece.first != size {
+        return Err(out_of_order(format!("the upload holds {size} bytes: go on with Content-Range: {size}-...")));
+    }
+    if call.body.announced().is_some_and(|length| length != piece.length) {
+        return Err(length_differs().into());
+    }
+    Ok(Some(piece))
+}
+
+fn length_differs() -> OciError {
+    let message = "the body is not as long as its Content-Range says: ask with GET where the upload stands";
+    OciError::new(ErrorCode::SizeInvalid, message)
+}
+
+fn invalid(code: ErrorCode, parameter: &str, error: &dyn std::fmt::Display) -> OciError {
+    OciError::new(code, format!("{parameter}: {error}"))
+}
+
+fn digest_in(call: &Call, parameter: &str) -> Result<Option<Digest>, OciError> {
+    let digest = call.query.get(parameter).map(str::parse).transpose();
+    digest.map_err(|error: lockgate_oci::DigestError| invalid(ErrorCode::DigestInvalid, parameter, &error))
+}
+
+/// Where a session is, and where it stands. Of an empty one, the range is that of one byte, by the
+/// specification.
+fn place(name: &RepositoryName, id: Uuid, size: u64) -> [(HeaderName, http::HeaderValue); 3] {
+    let id = id.hyphenated();
+    [
+        (http::header::LOCATION, header_value(format!("/v2/{name}/blobs/uploads/{id}"))),
+        (RANGE, header_value(format!("0-{}", size.saturating_sub(1)))),
+        (DOCKER_UPLOAD_UUID, header_value(id.to_string())),
+    ]
+}
+
+fn standing(status: StatusCode, name: &RepositoryName, id: Uuid, size: u64) -> Reply {
+    let reply = Reply::new(status);
+    let reply = if status == StatusCode::NO_CONTENT { reply } else { reply.length(0) };
+    place(name, id, size).into_iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+}
+
+fn created(name: &RepositoryName, digest: &Digest) -> Reply {
+    let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/blobs/{digest}"));
+    reply.digest(digest).length(0)
+}
