@@ -1,1 +1,45 @@
-//! Being written.
+//! A small OCI registry: what stands behind Lockgate where nothing else does.
+//!
+//! It speaks the [OCI distribution specification] over plain HTTP/1.1, asks nobody for a password, and
+//! keeps everything in a directory laid out as `registry:2` does, so that either opens the other's
+//! volume. A blob's digest is computed while its bytes arrive, and a `201` means that they are on disk.
+//!
+//! ```text
+//! server     accept, a task a connection, drain
+//!   http     Route x Method -> handler; headers, queries, ranges; errors -> OCI JSON
+//!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
+//!       manifest     what a manifest names
+//!       store        the trait, and two stores: disk (paths draws its tree), memory
+//!         hasher         digests while the bytes pass
+//! config     conf/backend.toml -> Options
+//! ```
+//!
+//! To run one inside another program:
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use std::{path::Path, sync::Arc};
+//! use lockgate_backend::{DiskStore, Listener, Options, serve};
+//!
+//! let store = Arc::new(DiskStore::open(Path::new("data"))?);
+//! let listener = Listener::bind(&"unix:/run/lockgate/backend.sock".parse().expect("an endpoint")).await?;
+//! serve(listener, store, Options::default(), async { /* ready when it shall end */ }).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+
+pub mod config;
+mod handlers;
+mod hasher;
+mod http;
+mod listener;
+mod manifest;
+mod server;
+pub mod store;
+
+pub use self::http::Options;
+pub use listener::Listener;
+pub use server::serve;
+pub use store::{DiskStore, MemoryStore, Store};

@@ -69,7 +69,9 @@ pub(crate) struct Referrer {
 pub(crate) enum ManifestError {
     #[error("the manifest is not the JSON of one: {0}")]
     Json(String),
-    #[error("manifests of schema 1 are not supported: push with Docker 1.10 or newer, or convert the image with skopeo")]
+    #[error(
+        "manifests of schema 1 are not supported: push with Docker 1.10 or newer, or convert the image with skopeo"
+    )]
     Schema1,
     #[error("the manifest's schemaVersion must be 2")]
     SchemaVersion,

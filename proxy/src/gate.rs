@@ -56,7 +56,7 @@ impl Gate {
     async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
         let request = session.req_header();
         check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
-        let Target::Api(route) = Target::read(&request.uri).map_err(Refusal::hanging_up)? else {
+        let Target::Api(route) = Target::read(request.raw_path()).map_err(Refusal::hanging_up)? else {
             return Err(not_a_registry_path().into());
         };
         if self.clients.refuses(user_agent(request)) {

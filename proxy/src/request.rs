@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode, Uri};
+use http::{HeaderMap, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
@@ -115,20 +115,23 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Reads a request target in origin form (RFC 9112, 3.2.1).
+    /// Reads a request target in origin form (RFC 9112, 3.2.1), as it was sent.
     ///
     /// # Errors
     /// 400 for other forms and for a path with escapes: no name, tag or digest needs one, and a path
     /// that two readers decode differently is how a guard is walked around.
-    pub(crate) fn read(uri: &Uri) -> Result<Self, OciError> {
-        let path = uri.path();
-        if !path.starts_with('/') {
+    pub(crate) fn read(target: &[u8]) -> Result<Self, OciError> {
+        let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
+        if path.first() != Some(&b'/') {
             return Err(malformed("its target must be a path (RFC 9112, 3.2.1)"));
         }
-        if path.bytes().any(|byte| matches!(byte, b'%' | b'\\') || !byte.is_ascii_graphic()) {
-            return Err(malformed("the path of a registry end-point holds no escapes and no special characters"));
+        let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\');
+        match std::str::from_utf8(path) {
+            Ok(path) if path.bytes().all(|byte| plain(&byte)) => {
+                Ok(if Route::is_api_path(path) { Self::Api(Route::parse(path)) } else { Self::Elsewhere })
+            }
+            _ => Err(malformed("the path of a registry end-point holds no escapes and no special characters")),
         }
-        Ok(if Route::is_api_path(path) { Self::Api(Route::parse(path)) } else { Self::Elsewhere })
     }
 }
 
@@ -201,11 +204,11 @@ mod tests {
 
     #[test]
     fn only_a_plain_path_is_a_target() {
-        for bad in ["*", "reg.test:443", "/v2/%00", "/v2/a%2fb/tags/list", "/v2/%20canary"] {
-            let uri: Uri = bad.parse().expect("http takes it");
-            assert!(Target::read(&uri).is_err(), "{bad}");
+        for bad in ["", "*", "reg.test:443", "https://reg.test/v2/", " /v2/", "/v2/\0", "/v2/%00", "/v2/a%2fb/tags/list", "/v2/ canary"] {
+            assert!(Target::read(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert_eq!(Target::read(&Uri::from_static("/v2/?n=1")), Ok(Target::Api(Ok(Route::Base))));
-        assert_eq!(Target::read(&Uri::from_static("/?u=/v2/")), Ok(Target::Elsewhere));
+        assert!(Target::read(b"/v2/\xff").is_err());
+        assert_eq!(Target::read(b"/v2/?n=%2f"), Ok(Target::Api(Ok(Route::Base))));
+        assert_eq!(Target::read(b"/?u=/v2/"), Ok(Target::Elsewhere));
     }
 }

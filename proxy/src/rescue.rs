@@ -13,7 +13,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
-use crate::headers;
+use crate::{headers, listener};
 
 /// What the gate says instead of passing a request on.
 #[derive(Debug)]
@@ -80,7 +80,10 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<(
     if !is_head {
         session.write_response_body(Some(Bytes::from(body)), true).await?;
     }
-    if body_pending && !refusal.hang_up && !session.is_http2() {
+    if refusal.hang_up {
+        // How long the body is, is what could not be told.
+        session.as_downstream().stream().map(listener::linger);
+    } else if body_pending && !session.is_http2() {
         // A client that leaves in mid-body got its answer, or did not want it.
         let _ = session.as_mut().drain_request_body().await;
     }

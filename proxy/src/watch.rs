@@ -20,7 +20,6 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::auth::{Policy, Users, Verifier};
-use crate::auth::{Policy, Users, Verifier};
 use crate::listener::certificate::CertificateStore;
 
 /// How often files are looked at. With the settling time a change is seen well within 2 s.
@@ -34,34 +33,6 @@ const SETTLING_ROUNDS: u32 = 5;
 
 /// How often certificates that clients refuse, or soon will, are logged again.
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Keeps a verifier in step with its htpasswd file, and logs what it does. Ends only with its runtime.
-///
-/// A file that gives no users at all leaves those there were.
-pub async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>) {
-    let mut first = true;
-    let path = file.clone();
-    let reload = move || {
-        reload_users(&path, &policy, &verifier, first);
-        first = false;
-    };
-    follow(vec![file], INTERVAL, reload).await;
-}
-
-/// The first reading is the one of the start once more, which has told its warnings.
-fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, first: bool) {
-    let users = match Users::load(file, policy) {
-        Ok(users) => users,
-        Err(error) => return tracing::error!(%error, "the users on disk are refused; those in use stay"),
-    };
-    if !first {
-        tracing::info!(users = users.len(), "logins go by the users that are now on disk");
-        for warning in users.warnings() {
-            tracing::warn!(file = %file.display(), "{warning}");
-        }
-    }
-    verifier.replace(users);
-}
 
 /// Keeps a store in step with its files, and logs what it does. Ends only with its runtime.
 ///
@@ -239,7 +210,7 @@ mod tests {
     use tempfile::TempDir;
     use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
     use tokio::task::JoinHandle;
-    use tokio::time::{Instant, timeout};
+    use tokio::time::{Instant, sleep_until, timeout};
 
     use super::*;
     use crate::auth::Limits;
@@ -380,10 +351,12 @@ mod tests {
     async fn a_file_still_being_written_is_waited_for() {
         let dir = TempDir::new().unwrap();
         let path = file(&dir, "users", "old");
+        let start = Instant::now();
         let mut watch = Watched::start(std::slice::from_ref(&path)).await;
+        sleep_until(start + Duration::from_millis(500)).await;
         fs::write(&path, "alice\n").unwrap();
-        // The first call came at 0.1 s; the file is read at 1.0 s and, since it changed, again at 1.1 s.
-        sleep(Duration::from_millis(950)).await;
+        // It is read at 1.0 s and, since it changed, again at 1.1 s.
+        sleep_until(start + Duration::from_millis(1050)).await;
         fs::write(&path, "alice\nbob\n").unwrap();
         assert_eq!(watch.next().await.as_deref(), Some("alice\nbob\n"));
         watch.stays_silent().await;

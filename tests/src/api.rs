@@ -42,13 +42,15 @@ impl<'a> Api<'a> {
         let digest = sha256(content);
         let location = self.start_upload(repository);
         let patched = self.request("PATCH", &location).chunked_body(content).run().expect(202);
-        self.finish_upload(patched.head().one("location"), &digest).expect(201);
+        self.end_of_upload(patched.head().one("location"), &digest).body("").run().expect(201);
         digest
     }
 
-    /// Closes an upload.
-    pub fn finish_upload(&self, location: &str, digest: &str) -> Answer {
-        self.request("PUT", &with_digest(location, digest)).body("").run()
+    /// The PUT that closes an upload; it may bring the last of the content, or all of it.
+    pub fn end_of_upload(&self, location: &str, digest: &str) -> Curl {
+        // Clients append the digest to what the registry told them, query and all.
+        let separator = if location.contains('?') { '&' } else { '?' };
+        self.request("PUT", &format!("{location}{separator}digest={digest}"))
     }
 
     /// Pulls a blob.
@@ -87,10 +89,4 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn blob_path(repository: &str, digest: &str) -> String {
     format!("/v2/{repository}/blobs/{digest}")
-}
-
-/// Clients append the digest to what the registry told them, query and all.
-fn with_digest(location: &str, digest: &str) -> String {
-    let separator = if location.contains('?') { '&' } else { '?' };
-    format!("{location}{separator}digest={digest}")
 }

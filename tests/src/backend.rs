@@ -1,5 +1,6 @@
 //! The small registry, `lockgate-backend serve`.
 
+use crate::directory::fresh_dir;
 use crate::gate::listening_address;
 use crate::process::{Process, Signal};
 use crate::programs::program;
@@ -23,7 +24,19 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn over(data: &Path) -> Self {
-        let (process, config) = start(data, "127.0.0.1:0");
+        Self::on_free_port(data, true)
+    }
+
+    /// The same with deleting switched off.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn without_delete_over(data: &Path) -> Self {
+        Self::on_free_port(data, false)
+    }
+
+    fn on_free_port(data: &Path, delete: bool) -> Self {
+        let (process, config) = start(data, "127.0.0.1:0", delete);
         let url = format!("http://{}", listening_address(process.stderr()));
         Self { process, url, _config: config }
     }
@@ -33,7 +46,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn on_socket(data: &Path, socket: &Path) -> Self {
-        let (process, config) = start(data, &format!("unix:{}", socket.display()));
+        let (process, config) = start(data, &format!("unix:{}", socket.display()), true);
         eventually(PATIENCE, "the backend's socket", || socket.exists().then_some(()));
         process.stderr().await_line(PATIENCE, "the line that it listens", |line| line.contains("listening"));
         Self { process, url: format!("unix:{}", socket.display()), _config: config }
@@ -60,10 +73,10 @@ impl Backend {
     }
 }
 
-fn start(data: &Path, listen: &str) -> (Process, TempDir) {
-    let dir = TempDir::new().expect("there is a temporary directory");
+fn start(data: &Path, listen: &str, delete: bool) -> (Process, TempDir) {
+    let dir = fresh_dir();
     let config: PathBuf = dir.path().join("backend.toml");
-    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\nstorage.delete = true\n", data.display());
+    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\nstorage.delete = {delete}\n", data.display());
     fs::write(&config, text).expect("the directory is ours");
     (Process::start(program("lockgate-backend").arg("serve").arg("--config").arg(&config)), dir)
 }

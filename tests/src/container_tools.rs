@@ -1,5 +1,6 @@
 //! skopeo, podman and buildah, each with its credentials, storage and trust in a temporary directory.
 
+use crate::directory::fresh_dir;
 use crate::door::Door;
 use crate::process::{Finished, finish};
 use crate::programs::tool;
@@ -17,7 +18,7 @@ struct Home {
 impl Home {
     /// The certificate directory holds the authority, in the place and name these tools want it.
     fn new(door: &Door) -> Self {
-        let dir = TempDir::new().expect("there is a temporary directory");
+        let dir = fresh_dir();
         let certs = dir.path().join("certs");
         fs::create_dir(&certs).expect("the directory is ours");
         fs::copy(&door.ca, certs.join("ca.crt")).expect("the authority's certificate can be read");
@@ -65,6 +66,17 @@ impl Skopeo {
         self.run(
             &["copy", "--all", "--src-creds", &self.0.door.credentials(), "--src-cert-dir", &self.0.certs()],
             &[&source, destination],
+        )
+    }
+
+    /// Copies an image from one repository to another behind the same door.
+    pub fn copy(&self, from: &str, to: &str) -> Finished {
+        let (credentials, certs) = (self.0.door.credentials(), self.0.certs());
+        let from_here = ["--src-creds", &credentials, "--src-cert-dir", &certs];
+        let to_here = ["--dest-creds", &credentials, "--dest-cert-dir", &certs];
+        self.run(
+            &[&["copy"], &from_here[..], &to_here[..]].concat(),
+            &[&self.0.docker_reference(from), &self.0.docker_reference(to)],
         )
     }
 

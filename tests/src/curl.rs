@@ -1,5 +1,6 @@
 //! Requests with curl, as scripts and people make them.
 
+use crate::directory::fresh_dir;
 use crate::message::Head;
 use crate::process::{Process, finish};
 use crate::programs::tool;
@@ -42,7 +43,7 @@ impl Curl {
         // -q first: nobody's ~/.curlrc.
         command.args(["-q", "--silent", "--show-error", "--path-as-is", "--noproxy", "*", "--max-time", "120"]);
         command.arg(url);
-        Self { command, files: TempDir::new().expect("there is a temporary directory") }
+        Self { command, files: fresh_dir() }
     }
 
     /// Adds an argument of curl's.

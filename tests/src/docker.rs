@@ -1,5 +1,6 @@
 //! The real Docker engine, with a client configuration of the test's own.
 
+use crate::directory::fresh_dir;
 use crate::door::Door;
 use crate::process::{Finished, Process, finish, finish_with_input};
 use crate::programs::tool;
@@ -19,7 +20,7 @@ impl Docker {
     /// # Panics
     /// When no engine runs.
     pub fn at(door: &Door) -> Self {
-        let docker = Self { config: TempDir::new().expect("there is a temporary directory"), door: door.clone() };
+        let docker = Self { config: fresh_dir(), door: door.clone() };
         let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
         assert!(
             version.status.success(),
@@ -61,7 +62,7 @@ impl Docker {
     /// # Panics
     /// When the engine does not take it.
     pub fn import(&self, repository: &str, content: &[u8], options: &[&str]) -> String {
-        let root = TempDir::new().expect("there is a temporary directory");
+        let root = fresh_dir();
         let busybox = tool("busybox").get_program().to_owned();
         std::fs::create_dir(root.path().join("bin")).expect("the directory is ours");
         std::fs::copy(busybox, root.path().join("bin/busybox")).expect("busybox can be read");

@@ -1,5 +1,6 @@
 //! Debian's `docker-registry`: the real distribution 2.8 that people run today.
 
+use crate::directory::fresh_dir;
 use crate::process::{Process, Signal};
 use crate::programs::tool;
 use crate::waiting::PATIENCE;
@@ -30,7 +31,7 @@ impl DockerRegistry {
     /// # Panics
     /// When it does not start.
     pub fn over_at(data: &Path, address: &str) -> Self {
-        let dir = TempDir::new().expect("there is a temporary directory");
+        let dir = fresh_dir();
         let config = dir.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \

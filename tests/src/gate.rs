@@ -2,6 +2,7 @@
 
 use crate::certificates::{Authority, Pair};
 use crate::curl::Curl;
+use crate::directory::fresh_dir;
 use crate::door::Door;
 use crate::process::{Capture, Finished, Process, Signal, finish};
 use crate::programs::program;
@@ -161,7 +162,7 @@ impl Gate {
     /// # Panics
     /// When its files cannot be made.
     pub fn before(upstream: impl Display) -> GateBuilder {
-        let dir = TempDir::new().expect("there is a temporary directory");
+        let dir = fresh_dir();
         let authority = Authority::new(dir.path());
         let pair = authority.issue("domain", &["localhost", "127.0.0.1"]);
         let htpasswd = dir.path().join("htpasswd");

@@ -66,7 +66,9 @@ fn every_request_leaves_exactly_one_line() {
     let gate = json_gate(&upstream);
     let mut wire = gate.wire();
     for n in 0..20 {
-        wire.send(format!("GET /v2/a/manifests/n{n} HTTP/1.1\r\nHost: r\r\nAuthorization: Basic {PASSWORD_BASE64}\r\n\r\n"));
+        wire.send(format!(
+            "GET /v2/a/manifests/n{n} HTTP/1.1\r\nHost: r\r\nAuthorization: Basic {PASSWORD_BASE64}\r\n\r\n"
+        ));
         assert_eq!(wire.response().head.status(), 200);
     }
     gate.curl("/v2/a/manifests/last").run().expect(200);

@@ -30,7 +30,9 @@ fn clients_older_than_docker_1_6_are_told_404_by_the_seeds_rule() {
         assert_eq!(status(old), 404, "{old}");
         gate.curl("/v2/").arg("--user-agent").arg(old).run().oci_error(404);
     }
-    for new in ["docker/1.5.0-dev", "docker/1.6.0", "docker/20.10.24+dfsg1 go/go1.19.8", "Go-http-client/1.1", "curl/8", ""] {
+    for new in
+        ["docker/1.5.0-dev", "docker/1.6.0", "docker/20.10.24+dfsg1 go/go1.19.8", "Go-http-client/1.1", "curl/8", ""]
+    {
         assert_eq!(status(new), 200, "{new}");
     }
 }

@@ -1,8 +1,7 @@
 //! Promise: the registry behind the gate gets the request the client made, and knows who made it.
 
-use lockgate_e2e::{Backend, Gate, Pattern, Upstream, ok, sha256};
+use lockgate_e2e::{Backend, Gate, Pattern, Upstream, fresh_dir, ok, sha256};
 use std::time::Duration;
-use tempfile::TempDir;
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
@@ -90,7 +89,9 @@ fn every_method_of_the_registry_goes_through_and_back() {
                 "OPTIONS" => "405 Method Not Allowed",
                 _ => "200 OK",
             };
-            connection.send(format!("HTTP/1.1 {status}\r\nX-Was: {}\r\nContent-Length: 0\r\n\r\n", head.method()).as_bytes())?;
+            connection.send(
+                format!("HTTP/1.1 {status}\r\nX-Was: {}\r\nContent-Length: 0\r\n\r\n", head.method()).as_bytes(),
+            )?;
         }
         Ok(())
     });
@@ -147,7 +148,9 @@ fn a_body_is_streamed_and_not_gathered() {
     let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
     let gate = Gate::before(upstream.url()).start();
     let mut wire = gate.wire();
-    wire.send(format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"));
+    wire.send(format!(
+        "PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
+    ));
     upstream.await_received("the first chunk before the rest was sent", |request| request.body == b"first");
     wire.send("6\r\nsecond\r\n0\r\n\r\n");
     assert_eq!(wire.response().head.status(), 202);
@@ -177,7 +180,9 @@ fn expect_100_continue_is_answered_after_the_password_was_checked_and_not_before
     let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
     let gate = Gate::before(upstream.url()).start();
     let head = |authorization: &str| {
-        format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{authorization}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        format!(
+            "PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{authorization}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+        )
     };
     let mut wire = gate.wire();
     wire.send(head(ALICE));
@@ -257,7 +262,7 @@ fn a_slow_client_slows_the_upstream_down_and_costs_no_memory() {
 
 #[test]
 fn a_unix_socket_is_an_upstream_too() {
-    let dir = TempDir::new().unwrap();
+    let dir = fresh_dir();
     let socket = dir.path().join("backend.sock");
     let backend = Backend::on_socket(&dir.path().join("data"), &socket);
     let gate = Gate::before(backend.url()).start();

@@ -1,11 +1,10 @@
 //! Promise: whoever stops the gate breaks nothing. What is in flight ends well, and nothing is waited for in vain.
 
-use lockgate_e2e::{Api, Backend, Gate, PATIENCE, Pattern, Signal, Up, Upstream, eventually, ok};
+use lockgate_e2e::{Api, Backend, Gate, PATIENCE, Pattern, Signal, Up, Upstream, eventually, fresh_dir, ok};
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
@@ -105,13 +104,13 @@ fn await_upload(data: &Path, bytes: u64) {
 
 #[test]
 fn a_push_of_a_gigabyte_ends_well_while_the_gate_stops() {
-    let data = TempDir::new().unwrap();
+    let data = fresh_dir();
     let backend = Backend::over(data.path());
     let mut gate = Gate::before(backend.url()).start();
     let content = Pattern::new(11, 1 << 30);
     let digest = content.digest();
     let location = Api::at(gate.door()).start_upload("big");
-    let put = Api::at(gate.door()).request("PUT", &format!("{location}{}digest={digest}", separator(&location)));
+    let put = Api::at(gate.door()).end_of_upload(&location, &digest);
     let pushing = std::thread::spawn(move || put.header("Expect:").run_sending(content));
     await_upload(data.path(), 64 << 20);
     gate.signal(Signal::Terminate);
@@ -123,19 +122,16 @@ fn a_push_of_a_gigabyte_ends_well_while_the_gate_stops() {
     assert_eq!(head.head().one("content-length"), (1u64 << 30).to_string());
 }
 
-fn separator(location: &str) -> char {
-    if location.contains('?') { '&' } else { '?' }
-}
-
 #[test]
 fn lockgate_up_lets_a_push_end_before_its_storage_goes() {
-    let dir = TempDir::new().unwrap();
+    let dir = fresh_dir();
     let mut up = Up::in_fresh(dir.path());
     let content = Pattern::new(12, 256 << 20);
     let digest = content.digest();
     let location = Api::at(up.door()).start_upload("big");
-    let put = Api::at(up.door()).request("PUT", &format!("{location}{}digest={digest}", separator(&location)));
-    let pushing = std::thread::spawn(move || put.args(&["--header", "Expect:", "--limit-rate", "200M"]).run_sending(content));
+    let put = Api::at(up.door()).end_of_upload(&location, &digest);
+    let pushing =
+        std::thread::spawn(move || put.args(&["--header", "Expect:", "--limit-rate", "200M"]).run_sending(content));
     await_upload(&dir.path().join("data"), 16 << 20);
     up.signal(Signal::Terminate);
     let answer = pushing.join().unwrap();
@@ -147,13 +143,13 @@ fn lockgate_up_lets_a_push_end_before_its_storage_goes() {
 
 #[test]
 fn a_push_that_is_killed_with_the_gate_leaves_nothing_that_looks_whole() {
-    let data = TempDir::new().unwrap();
+    let data = fresh_dir();
     let backend = Backend::over(data.path());
     let mut gate = Gate::before(backend.url()).start();
     let content = Pattern::new(13, 512 << 20);
     let digest = content.digest();
     let location = Api::at(gate.door()).start_upload("big");
-    let put = Api::at(gate.door()).request("PUT", &format!("{location}{}digest={digest}", separator(&location)));
+    let put = Api::at(gate.door()).end_of_upload(&location, &digest);
     let pushing = std::thread::spawn(move || put.header("Expect:").run_sending(content));
     await_upload(data.path(), 32 << 20);
     gate.signal(Signal::Kill);
@@ -165,7 +161,7 @@ fn a_push_that_is_killed_with_the_gate_leaves_nothing_that_looks_whole() {
 
 #[test]
 fn the_backend_stops_as_well_as_the_gate() {
-    let data = TempDir::new().unwrap();
+    let data = fresh_dir();
     let backend = Backend::over(data.path());
     let gate = Gate::before(backend.url()).start();
     gate.curl("/v2/").run().expect(200);

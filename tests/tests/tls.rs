@@ -1,8 +1,7 @@
 //! Promise: TLS 1.2 and 1.3 with the certificate people have, the one that fits the name, and trust that is real.
 
-use lockgate_e2e::{Authority, Gate, ImageLayout, Skopeo, Upstream, finish, finish_with_input, ok, tool};
+use lockgate_e2e::{Authority, Gate, ImageLayout, Skopeo, Upstream, finish, finish_with_input, fresh_dir, ok, tool};
 use std::path::Path;
-use tempfile::TempDir;
 
 /// What `openssl s_client` reports of a handshake with these options.
 fn handshake(gate: &Gate, options: &[&str]) -> String {
@@ -57,12 +56,14 @@ fn http_2_is_spoken_where_it_is_switched_on() {
 fn sessions_are_resumed() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
-    let dir = TempDir::new().unwrap();
+    let dir = fresh_dir();
     let session = dir.path().join("session").display().to_string();
     let request = b"GET /v2/ HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n";
     let connect = |options: &[&str]| {
         let mut openssl = tool("openssl");
-        openssl.args(["s_client", "-ign_eof", "-connect", &gate.door().address.to_string(), "-CAfile"]).arg(&gate.door().ca);
+        openssl
+            .args(["s_client", "-ign_eof", "-connect", &gate.door().address.to_string(), "-CAfile"])
+            .arg(&gate.door().ca);
         finish_with_input(openssl.args(options), request).output()
     };
     for version in ["-tls1_2", "-tls1_3"] {
@@ -101,7 +102,7 @@ fn a_client_that_verifies_trusts_the_right_authority_and_no_other() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
     gate.curl("/v2/").run().expect(200);
-    let elsewhere = TempDir::new().unwrap();
+    let elsewhere = fresh_dir();
     let wrong = Authority::new(elsewhere.path());
     let curl = lockgate_e2e::Curl::new(&gate.door().url("/v2/")).trusting(&wrong.certificate).run();
     assert_eq!(curl.exit, 60, "{}", curl.stderr);
@@ -127,7 +128,7 @@ fn seeds_certificate(dir: &Path) {
 
 #[test]
 fn the_certificate_that_the_seeds_commands_make_is_served() {
-    let dir = TempDir::new().unwrap();
+    let dir = fresh_dir();
     seeds_certificate(dir.path());
     let upstream = Upstream::answering(ok("{}"));
     let pair = lockgate_e2e::Pair { certificate: dir.path().join("domain.crt"), key: dir.path().join("domain.key") };
@@ -139,8 +140,9 @@ fn the_certificate_that_the_seeds_commands_make_is_served() {
 
 #[test]
 fn a_self_signed_certificate_is_served() {
-    let dir = TempDir::new().unwrap();
-    let arguments = "req -newkey rsa:4096 -nodes -sha256 -keyout domain.key -x509 -days 365 -out domain.crt -subj /CN=localhost";
+    let dir = fresh_dir();
+    let arguments =
+        "req -newkey rsa:4096 -nodes -sha256 -keyout domain.key -x509 -days 365 -out domain.crt -subj /CN=localhost";
     finish(tool("openssl").args(arguments.split(' ')).current_dir(dir.path())).success();
     let upstream = Upstream::answering(ok("{}"));
     let pair = lockgate_e2e::Pair { certificate: dir.path().join("domain.crt"), key: dir.path().join("domain.key") };

@@ -1,14 +1,13 @@
 //! Promise: when the registry behind the gate is away or ill, the client is told so, and no broken layer looks whole.
 
-use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Upstream, eventually, ok};
+use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Upstream, eventually, fresh_dir, ok};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// An address where nobody listens. Each test has an `ip` of its own, where no other takes the port meanwhile.
 fn nobody_at(ip: &str) -> SocketAddr {
-    TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("every loopback address is ours")
 }
 
 #[test]
@@ -95,7 +94,7 @@ fn a_connection_that_the_upstream_closed_while_it_was_idle_costs_no_request() {
 
 #[test]
 fn requests_go_through_again_when_the_registry_was_restarted_at_its_address() {
-    let data = TempDir::new().unwrap();
+    let data = fresh_dir();
     let address = nobody_at("127.77.1.1").to_string();
     let registry = DockerRegistry::over_at(data.path(), &address);
     let gate = Gate::before(registry.url()).start();
@@ -108,7 +107,7 @@ fn requests_go_through_again_when_the_registry_was_restarted_at_its_address() {
 
 #[test]
 fn the_upstream_s_name_is_resolved_again_when_its_container_is_recreated() {
-    let dir = TempDir::new().unwrap();
+    let dir = fresh_dir();
     let hosts = dir.path().join("hosts");
     let name_at = |ip: &str| fs::write(&hosts, format!("{ip} registry\n127.0.0.1 localhost\n")).unwrap();
     name_at("127.77.2.1");

@@ -31,12 +31,7 @@ async fn resolve(registry: &Registry, name: &RepositoryName, reference: &Referen
 }
 
 /// `GET` and `HEAD`: the bytes as they were pushed.
-pub(crate) async fn get(
-    registry: &Registry,
-    call: &Call,
-    name: &RepositoryName,
-    reference: &Reference,
-) -> Outcome {
+pub(crate) async fn get(registry: &Registry, call: &Call, name: &RepositoryName, reference: &Reference) -> Outcome {
     let digest = resolve(registry, name, reference).await?;
     let content = registry.store.manifest(name, &digest).await?.ok_or_else(|| unknown(reference))?;
     if let Some(reply) = conditional::not_modified(call, &digest) {
@@ -60,21 +55,15 @@ fn unreadable(error: ManifestError) -> OciError {
 }
 
 /// `PUT`: keeps a manifest and lets the tag point at it.
-pub(crate) async fn put(
-    registry: &Registry,
-    call: &mut Call,
-    name: &RepositoryName,
-    reference: Reference,
-) -> Outcome {
+pub(crate) async fn put(registry: &Registry, call: &mut Call, name: &RepositoryName, reference: Reference) -> Outcome {
     let content = content(registry, call).await?;
     let (digest, tags) = names(call, reference, &content)?;
     let manifest = Manifest::pushed(&content, call.header(&CONTENT_TYPE)).map_err(OciError::from)?;
     let subject = manifest.subject().cloned();
     let requires = if registry.options.sparse { Vec::new() } else { manifest.requires() };
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
-    let reply = tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| {
-        reply.also(OCI_TAG, header_value(tag.as_str()))
-    });
+    let reply =
+        tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
     let new = NewManifest { digest, content, tags, subject: subject.clone(), requires };
     registry.store.put_manifest(name, new).await?;
     Ok(match subject {

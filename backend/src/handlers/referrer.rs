@@ -55,11 +55,7 @@ async fn digests(registry: &Registry, name: &RepositoryName, subject: &Digest) -
 }
 
 /// A manifest and its size. One that is gone meanwhile, or is none, is not listed.
-async fn read(
-    registry: &Registry,
-    name: &RepositoryName,
-    digest: &Digest,
-) -> Result<Option<(Manifest, u64)>, Refusal> {
+async fn read(registry: &Registry, name: &RepositoryName, digest: &Digest) -> Result<Option<(Manifest, u64)>, Refusal> {
     let content = match registry.store.manifest(name, digest).await {
         Err(StoreError::Corrupt(what)) => {
             tracing::warn!(repository = %name, what, "a referrer is not listed");

@@ -179,7 +179,8 @@ impl From<StoreError> for Refusal {
                 OciError::new(ErrorCode::BlobUploadInvalid, message).with_status(StatusCode::CONFLICT).into()
             }
             StoreError::DigestMismatch(found) => {
-                let message = "the content that arrived has another digest: it was changed or cut on its way; push it again";
+                let message =
+                    "the content that arrived has another digest: it was changed or cut on its way; push it again";
                 OciError::new(ErrorCode::DigestInvalid, message).with_detail(found.as_str()).into()
             }
             StoreError::Missing(digests) => {

@@ -19,6 +19,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str;
 
+use crate::watch::read_bounded;
+
 use super::{HashError, Policy, StoredHash, UserName, UserNameError};
 
 /// Some editors start a file with it.
@@ -75,7 +77,7 @@ pub struct HtpasswdError {
 #[derive(Debug, thiserror::Error)]
 pub enum Defect {
     /// It is not there, or may not be read.
-    #[error("the file cannot be read: {0}")]
+    #[error("the file cannot be read: {0}; a user is added with `lockgate htpasswd FILE USER`")]
     Read(io::Error),
     /// These lines are no entries, all that there are.
     #[error("{}", Joined(.0))]
@@ -127,7 +129,7 @@ impl Users {
     /// # Errors
     /// [`HtpasswdError`]: at start there is nothing to serve with; on a reload the users stay as they are.
     pub fn load(path: &Path, policy: &Policy) -> Result<Self, HtpasswdError> {
-        let users = std::fs::read(path).map_err(Defect::Read).and_then(|file| Self::parse(&file, policy));
+        let users = read_bounded(path).map_err(Defect::Read).and_then(|file| Self::parse(&file, policy));
         users.map_err(|defect| HtpasswdError { path: path.to_owned(), defect })
     }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use lockgate_settings::Problems;
 
-use crate::auth::Policy;
+use crate::auth::{self, Policy};
 use crate::listener::certificate::KeyPairFiles;
 
 pub use client_rule::ClientRule;
@@ -80,8 +80,6 @@ pub struct Auth {
     pub max_bcrypt_cost: u32,
     /// Threads that compute hashes.
     pub hash_threads: NonZeroUsize,
-    /// How many verified passwords are remembered; 0 for none.
-    pub remembered: usize,
 }
 
 /// The registry behind the gate.
@@ -220,8 +218,7 @@ impl From<raw::Auth> for Auth {
             htpasswd: raw.htpasswd.into(),
             realm: raw.realm,
             max_bcrypt_cost: u32::try_from(raw.max_bcrypt_cost.get()).expect("it is at most 31"),
-            hash_threads: or_one_a_core(raw.hash_threads.get()),
-            remembered: raw.remembered.get(),
+            hash_threads: NonZeroUsize::new(raw.hash_threads.get()).unwrap_or(auth::Limits::default().threads),
         }
     }
 }

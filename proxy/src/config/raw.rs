@@ -75,11 +75,8 @@ pub(super) struct Auth {
     /// The highest cost of a bcrypt hash that is accepted from the file; each step doubles the time
     /// that one login takes.
     pub(super) max_bcrypt_cost: Within<4, 31>,
-    /// Threads that compute password hashes; 0 for one a core.
+    /// Threads that compute password hashes; 0 for half of the cores.
     pub(super) hash_threads: Within<0, 1024>,
-    /// How many verified passwords are remembered, as keyed hashes and in memory only, so that the next
-    /// request costs microseconds. 0 remembers none.
-    pub(super) remembered: Within<0, 10_000_000>,
 }
 
 /// `[upstream]`: the registry behind the gate.
@@ -181,7 +178,6 @@ impl Default for Auth {
             realm: Realm::default(),
             max_bcrypt_cost: Within(14),
             hash_threads: Within(0),
-            remembered: Within(10_000),
         }
     }
 }

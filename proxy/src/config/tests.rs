@@ -117,7 +117,6 @@ fn other_config() -> Config {
             realm: "123".parse().unwrap(),
             max_bcrypt_cost: 31,
             hash_threads: count(1001),
-            remembered: 0,
         },
         upstream: Upstream {
             origin: Origin::Unix("/s".into()),

@@ -454,19 +454,19 @@ mod tests {
         let samples = Samples::new();
         let (a, b) = (samples.pair("a", &["a.example"]), samples.pair("b", &["b.example"]));
         let store = CertificateStore::load(&[a.clone(), b.clone()]).unwrap();
-        let old = served(&store, Some("a.example"));
+        let old = served(&store, Some("b.example"));
 
-        let half = samples.pair("half", &["a.example"]);
-        fs::copy(&half.certificate, &a.certificate).unwrap();
-        samples.pair("b", &["b.example"]);
+        let half = samples.pair("half", &["b.example"]);
+        fs::copy(&half.certificate, &b.certificate).unwrap();
+        samples.pair("a", &["a.example"]);
         let problems = store.reload().unwrap_err();
-        assert_eq!(problems.iter().map(CertificateProblem::file).collect::<Vec<_>>(), [&a.certificate]);
+        assert_eq!(problems.iter().map(CertificateProblem::file).collect::<Vec<_>>(), [&b.certificate]);
         assert_eq!(problems.to_string().lines().count(), 1);
-        assert_eq!(served(&store, Some("a.example")), old);
-        assert_eq!(served(&store, Some("b.example")), samples.der(&b));
+        assert_eq!(served(&store, Some("b.example")), old);
+        assert_eq!(served(&store, Some("a.example")), samples.der(&a));
 
-        fs::copy(&half.key, &a.key).unwrap();
+        fs::copy(&half.key, &b.key).unwrap();
         assert!(store.reload().unwrap());
-        assert_eq!(served(&store, Some("a.example")), samples.der(&half));
+        assert_eq!(served(&store, Some("b.example")), samples.der(&half));
     }
 }

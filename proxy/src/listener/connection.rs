@@ -3,10 +3,11 @@
 //!
 //! pingora's header timeouts run anew with each byte, its header limit is 1 MiB, and its answer to a
 //! request it cannot parse is a bare `Server: Pingora` page. So this type stands between it and the
-//! client, and follows one HTTP/1.1 connection through three phases:
+//! client, and follows one HTTP/1.1 connection through its phases:
 //!
 //! ```text
 //! Idle ──first byte──▶ Header ──the gate calls request_arrived()──▶ Request ──await_request()──▶ Idle
+//!   any of them ──shutdown──▶ Closing
 //! ```
 //!
 //! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too. Whatever pingora
@@ -17,8 +18,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,7 +32,7 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
     UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::access_log;
@@ -46,10 +47,12 @@ const LINGER_BYTES: usize = 1024 * 1024;
 enum Phase {
     /// Between requests: no byte of the next one has come.
     Idle,
-    /// In a request's header, of which so many bytes were read.
-    Header(usize),
+    /// In a request's header, of which so many bytes were read, all of them line ends or not.
+    Header { read: usize, only_line_ends: bool },
     /// The gate has the request; or the connection speaks HTTP/2.
     Request,
+    /// The last word is being said.
+    Closing,
 }
 
 /// A connection as pingora reads and writes it.
@@ -63,6 +66,9 @@ pub(super) struct Connection<S> {
     deadline: Pin<Box<Sleep>>,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
+    /// Bytes that may still be read and thrown away after the last word; set where a close could
+    /// overtake it.
+    linger: AtomicUsize,
 }
 
 impl<S: IO + 'static> Connection<S> {
@@ -71,7 +77,7 @@ impl<S: IO + 'static> Connection<S> {
         let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
         let phase = if speaks_h2 { Phase::Request } else { Phase::Idle };
         let deadline = Box::pin(tokio::time::sleep(limits.idle_timeout));
-        Self { io, limits, phase, request_arrived: AtomicBool::new(speaks_h2), deadline, refusal: None }
+        Self { io, limits, phase, request_arrived: AtomicBool::new(speaks_h2), deadline, refusal: None, linger: AtomicUsize::new(0) }
     }
 
     /// Back to waiting: the last request is answered and its body read.
@@ -84,6 +90,11 @@ impl<S: IO + 'static> Connection<S> {
         self.request_arrived.store(true, Ordering::Relaxed);
     }
 
+    /// The connection ends with this answer, and the client may still be sending.
+    pub(super) fn linger(&self) {
+        self.linger.store(LINGER_BYTES, Ordering::Relaxed);
+    }
+
     fn enter(&mut self, phase: Phase, timeout: Duration) {
         self.phase = phase;
         self.deadline.as_mut().reset(Instant::now() + timeout);
@@ -92,9 +103,10 @@ impl<S: IO + 'static> Connection<S> {
     /// The phase, after what the gate and the accept loop said since the last look.
     fn phase(&mut self) -> Phase {
         match (self.request_arrived.load(Ordering::Relaxed), self.phase) {
+            (_, Phase::Closing) => {}
             (true, _) => self.phase = Phase::Request,
             (false, Phase::Request) => self.enter(Phase::Idle, self.limits.idle_timeout),
-            (false, Phase::Idle | Phase::Header(_)) => {}
+            (false, Phase::Idle | Phase::Header { .. }) => {}
         }
         self.phase
     }
@@ -104,19 +116,30 @@ impl<S: IO + 'static> Connection<S> {
         let client = self.io.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
         access_log::unreadable(client.as_ref(), error);
         self.refusal = Some(rescue::on_the_wire(error));
+        self.linger();
     }
 
-    fn poll_read_header(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>, read: usize) -> Poll<io::Result<()>> {
+    fn poll_read_header(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        read: usize,
+        only_line_ends: bool,
+    ) -> Poll<io::Result<()>> {
         if read >= self.limits.header_size {
-            self.refuse(&too_large(self.limits.header_size));
+            let error = if only_line_ends { in_place_of(&[]) } else { too_large(self.limits.header_size) };
+            self.refuse(&error);
             return Poll::Ready(Err(io::Error::other("request header too large")));
         }
         let before = buf.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll_read(cx, buf) {
-            let n = buf.filled().len() - before;
+            let new = &buf.filled()[before..];
+            let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+            let only_line_ends = only_line_ends && new.iter().all(is_line_end);
+            let header = Phase::Header { read: read + new.len(), only_line_ends };
             match self.phase {
-                Phase::Idle if n > 0 => self.enter(Phase::Header(n), self.limits.header_timeout),
-                _ => self.phase = Phase::Header(read + n),
+                Phase::Idle if !new.is_empty() => self.enter(header, self.limits.header_timeout),
+                _ => self.phase = header,
             }
             return Poll::Ready(result);
         }
@@ -131,13 +154,30 @@ impl<S: IO + 'static> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Says the refusal, then reads what the client still sends, so that it is not lost to a reset.
-    async fn say_refusal(&mut self, words: Bytes) -> io::Result<()> {
-        self.io.write_all(&words).await?;
-        self.io.flush().await?;
-        AsyncWriteExt::shutdown(&mut self.io).await?;
-        let mut rest = (&mut self.io).take(LINGER_BYTES as u64);
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map(drop)
+    /// Says what was decided in place of an answer.
+    fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(words) = self.refusal.as_mut().filter(|words| words.has_remaining()) {
+            let said = ready!(Pin::new(&mut self.io).poll_write(cx, words))?;
+            words.advance(said);
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Reads what the client still sends, until it ends, the budget is used up or time is over.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waste = [0; 8 * 1024];
+        while self.linger.load(Ordering::Relaxed) > 0 {
+            let mut buf = ReadBuf::new(&mut waste);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    let left = self.linger.load(Ordering::Relaxed).saturating_sub(buf.filled().len());
+                    self.linger.store(left, Ordering::Relaxed);
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => return self.deadline.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -171,8 +211,9 @@ impl<S: IO + 'static> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.phase() {
             Phase::Request => Pin::new(&mut self.io).poll_read(cx, buf),
-            Phase::Idle => self.poll_read_header(cx, buf, 0),
-            Phase::Header(read) => self.poll_read_header(cx, buf, read),
+            Phase::Idle => self.poll_read_header(cx, buf, 0, true),
+            Phase::Header { read, only_line_ends } => self.poll_read_header(cx, buf, read, only_line_ends),
+            Phase::Closing => Poll::Ready(Ok(())),
         }
     }
 }
@@ -193,7 +234,13 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.phase != Phase::Closing {
+            let patience = self.limits.drain_timeout;
+            self.enter(Phase::Closing, patience);
+        }
+        ready!(self.poll_say(cx))?;
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        self.poll_linger(cx).map(Ok)
     }
 
     fn poll_write_vectored(
@@ -216,11 +263,8 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
 #[async_trait]
 impl<S: IO + 'static> Shutdown for Connection<S> {
     async fn shutdown(&mut self) {
-        if let Some(words) = self.refusal.take().filter(Buf::has_remaining) {
-            // The client may be gone, or take its time: neither is our concern any more.
-            let _ = tokio::time::timeout(self.limits.drain_timeout, self.say_refusal(words)).await;
-        }
-        Shutdown::shutdown(&mut self.io).await;
+        // The client may be gone already: nobody is left to tell.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

@@ -122,6 +122,8 @@ impl FrontDoor {
     async fn serve_http1(&self, stream: Stream, stopping: &ShutdownWatch) {
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(KEEP_ALIVE);
+        // Else bytes of a next request that come before this one's answer break it off.
+        session.set_pipelining_enabled(true);
         while let Some(reused) = self.proxy.process_new_http(session, stopping).await {
             let (stream, settings) = reused.consume();
             if let Some(connection) = client_connection(&stream) {
@@ -140,6 +142,14 @@ impl FrontDoor {
 pub(crate) fn request_arrived(stream: &Stream) {
     if let Some(connection) = client_connection(stream) {
         connection.request_arrived();
+    }
+}
+
+/// Tells the connection below a session that it ends with this answer, and that the client may still
+/// be sending.
+pub(crate) fn linger(stream: &Stream) {
+    if let Some(connection) = client_connection(stream) {
+        connection.linger();
     }
 }
 

@@ -225,6 +225,7 @@ mod tests {
     #[test]
     fn no_early_data_is_taken() {
         let gate = Gate::ordinary();
+        assert_eq!(gate.config.max_early_data_size, 0);
         let mut client = gate.client(&[&TLS13]);
         client.enable_early_data = true;
         let client = Arc::new(client);

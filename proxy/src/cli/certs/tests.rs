@@ -349,6 +349,17 @@ fn a_key_that_cannot_be_used_is_told_by_its_file() {
 }
 
 #[test]
+fn what_stands_in_a_files_place_is_not_overwritten_even_if_it_is_a_link_to_nowhere() {
+    let dir = Dir::new();
+    fs::create_dir_all(&dir.path).unwrap();
+    std::os::unix::fs::symlink("nowhere", dir.path("domain.key")).unwrap();
+    let told = dir.make(&[]).unwrap_err().to_string();
+    assert!(told.contains("cannot make ") && told.contains("domain.key"), "{told}");
+    assert_eq!(fs::read_link(dir.path("domain.key")).unwrap(), Path::new("nowhere"));
+    assert_eq!(dir.list(), ["devdockerCA.crt", "devdockerCA.key", "domain.key"]);
+}
+
+#[test]
 fn a_certificate_without_its_key_is_told() {
     let dir = Dir::new();
     dir.make(&[]).unwrap();

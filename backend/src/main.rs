@@ -1,0 +1,137 @@
+//! `lockgate-backend`: arguments, configuration, log, serve; the only exit codes.
+
+use std::io::{self, Read as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use lockgate_backend::config::{Config, Log, LogFormat};
+use lockgate_backend::{DiskStore, Listener, serve};
+use lockgate_settings::Endpoint;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The configuration cannot be used (EX_USAGE of sysexits.h).
+const BAD_CONFIGURATION: u8 = 64;
+
+/// How long a health check waits for the server.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A small OCI registry on disk, in the directory layout of registry:2. It asks nobody for a
+/// password: Lockgate stands in front of it.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the registry until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
+    /// 1 if not. For a container's health check.
+    Health(ConfigFile),
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration (conf/backend.toml documents every key).
+    #[arg(long = "config", value_name = "FILE")]
+    path: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let command = Arguments::parse().command;
+    let (Command::Serve(file) | Command::Health(file)) = &command;
+    let config = match Config::load(&file.path) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let done = match command {
+        Command::Serve(_) => run(config),
+        Command::Health(_) => check_health(&config.listen.http),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lockgate-backend: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> io::Result<()> {
+    log_to_stderr(&config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let store = DiskStore::open(&config.storage.data)?;
+        let listener = Listener::bind(&config.listen.http).await?;
+        tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data.display(), "serving");
+        let shutdown = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stopping");
+        };
+        serve(listener, Arc::new(store), config.options(), shutdown).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+fn log_to_stderr(log: &Log) {
+    let level: tracing::level_filters::LevelFilter = log.level.to_string().parse().expect("the names are the same");
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    match log.format {
+        LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+fn check_health(endpoint: &Endpoint) -> io::Result<()> {
+    let answer = match endpoint {
+        Endpoint::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(&reachable(*address), HEALTH_TIMEOUT)?;
+            stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
+            ask(stream)
+        }
+        Endpoint::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
+            ask(stream)
+        }
+    };
+    let answer = answer.map_err(|error| io::Error::new(error.kind(), format!("no answer at {endpoint}: {error}")))?;
+    if answer.starts_with(b"HTTP/1.1 200 ") {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("{endpoint} answers something else than 200 to GET /v2/")))
+    }
+}
+
+fn ask(mut stream: impl io::Read + io::Write) -> io::Result<Vec<u8>> {
+    stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(1024).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// Who listens on every address is asked on the loopback one.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}

@@ -1,0 +1,96 @@
+//! Serving: the accept loop, a task a connection, and an end that cuts nobody off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::rt::{Read, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::http::{Options, Registry, answer};
+use crate::listener::{Listener, Stream};
+use crate::store::Store;
+
+/// Bytes that a connection buffers of what it reads, at most. A request's head must fit.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// After an error to accept, usually that no file descriptor is left, trying at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves a registry until `shutdown` is ready; then accepts no more, lets the requests that run come
+/// to their end within `options.grace`, and returns. It returns at once when none runs.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    store: Arc<dyn Store>,
+    options: Options,
+    shutdown: impl Future<Output = ()>,
+) {
+    let listener = listener.into();
+    let grace = options.grace;
+    let registry = Arc::new(Registry { store, options });
+    let (stop, stopping) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok(stream) => {
+                    let (registry, stopping) = (Arc::clone(&registry), stopping.clone());
+                    connections.spawn(async move {
+                        match stream {
+                            Stream::Tcp(io) => converse(io, registry, stopping).await,
+                            Stream::Unix(io) => converse(io, registry, stopping).await,
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    drop(stop);
+    drain(connections, grace).await;
+}
+
+async fn drain(mut connections: JoinSet<()>, grace: Duration) {
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, drained).await.is_err() {
+        tracing::warn!(connections = connections.len(), ?grace, "still running after the grace: cut off");
+        connections.shutdown().await;
+    }
+}
+
+/// Serves one connection, until the other side leaves or `stopping` changes and the request in hand
+/// is answered.
+async fn converse<I>(io: I, registry: Arc<Registry>, mut stopping: watch::Receiver<()>)
+where
+    I: Read + Write + Unpin + 'static,
+{
+    let idle_timeout = registry.options.idle_timeout;
+    let service = service_fn(move |request| answer(Arc::clone(&registry), request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle_timeout)
+        .max_buf_size(READ_BUFFER)
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        // It is never sent, only dropped.
+        _ = stopping.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

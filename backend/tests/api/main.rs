@@ -1,0 +1,17 @@
+//! The registry over HTTP, as a client sees it: a server on a free port, a real connection a request.
+
+#![expect(clippy::unwrap_used, reason = "a test states its expectations by unwrapping")]
+
+mod harness;
+
+mod catalog;
+mod concurrency;
+mod delete;
+mod general;
+mod layout;
+mod life;
+mod manifest;
+mod pull;
+mod push;
+mod referrers;
+mod tags;

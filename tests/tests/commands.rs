@@ -1,0 +1,120 @@
+//! Promise: one command makes a registry and overwrites nothing; the other commands make its parts.
+
+use lockgate_e2e::{Api, Curl, Finished, Signal, Up, finish, fresh_dir, program, tool};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+fn openssl(arguments: &[&str], file: &Path) -> String {
+    finish(tool("openssl").args(arguments).arg("-in").arg(file)).success().stdout
+}
+
+fn certs(dir: &Path, names: &[&str]) -> Finished {
+    let mut lockgate = program("lockgate");
+    lockgate.arg("certs").arg(dir);
+    for name in names {
+        lockgate.args(["--name", name]);
+    }
+    finish(&mut lockgate)
+}
+
+#[test]
+fn up_makes_what_is_missing_and_says_what_to_type_next() {
+    let dir = fresh_dir();
+    let up = Up::in_fresh(dir.path());
+    up.curl("/v2/").run().expect(200);
+    Curl::new(&up.door().url("/v2/")).trusting(&up.door().ca).run().oci_error(401);
+    let said = up.process().stdout().text();
+    assert!(said.contains("docker login") && said.contains(&up.door().address.port().to_string()), "{said}");
+    for made in ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd", "data"] {
+        assert!(dir.path().join(made).exists(), "{made} should be there");
+    }
+    let mode = |file: &str| fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o077;
+    assert_eq!((mode("certs/domain.key"), mode("conf/htpasswd") & 0o007), (0, 0), "secrets are nobody else's");
+    assert!(up.door().password.len() >= 16, "a password that cannot be guessed");
+}
+
+#[test]
+fn up_again_overwrites_nothing_and_keeps_the_password_to_itself() {
+    let dir = fresh_dir();
+    let mut first = Up::in_fresh(dir.path());
+    let digest = Api::at(first.door()).push_image("team/app", "v1", b"layer");
+    first.signal(Signal::Terminate);
+    assert!(first.wait(Duration::from_secs(10)).success());
+    let files = ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd"];
+    let contents = || files.map(|file| fs::read(dir.path().join(file)).unwrap());
+    let before = contents();
+    let second = Up::again(dir.path(), first.door());
+    assert_eq!(contents(), before);
+    assert!(!second.process().stdout().text().contains("password:"), "it is known once and never again");
+    let manifest = Api::at(second.door()).manifest("team/app", "v1").expect(200);
+    assert_eq!(manifest.head().one("docker-content-digest"), digest);
+}
+
+#[test]
+fn up_uses_the_certificate_and_the_users_that_are_there() {
+    let dir = fresh_dir();
+    fs::create_dir_all(dir.path().join("conf")).unwrap();
+    let line = lockgate_e2e::htpasswd_line(lockgate_e2e::Scheme::Apr1, "bob", "b");
+    fs::write(dir.path().join("conf/htpasswd"), &line).unwrap();
+    certs(&dir.path().join("certs"), &["localhost", "127.0.0.1"]).success();
+    let door = lockgate_e2e::Door {
+        address: ([127, 0, 0, 1], 0).into(),
+        ca: dir.path().join("certs/devdockerCA.crt"),
+        user: "bob".into(),
+        password: "b".into(),
+    };
+    let up = Up::again(dir.path(), &door);
+    up.curl("/v2/").run().expect(200);
+    assert_eq!(fs::read_to_string(dir.path().join("conf/htpasswd")).unwrap(), line);
+}
+
+#[test]
+fn certs_makes_an_authority_and_a_leaf_that_verifies_for_every_name() {
+    let dir = fresh_dir();
+    let made = certs(dir.path(), &["registry.example.com", "192.0.2.7"]).success();
+    let ca = dir.path().join("devdockerCA.crt");
+    let leaf = dir.path().join("domain.crt");
+    for (flag, name) in [("-verify_hostname", "registry.example.com"), ("-verify_ip", "192.0.2.7")] {
+        finish(tool("openssl").args(["verify", "-x509_strict", flag, name, "-CAfile"]).arg(&ca).arg(&leaf)).success();
+    }
+    finish(tool("openssl").args(["verify", "-verify_hostname", "other.test", "-CAfile"]).arg(&ca).arg(&leaf)).failure();
+    assert_eq!(
+        openssl(&["pkey", "-pubout"], &dir.path().join("domain.key")),
+        openssl(&["x509", "-noout", "-pubkey"], &leaf)
+    );
+    for place in ["/etc/docker/certs.d", "/etc/containers/certs.d", "update-ca-certificates"] {
+        assert!(made.output().contains(place), "where {place} wants the CA should be said: {made}");
+    }
+}
+
+#[test]
+fn certs_never_overwrites() {
+    let dir = fresh_dir();
+    certs(dir.path(), &["localhost"]).success();
+    let read = || ["devdockerCA.crt", "domain.crt", "domain.key"].map(|file| fs::read(dir.path().join(file)).unwrap());
+    let before = read();
+    certs(dir.path(), &["other.test"]);
+    assert!(read() == before, "a second run should keep what is there");
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let help = |arguments: &[&str]| finish(program("lockgate").args(arguments).arg("--help")).success().stdout;
+    let all = help(&[]);
+    for command in ["up", "serve", "check", "htpasswd", "certs"] {
+        assert!(all.contains(command), "{command} is not in {all}");
+        assert!(help(&[command]).len() > 100, "the help of {command} is thin");
+    }
+    finish(program("lockgate-backend").arg("--help")).success();
+    let version = finish(program("lockgate").arg("--version")).success().stdout;
+    assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    for arguments in [&["no-such-command"][..], &["serve", "--no-such-option"], &["up", "--listen", "nowhere"]] {
+        assert_eq!(finish(program("lockgate").args(arguments)).status.code(), Some(64), "{arguments:?}");
+    }
+}
