@@ -75,7 +75,7 @@ fn run(config: Config) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let store = DiskStore::open(&config.storage.data)?;
         let listener = Listener::bind(&config.listen.http).await?;
-        tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data.display(), "serving");
+        tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data.display(), "listening");
         let shutdown = async {
             tokio::select! {
                 _ = terminate.recv() => {}

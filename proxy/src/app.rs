@@ -109,7 +109,7 @@ impl Files {
         match (certificates, users) {
             (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),
             (certificates, users) => {
-                let mut problems: Vec<String> = 
+                let mut problems: Vec<String> =
                     certificates.err().iter().flat_map(|found| found.iter().map(ToString::to_string)).collect();
                 problems.extend(users.err().map(|e| e.to_string()));
                 Err(StartError::Files(problems))

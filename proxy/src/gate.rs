@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -159,7 +159,13 @@ impl ProxyHttp for Gate {
         peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())
     }
 
-    fn fail_to_connect(&self, _: &mut Session, _: &HttpPeer, passage: &mut Passage, mut error: Box<Error>) -> Box<Error> {
+    fn fail_to_connect(
+        &self,
+        _: &mut Session,
+        _: &HttpPeer,
+        passage: &mut Passage,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
         passage.failed_connects += 1;
         // No byte of the request was sent: whatever its method, it may be tried again.
         error.set_retry(passage.failed_connects < CONNECT_ATTEMPTS);
@@ -176,7 +182,12 @@ impl ProxyHttp for Gate {
         headers::forward(request, client_ip(session), self.forward_authorization)
     }
 
-    async fn response_filter(&self, _: &mut Session, response: &mut ResponseHeader, passage: &mut Passage) -> Result<()> {
+    async fn response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
         passage.upstream_time = passage.forwarded.map(|at| at.elapsed());
         headers::sign(response)
     }

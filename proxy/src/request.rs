@@ -35,7 +35,13 @@ pub(crate) enum Stage {
 
 impl Passage {
     pub(crate) fn begin() -> Self {
-        Self { arrived: Instant::now(), stage: Stage::Arrived, failed_connects: 0, forwarded: None, upstream_time: None }
+        Self {
+            arrived: Instant::now(),
+            stage: Stage::Arrived,
+            failed_connects: 0,
+            forwarded: None,
+            upstream_time: None,
+        }
     }
 
     /// The permit, once it was given.
@@ -62,7 +68,9 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
     }
     // pingora drops a Content-Length that came with Transfer-Encoding: only the raw bytes still tell.
     if headers.contains_key(TRANSFER_ENCODING) && (names_header(raw, CONTENT_LENGTH.as_str()) || !is_chunked(headers)) {
-        return Err(malformed("a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)"));
+        return Err(malformed(
+            "a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)",
+        ));
     }
     if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
@@ -75,7 +83,9 @@ fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
-            let names_one = host.to_str().is_ok_and(|host| host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@')));
+            let names_one = host
+                .to_str()
+                .is_ok_and(|host| host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@')));
             if names_one { Ok(()) } else { Err(malformed("Host must name one host, and its port (RFC 9110, 7.2)")) }
         }
         (None, _) if is_http2 || request.version == http::Version::HTTP_10 => Ok(()),
@@ -97,12 +107,15 @@ fn has_bare_line_feed(raw: &[u8]) -> bool {
 
 fn names_header(raw: &[u8], name: &str) -> bool {
     raw.split(|&byte| byte == b'\n').any(|line| {
-        line.split(|&byte| byte == b':').next().is_some_and(|field| field.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()))
+        line.split(|&byte| byte == b':')
+            .next()
+            .is_some_and(|field| field.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()))
     })
 }
 
 fn malformed(rule: &str) -> OciError {
-    OciError::new(ErrorCode::Unsupported, format!("the request is refused: {rule}")).with_status(StatusCode::BAD_REQUEST)
+    OciError::new(ErrorCode::Unsupported, format!("the request is refused: {rule}"))
+        .with_status(StatusCode::BAD_REQUEST)
 }
 
 /// What a request is for, as far as its target tells.
@@ -144,7 +157,9 @@ pub(crate) fn no_such_route(error: RouteError) -> OciError {
         )
         .with_status(StatusCode::NOT_FOUND),
         RouteError::Name(why) => OciError::new(ErrorCode::NameInvalid, why.to_string()),
-        RouteError::Reference(lockgate_oci::ReferenceError::Tag(why)) => OciError::new(ErrorCode::TagInvalid, why.to_string()),
+        RouteError::Reference(lockgate_oci::ReferenceError::Tag(why)) => {
+            OciError::new(ErrorCode::TagInvalid, why.to_string())
+        }
         RouteError::Reference(lockgate_oci::ReferenceError::Digest(why)) | RouteError::Digest(why) => {
             OciError::new(ErrorCode::DigestInvalid, why.to_string())
         }
@@ -171,7 +186,10 @@ mod tests {
     fn one_way_to_tell_the_length_is_accepted() {
         let host = ("Host", "reg.test:5043");
         assert_eq!(framing(&[host, ("Content-Length", "2")], "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n"), Ok(()));
-        assert_eq!(framing(&[host, ("Transfer-Encoding", "Chunked")], "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"), Ok(()));
+        assert_eq!(
+            framing(&[host, ("Transfer-Encoding", "Chunked")], "POST / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"),
+            Ok(())
+        );
     }
 
     #[test]
@@ -204,7 +222,17 @@ mod tests {
 
     #[test]
     fn only_a_plain_path_is_a_target() {
-        for bad in ["", "*", "reg.test:443", "https://reg.test/v2/", " /v2/", "/v2/\0", "/v2/%00", "/v2/a%2fb/tags/list", "/v2/ canary"] {
+        for bad in [
+            "",
+            "*",
+            "reg.test:443",
+            "https://reg.test/v2/",
+            " /v2/",
+            "/v2/\0",
+            "/v2/%00",
+            "/v2/a%2fb/tags/list",
+            "/v2/ canary",
+        ] {
             assert!(Target::read(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(Target::read(b"/v2/\xff").is_err());

@@ -42,7 +42,8 @@ impl Refusal {
 
     /// 429: come back in so many seconds.
     pub(crate) fn busy(seconds: u32) -> Self {
-        let error = OciError::new(ErrorCode::TooManyRequests, "too many passwords are being checked; try again shortly");
+        let error =
+            OciError::new(ErrorCode::TooManyRequests, "too many passwords are being checked; try again shortly");
         Self { retry_after: Some(seconds), ..error.into() }
     }
 

@@ -73,7 +73,7 @@ impl<'a> Api<'a> {
             "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer.len()}],
         });
         let put = self.request("PUT", &format!("/v2/{repository}/manifests/{tag}"));
-        let put = put.body(manifest.to_string()).header(&format!("Content-Type: {MANIFEST}")).run().expect(201);
+        let put = put.body_of_type(MANIFEST, manifest.to_string()).run().expect(201);
         put.head().one("docker-content-digest").to_owned()
     }
 

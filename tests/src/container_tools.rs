@@ -24,6 +24,7 @@ impl Home {
         fs::copy(&door.ca, certs.join("ca.crt")).expect("the authority's certificate can be read");
         let policy = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
         fs::write(dir.path().join("policy.json"), policy).expect("the directory is ours");
+        fs::write(dir.path().join("auth.json"), "{}").expect("the directory is ours");
         fs::create_dir(dir.path().join("tmp")).expect("the directory is ours");
         Self { dir, door: door.clone() }
     }

@@ -83,9 +83,17 @@ impl Curl {
     /// # Panics
     /// When it cannot be kept for curl.
     pub fn body(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.body_of_type("application/octet-stream", bytes)
+    }
+
+    /// A body with a length, of this media type.
+    ///
+    /// # Panics
+    /// When it cannot be kept for curl.
+    pub fn body_of_type(self, media_type: &str, bytes: impl AsRef<[u8]>) -> Self {
         let path = self.file("request");
         std::fs::write(&path, bytes).expect("the directory is ours");
-        self.arg("--data-binary").arg(at(&path)).header("Content-Type: application/octet-stream")
+        self.arg("--data-binary").arg(at(&path)).header(&format!("Content-Type: {media_type}"))
     }
 
     /// A body sent in chunks.

@@ -5,7 +5,9 @@ use crate::process::finish;
 use crate::programs::tool;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// An image of one layer in an OCI layout directory, under the tag `latest`.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ impl ImageLayout {
             "config": {"Cmd": ["/content"]},
             "rootfs": {"type": "layers", "diff_ids": [sha256(tar.as_slice())]},
         });
-        let layer = blob(&dir, "application/vnd.oci.image.layer.v1.tar", &tar);
+        // Compressed already: a tool that did it on the way would push another image than this.
+        let layer = blob(&dir, "application/vnd.oci.image.layer.v1.tar+gzip", &gzip(&tar));
         let config = blob(&dir, "application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
         let media_type = "application/vnd.oci.image.manifest.v1+json";
         let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": [layer]});
@@ -70,6 +73,16 @@ fn layer_tar(dir: &Path, seed: u64, size: u64) -> Vec<u8> {
     let bytes = fs::read(&tar).expect("tar wrote it");
     fs::remove_file(tar).expect("the directory is ours");
     bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = tool("gzip");
+    let mut child = gzip.args(["-1", "-n"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("gzip starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(bytes).expect("gzip reads all"));
+        child.wait_with_output().expect("gzip ends").stdout
+    })
 }
 
 /// Stores a blob and returns its descriptor.

@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("curl", "curl"),
     ("docker", "docker.io"),
     ("docker-registry", "docker-registry"),
+    ("gzip", "gzip"),
     ("htpasswd", "apache2-utils"),
     ("openssl", "openssl"),
     ("podman", "podman"),

@@ -227,11 +227,15 @@ impl Connection {
         Ok(head)
     }
 
-    /// Reads and records the body that belongs to `head`, copies it to `sink`, and returns its length.
+    /// Reads and records the body that belongs to `head`, copies it to `sink`, and returns its length. A client that
+    /// waits for leave to send it (`Expect: 100-continue`) is given it.
     ///
     /// # Errors
     /// When the connection breaks, or the sink.
     pub fn body(&mut self, head: &Head, sink: &mut dyn Write) -> io::Result<u64> {
+        if head.all("expect").iter().any(|value| value.eq_ignore_ascii_case("100-continue")) {
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
         let mut record = Record { shared: &self.shared, connection: self.number, sink };
         let length = copy_body(&mut self.reader, head.framing(), &mut record)?;
         record.update(|request| request.complete = true);

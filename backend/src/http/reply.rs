@@ -41,8 +41,11 @@ impl Body for ReplyBody {
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Stream { pieces, left } => {
                 let piece = ready!(pieces.as_mut().poll_next(context));
-                if let Some(Ok(bytes)) = &piece {
-                    *left = left.saturating_sub(bytes.len() as u64);
+                match &piece {
+                    Some(Ok(bytes)) => *left = left.saturating_sub(bytes.len() as u64),
+                    // The status is sent long since: all that is left is to break off.
+                    Some(Err(error)) => tracing::error!(%error, "a blob could not be read to its end"),
+                    None => {}
                 }
                 Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
             }

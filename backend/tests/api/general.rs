@@ -86,8 +86,11 @@ async fn where_deleting_is_switched_off_it_is_no_method() {
 async fn a_refused_upload_with_its_body_in_flight_gets_to_read_why() {
     let registry = TestRegistry::start().await;
     let path = "/v2/a/blobs/uploads/4fe1a6d5-9d0a-4d5e-8f0e-3c0d5d1f0b6a";
-    let request = Request::builder().method("PATCH").uri(path).body(Full::from(vec![0; 5_000_000])).unwrap();
-    registry.send(request).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    for connection in ["close", "keep-alive"] {
+        let request = Request::builder().method("PATCH").uri(path).header("connection", connection);
+        let request = request.body(Full::from(vec![0; 5_000_000])).unwrap();
+        registry.send(request).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    }
 }
 
 #[tokio::test]

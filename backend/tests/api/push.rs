@@ -11,9 +11,13 @@ use std::time::Duration;
 use crate::harness::{RawEnd, TestRegistry, content, sha256, sha512, until, upload_directory};
 
 /// A body without a length ahead: it is sent chunked.
-fn chunked(method: &str, path: &str, content: &[u8], piece: usize) -> Request<impl hyper::body::Body<Data = Bytes, Error = Infallible> + Unpin + use<>> {
-    let pieces: Vec<_> =
-        content.chunks(piece).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect();
+fn chunked(
+    method: &str,
+    path: &str,
+    content: &[u8],
+    piece: usize,
+) -> Request<impl hyper::body::Body<Data = Bytes, Error = Infallible> + Unpin + use<>> {
+    let pieces: Vec<_> = content.chunks(piece).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect();
     Request::builder().method(method).uri(path).body(StreamBody::new(stream::iter(pieces))).unwrap()
 }
 
@@ -152,7 +156,8 @@ async fn a_push_that_is_cut_off_goes_on_from_the_bytes_that_came() {
     let bytes = content(500_000);
     for kept in [0, 1000, 300_000] {
         let url = registry.begin("a").await;
-        let mut request = format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", bytes.len()).into_bytes();
+        let mut request =
+            format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", bytes.len()).into_bytes();
         request.extend_from_slice(&bytes[..kept]);
         registry.raw(&request, RawEnd::CutOff).await;
         registry.until_upload_has(&url, kept as u64).await;
@@ -276,7 +281,8 @@ async fn a_blob_is_mounted_from_where_it_is_and_else_pushed() {
     let registry = TestRegistry::start().await;
     let digest = registry.push_blob("team/app", "layer").await;
     let encoded = digest.replace(':', "%3A");
-    let answer = registry.call("POST", &format!("/v2/a/blobs/uploads/?mount={encoded}&from=team%2Fapp")).await.expect(201);
+    let answer =
+        registry.call("POST", &format!("/v2/a/blobs/uploads/?mount={encoded}&from=team%2Fapp")).await.expect(201);
     assert_eq!(answer.header("location"), format!("/v2/a/blobs/{digest}"));
     assert_eq!(answer.header("docker-content-digest"), digest);
     assert_eq!(registry.get(answer.header("location")).await.expect(200).body, "layer");
@@ -296,7 +302,9 @@ async fn expect_100_continue_is_answered_when_the_body_is_wanted_and_only_then()
     let registry = TestRegistry::start().await;
     let url = registry.begin("a").await;
     let head = |url: &str| {
-        format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 5\r\n\r\n")
+        format!(
+            "PATCH {url} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+        )
     };
     let answer = registry.raw(format!("{}hello", head(&url)).as_bytes(), RawEnd::Close).await;
     assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 "), "{answer}");

@@ -104,7 +104,8 @@ pub(crate) fn renew(dir: &Path, names: &[SubjectName], days: u16) -> Result<Made
     place.summary(names, before, true)
 }
 
-fn local_names() -> Vec<SubjectName> {
+/// Localhost in its three spellings.
+pub(crate) fn local_names() -> Vec<SubjectName> {
     LOCAL_NAMES.iter().map(|name| name.parse().expect("a host name or an address")).collect()
 }
 

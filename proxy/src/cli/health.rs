@@ -41,9 +41,13 @@ fn unhealthy(config: &Config, why: &str) -> Error {
 
 /// The status line of `GET /v2/`.
 fn ask(config: &Config) -> io::Result<String> {
-    let store = CertificateStore::load(&config.tls.pairs).map_err(|_| io::Error::other("the configured certificate is not usable; run lockgate check"))?;
+    let store = CertificateStore::load(&config.tls.pairs)
+        .map_err(|_| io::Error::other("the configured certificate is not usable; run lockgate check"))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(OnlyThis { leaf: CertificateDer::from(store.default_leaf()), algorithms: provider.signature_verification_algorithms });
+    let verifier = Arc::new(OnlyThis {
+        leaf: CertificateDer::from(store.default_leaf()),
+        algorithms: provider.signature_verification_algorithms,
+    });
     let tls = ClientConfig::builder_with_provider(provider as Arc<CryptoProvider>)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -55,7 +59,8 @@ fn ask(config: &Config) -> io::Result<String> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     // An address sends no SNI, so the default certificate answers.
-    let connection = ClientConnection::new(Arc::new(tls), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
+    let connection =
+        ClientConnection::new(Arc::new(tls), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(connection, socket);
     write!(stream, "GET /v2/ HTTP/1.1\r\nHost: {address}\r\nUser-Agent: lockgate-health\r\nConnection: close\r\n\r\n")?;
     let mut status = String::new();

@@ -10,8 +10,6 @@ use crate::listener::certificate::KeyPairFiles;
 
 /// The first user's name.
 const FIRST_USER: &str = "admin";
-/// What every made certificate is valid for.
-const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Make the certificate and the first user that are missing, and nothing else.
 ///
@@ -28,8 +26,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    make_missing(&args.dir, &args.names)?;
-    Ok(())
+    make_missing(plain(&args.dir), &args.names)
+}
+
+/// A directory as its files are named below it: without a leading `./`.
+pub(super) fn plain(dir: &Path) -> &Path {
+    dir.strip_prefix(".").unwrap_or(dir)
 }
 
 /// The certificate and key below `dir`.
@@ -50,10 +52,13 @@ pub(super) fn make_missing(dir: &Path, names: &[SubjectName]) -> Result<(), Erro
 }
 
 fn make_certificate(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
-    let mut all: Vec<SubjectName> = LOCAL_NAMES.iter().map(|name| name.parse().expect("a name or an address")).collect();
-    all.extend_from_slice(names);
-    let made = certs::make(dir, &all, certs::DEFAULT_DAYS).map_err(boxed)?;
-    println!("{made}");
+    let mut all = certs::local_names();
+    for name in names {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
+    }
+    println!("{}", certs::make(dir, &all, certs::DEFAULT_DAYS).map_err(boxed)?);
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     if !args.listen.ip().is_unspecified() {
         names.push(SubjectName::from(args.listen.ip()));
     }
-    init::make_missing(&args.dir, &names)?;
+    init::make_missing(init::plain(&args.dir), &names)?;
     logging::start(&config.log);
     serve::runtime(&config)?.block_on(both(args, &config, &socket))
 }
@@ -59,18 +59,29 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     let mut config = Config::from_environment()?;
     config.listen.https = args.listen;
-    config.tls.pairs = vec![init::key_pair(&args.dir)];
-    config.auth.htpasswd = init::htpasswd(&args.dir);
+    config.tls.pairs = vec![init::key_pair(init::plain(&args.dir))];
+    config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
     config.upstream.origin = Origin::Unix(socket.to_owned());
     Ok(config)
 }
 
 async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
-    let data = args.dir.join("data");
+    let data = init::plain(&args.dir).join("data");
     let stop = serve::stop_signal().map_err(boxed)?;
+    let options = lockgate_backend::Options::default();
+    let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
+    let listener = UnixListener::bind(socket).map_err(boxed)?;
+    let (stop_backend, backend_stops) = oneshot::channel::<()>();
+    let backend = tokio::spawn(lockgate_backend::serve(listener, Arc::new(store), options, async {
+        // A dropped sender means the same: stop.
+        let _ = backend_stops.await;
+    }));
     let app = App::start(config).await?;
     welcome(app.address(), &data);
     app.serve(stop).await;
+    // The proxy's last transfer is over, so nobody asks the backend any more.
+    let _ = stop_backend.send(());
+    backend.await.map_err(boxed)?;
     Ok(())
 }
 

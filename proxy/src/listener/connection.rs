@@ -77,7 +77,15 @@ impl<S: IO + 'static> Connection<S> {
         let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
         let phase = if speaks_h2 { Phase::Request } else { Phase::Idle };
         let deadline = Box::pin(tokio::time::sleep(limits.idle_timeout));
-        Self { io, limits, phase, request_arrived: AtomicBool::new(speaks_h2), deadline, refusal: None, linger: AtomicUsize::new(0) }
+        Self {
+            io,
+            limits,
+            phase,
+            request_arrived: AtomicBool::new(speaks_h2),
+            deadline,
+            refusal: None,
+            linger: AtomicUsize::new(0),
+        }
     }
 
     /// Back to waiting: the last request is answered and its body read.
@@ -307,3 +315,117 @@ impl<S: IO> GetSocketDigest for Connection<S> {
 }
 
 impl<S: IO> Peek for Connection<S> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+
+    /// More than any of these tests writes at once.
+    const PIPE: usize = 256 * 1024;
+
+    fn pair() -> (Connection<DuplexStream>, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        (Connection::new(ours, Config::default().limits), theirs)
+    }
+
+    /// All that the client is told until the connection ends.
+    async fn told(mut client: DuplexStream) -> String {
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("text");
+        text
+    }
+
+    /// What pingora does with a header it cannot read to its end.
+    async fn read_until_refused(connection: &mut Connection<DuplexStream>) -> usize {
+        let mut header = vec![0; 4096];
+        let mut read = 0;
+        while let Ok(n) = connection.read(&mut header).await {
+            read += n;
+            if n == 0 {
+                break;
+            }
+        }
+        AsyncWriteExt::shutdown(connection).await.expect("closed");
+        read
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_asks_nothing_is_let_go_without_a_word_after_the_idle_timeout() {
+        let (mut connection, client) = pair();
+        let start = Instant::now();
+        assert_eq!(connection.read(&mut [0; 64]).await.expect("an end"), 0);
+        assert_eq!(start.elapsed().as_secs(), Config::default().limits.idle_timeout.as_secs());
+        drop(connection);
+        assert_eq!(told(client).await, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_trickles_in_gets_408_when_its_time_is_over() {
+        let (mut connection, mut client) = pair();
+        let limits = Config::default().limits;
+        let start = Instant::now();
+        let trickle = tokio::spawn(async move {
+            while client.write_all(b"G").await.is_ok() && start.elapsed() < limits.header_timeout * 2 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            told(client).await
+        });
+        read_until_refused(&mut connection).await;
+        drop(connection);
+        let answer = trickle.await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+        assert!(answer.contains("did not arrive within 15s"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_header_over_its_budget_gets_431_and_what_follows_is_read_away() {
+        let (mut connection, mut client) = pair();
+        let budget = Config::default().limits.header_size;
+        client.write_all(&vec![b'a'; 3 * budget]).await.expect("it fits the pipe");
+        let client = tokio::spawn(told(client));
+        let read = read_until_refused(&mut connection).await;
+        assert!((budget..budget + 4096).contains(&read), "{read}");
+        drop(connection);
+        let answer = client.await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert!(answer.contains("limits.header_size"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
+        let (mut connection, mut client) = pair();
+        client.write_all(b"nonsense\r\n\r\n").await.expect("sent");
+        connection.read(&mut [0; 64]).await.expect("read");
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\nServer: Pingora\r\n").await.expect("taken");
+        connection.write_all(b"\r\n").await.expect("taken");
+        AsyncWriteExt::flush(&mut connection).await.expect("flushed");
+        let client = tokio::spawn(told(client));
+        AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+        drop(connection);
+        let answer = client.await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        assert!(!answer.contains("Pingora") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_the_gate_has_the_request_neither_time_nor_size_is_counted_until_the_next() {
+        let (mut connection, mut client) = pair();
+        let limits = Config::default().limits;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+        connection.read(&mut [0; 64]).await.expect("read");
+        connection.request_arrived();
+        tokio::time::advance(limits.idle_timeout * 2).await;
+        client.write_all(&vec![b'a'; 2 * limits.header_size]).await.expect("sent");
+        let mut body = vec![0; 2 * limits.header_size];
+        connection.read_exact(&mut body).await.expect("all of the body");
+        connection.write_all(b"an answer").await.expect("written");
+        connection.await_request();
+        let start = Instant::now();
+        assert_eq!(connection.read(&mut [0; 64]).await.expect("an end"), 0);
+        assert_eq!(start.elapsed().as_secs(), limits.idle_timeout.as_secs());
+        drop(connection);
+        assert_eq!(told(client).await, "an answer");
+    }
+}

@@ -193,7 +193,7 @@ impl Writer {
     }
 
     /// Makes the session a blob of the repository.
-    fn commit(mut self: Box<Self>, inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+    fn commit(mut self, inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let data = upload_data(&self.directory);
         let found = match self.hasher.take() {
             Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.finish(),

@@ -1,0 +1,140 @@
+//! The program: its exit codes, its signals, its health check.
+
+#![expect(clippy::unwrap_used, reason = "a test states its expectations by unwrapping")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lockgate-backend");
+
+/// A directory with a configuration that listens on a Unix socket in it.
+struct Site(TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        let socket = site.path("backend.sock");
+        site.configure(&format!(
+            "[listen]\nhttp = \"unix:{}\"\n[storage]\ndata = \"{}\"\n",
+            socket.display(),
+            site.path("data").display()
+        ));
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn configure(&self, text: &str) {
+        std::fs::write(self.path("backend.toml"), text).unwrap();
+    }
+
+    fn command(&self, command: &str) -> Command {
+        let mut program = Command::new(PROGRAM);
+        program.arg(command).arg("--config").arg(self.path("backend.toml")).env_clear();
+        program
+    }
+
+    fn run(&self, command: &str) -> Output {
+        self.command(command).output().unwrap()
+    }
+
+    fn healthy(&self) -> bool {
+        self.run("health").status.success()
+    }
+
+    fn serve(&self) -> Serving {
+        let child = self.command("serve").stderr(Stdio::piped()).spawn().unwrap();
+        let serving = Serving(child);
+        until(|| self.healthy());
+        serving
+    }
+}
+
+/// A server that does not outlive its test.
+struct Serving(Child);
+
+impl Serving {
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn until(mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it did not come about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn sigterm_and_sigint_end_it_at_once_and_well() {
+    for signal in ["TERM", "INT"] {
+        let site = Site::new();
+        let mut serving = site.serve();
+        serving.signal(signal);
+        let mut ended = None;
+        until(|| {
+            ended = serving.0.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ended.is_some_and(|status| status.success()), "{signal}");
+        assert!(!site.healthy() && !site.path("backend.sock").exists());
+    }
+}
+
+#[test]
+fn a_configuration_with_mistakes_is_exit_64_and_names_them_all() {
+    let site = Site::new();
+    site.configure("[listen]\nhttp = \"nowhere\"\n[storage]\ndelete = \"perhaps\"\n");
+    for command in ["serve", "health"] {
+        let output = site.run(command);
+        assert_eq!(output.status.code(), Some(64));
+        let told = stderr(&output);
+        assert!(told.contains("listen.http") && told.contains("storage.delete"), "{told}");
+    }
+}
+
+#[test]
+fn a_start_that_fails_is_exit_1_and_says_where() {
+    let site = Site::new();
+    std::fs::write(site.path("data"), "not a directory").unwrap();
+    let output = site.run("serve");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(site.path("data").to_str().unwrap()), "{}", stderr(&output));
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let site = Site::new();
+    let elsewhere = site.path("elsewhere");
+    let child =
+        site.command("serve").env("LOCKGATE_BACKEND_STORAGE_DATA", &elsewhere).stderr(Stdio::null()).spawn().unwrap();
+    let _serving = Serving(child);
+    until(|| site.healthy());
+    assert!(elsewhere.join("docker/registry/v2/blobs").is_dir() && !Path::new(&site.path("data")).exists());
+}
+
+#[test]
+fn nobody_listening_is_ill_health() {
+    let output = Site::new().run("health");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!stderr(&output).is_empty());
+}
