@@ -79,6 +79,8 @@ pub(crate) enum ManifestError {
     MediaTypeDiffers { header: String, field: String },
     #[error("the manifest has no mediaType, and only an OCI image manifest or index is known without: add the field")]
     MediaTypeMissing,
+    #[error("the manifest's mediaType is none: it has characters that no header may have")]
+    MediaTypeInvalid,
     #[error("the manifest is sent as {0}, and is not of that form: an image has a config, an index has manifests")]
     Form(String),
 }
@@ -149,6 +151,9 @@ impl Manifest {
                 return Err(ManifestError::MediaTypeMissing);
             }
             return Err(ManifestError::MediaTypeDiffers { header: header.to_owned(), field: field.to_owned() });
+        }
+        if http::HeaderValue::try_from(field).is_err() {
+            return Err(ManifestError::MediaTypeInvalid);
         }
         let known = matches!(field, OCI_IMAGE | OCI_INDEX | DOCKER_IMAGE | DOCKER_INDEX);
         if (known || raw.schema_version.is_some()) && raw.schema_version != Some(2) {
@@ -294,6 +299,12 @@ mod tests {
             assert_eq!(pushed(&content, content_type).unwrap_err(), ManifestError::Schema1);
         }
         assert_eq!(Manifest::stored(content.to_string().as_bytes()).unwrap_err(), ManifestError::Schema1);
+    }
+
+    #[test]
+    fn a_media_type_that_could_not_be_served_is_refused() {
+        let manifest = json!({ "mediaType": "x/y\r\nSet-Cookie: z" }).to_string();
+        assert_eq!(Manifest::pushed(manifest.as_bytes(), None).unwrap_err(), ManifestError::MediaTypeInvalid);
     }
 
     #[test]

@@ -80,6 +80,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(idle_timeout)
         .max_buf_size(READ_BUFFER)
+        // As distribution writes them: names have no case, but scripts that look for them do.
+        .title_case_headers(true)
         .serve_connection(io, service);
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {

@@ -4,14 +4,22 @@ use crate::directory::fresh_dir;
 use crate::door::Door;
 use crate::process::{Finished, Process, finish, finish_with_input};
 use crate::programs::tool;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
+
+/// Where the engine and its client look for authorities, each in a directory `HOST:PORT`.
+const CERTS_DIR: &str = "/etc/docker/certs.d";
 
 /// A docker client. What it made in the engine goes when it is dropped.
 #[derive(Debug)]
 pub struct Docker {
     config: TempDir,
     door: Door,
+    /// Its directory below [`CERTS_DIR`].
+    trust: Option<PathBuf>,
 }
 
 impl Docker {
@@ -20,13 +28,41 @@ impl Docker {
     /// # Panics
     /// When no engine runs.
     pub fn at(door: &Door) -> Self {
-        let docker = Self { config: fresh_dir(), door: door.clone() };
+        let docker = Self { config: fresh_dir(), door: door.clone(), trust: None };
         let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
         assert!(
             version.status.success(),
             "this test needs a running Docker engine: `service docker start` (or `dockerd &` where there is no init): {version}"
         );
         docker
+    }
+
+    /// The address of the engine's bridge: one of this machine only, and none that docker takes for insecure.
+    ///
+    /// # Panics
+    /// When the engine has no bridge.
+    pub fn bridge() -> String {
+        let format = "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}";
+        let inspected = finish(tool("docker").args(["network", "inspect", "bridge", "--format", format])).success();
+        let (gateway, subnet) = inspected.stdout.trim_end().split_once(' ').expect("the format has a space");
+        if !gateway.is_empty() {
+            return gateway.to_owned();
+        }
+        // Older engines do not say it; it is the first address of the network.
+        let network = subnet.split('/').next().and_then(|network| network.parse::<Ipv4Addr>().ok());
+        Ipv4Addr::from_bits(network.expect("docker's bridge has an IPv4 network").to_bits() + 1).to_string()
+    }
+
+    /// Tells the engine and its client to trust this authority at the door, in the place the guides name.
+    ///
+    /// # Panics
+    /// When that place may not be written.
+    pub fn trusting(mut self, ca: &Path) -> Self {
+        let dir = Path::new(CERTS_DIR).join(self.door.address.to_string());
+        let put = fs::create_dir_all(&dir).and_then(|()| fs::copy(ca, dir.join("ca.crt")));
+        put.unwrap_or_else(|e| panic!("this test needs to write {}: {e}; run it as root", dir.display()));
+        self.trust = Some(dir);
+        self
     }
 
     /// Runs docker; `DOOR` in the arguments is the door's address.
@@ -64,9 +100,9 @@ impl Docker {
     pub fn import(&self, repository: &str, content: &[u8], options: &[&str]) -> String {
         let root = fresh_dir();
         let busybox = tool("busybox").get_program().to_owned();
-        std::fs::create_dir(root.path().join("bin")).expect("the directory is ours");
-        std::fs::copy(busybox, root.path().join("bin/busybox")).expect("busybox can be read");
-        std::fs::write(root.path().join("content"), content).expect("the directory is ours");
+        fs::create_dir(root.path().join("bin")).expect("the directory is ours");
+        fs::copy(busybox, root.path().join("bin/busybox")).expect("busybox can be read");
+        fs::write(root.path().join("content"), content).expect("the directory is ours");
         let mut tar = tool("tar");
         let mut tar =
             tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped()).spawn().expect("tar starts");
@@ -107,5 +143,8 @@ impl Docker {
 impl Drop for Docker {
     fn drop(&mut self) {
         self.remove_images();
+        if let Some(dir) = &self.trust {
+            let _ = fs::remove_dir_all(dir);
+        }
     }
 }

@@ -23,7 +23,15 @@ impl Up {
     /// # Panics
     /// When it does not come up, or prints no password.
     pub fn in_fresh(dir: &Path) -> Self {
-        let process = start(dir);
+        Self::in_fresh_at(dir, "127.0.0.1")
+    }
+
+    /// The same, listening at another address of this machine.
+    ///
+    /// # Panics
+    /// When it does not come up, or prints no password.
+    pub fn in_fresh_at(dir: &Path, ip: &str) -> Self {
+        let process = start(dir, ip);
         let address = listening_address(process.stderr());
         let user = printed(&process, "user");
         let password = printed(&process, "password");
@@ -35,7 +43,7 @@ impl Up {
     /// # Panics
     /// When it does not come up.
     pub fn again(dir: &Path, before: &Door) -> Self {
-        let process = start(dir);
+        let process = start(dir, "127.0.0.1");
         let address = listening_address(process.stderr());
         Self { door: Door { address, ..before.clone() }, process }
     }
@@ -69,8 +77,8 @@ impl Up {
     }
 }
 
-fn start(dir: &Path) -> Process {
-    Process::start(program("lockgate").args(["up", "--listen", "127.0.0.1:0", "--dir"]).arg(dir))
+fn start(dir: &Path, ip: &str) -> Process {
+    Process::start(program("lockgate").args(["up", "--listen", &format!("{ip}:0"), "--dir"]).arg(dir))
 }
 
 /// The value of a line `LABEL: VALUE` on standard output.

@@ -170,6 +170,9 @@ fn stopping_the_proxy_in_the_middle_of_a_push_is_quick_and_spoils_nothing() {
     deployment.compose(&["stop", "proxy"]).success();
     assert!(stopping.elapsed() < STOP_PATIENCE, "it was killed");
     assert_eq!(deployment.inspect("proxy", "{{.State.ExitCode}}"), "0");
+    let log = deployment.compose(&["logs", "--no-log-prefix", "proxy"]).success().stdout;
+    let finished = |line: &str| line.contains(r#"method="PATCH""#) && line.contains("status=202");
+    assert!(log.lines().any(finished), "the layer in flight was cut: {log}");
 
     deployment.start();
     // docker tries a while by itself, and says so when it gives up; then the user pushes again.

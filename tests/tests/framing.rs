@@ -46,8 +46,9 @@ fn what_could_be_read_in_two_ways_is_400_and_reaches_nobody() {
         let rest = wire.closed_within(Duration::from_secs(10));
         let text = String::from_utf8_lossy(&rest);
         let answers: Vec<&str> = text.match_indices("HTTP/1.1 ").map(|(at, _)| &text[at + 9..at + 12]).collect();
-        if answers != ["400"] && answers != ["501"] {
-            wrong.push(format!("{what}: {answers:?}"));
+        let is_oci = text.contains(r#"{"errors":[{"code":""#) && text.matches("registry/2.0").count() == 1;
+        if answers != ["400"] && answers != ["501"] || !is_oci {
+            wrong.push(format!("{what}: {text}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

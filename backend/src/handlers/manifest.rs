@@ -1,15 +1,15 @@
 //! `/v2/<name>/manifests/<reference>`
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
 
 use super::conditional;
 use crate::hasher::digest_of;
-use crate::http::{Call, Outcome, Refusal, Registry, Reply, header_value};
+use crate::http::{Call, Outcome, Registry, Reply, header_value};
 use crate::manifest::{Manifest, ManifestError};
-use crate::store::NewManifest;
+use crate::store::{NewManifest, StoredManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -22,25 +22,16 @@ fn unknown(reference: &Reference) -> OciError {
     OciError::new(ErrorCode::ManifestUnknown, message).with_detail(reference.to_string())
 }
 
-/// The digest that a reference stands for now.
-async fn resolve(registry: &Registry, name: &RepositoryName, reference: &Reference) -> Result<Digest, Refusal> {
-    match reference {
-        Reference::Digest(digest) => Ok(digest.clone()),
-        Reference::Tag(tag) => Ok(registry.store.tag(name, tag).await?.ok_or_else(|| unknown(reference))?),
-    }
-}
-
 /// `GET` and `HEAD`: the bytes as they were pushed.
 pub(crate) async fn get(registry: &Registry, call: &Call, name: &RepositoryName, reference: &Reference) -> Outcome {
-    let digest = resolve(registry, name, reference).await?;
-    let content = registry.store.manifest(name, &digest).await?.ok_or_else(|| unknown(reference))?;
+    let stored = registry.store.manifest(name, reference).await?.ok_or_else(|| unknown(reference))?;
+    let StoredManifest { digest, content } = stored;
     if let Some(reply) = conditional::not_modified(call, &digest) {
         return Ok(reply);
     }
     let manifest = Manifest::stored(&content).map_err(unreadable)?;
-    let media_type = http::HeaderValue::try_from(manifest.media_type()).map_err(|_| {
-        OciError::new(ErrorCode::ManifestUnknown, "the manifest's mediaType is none: push the image again")
-    })?;
+    let media_type = HeaderValue::try_from(manifest.media_type());
+    let media_type = media_type.map_err(|_| unreadable(ManifestError::MediaTypeInvalid))?;
     let reply = Reply::new(StatusCode::OK).entity(&digest).length(content.len() as u64);
     Ok(if call.method == Method::HEAD {
         reply.header(CONTENT_TYPE, media_type)
@@ -107,8 +98,8 @@ pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, reference
         Reference::Tag(tag) => registry.store.delete_tag(name, tag).await?,
         Reference::Digest(digest) => {
             // One that cannot be read, or is not what its name says, can still be deleted.
-            let content = registry.store.manifest(name, digest).await.ok().flatten();
-            let manifest = content.and_then(|content| Manifest::stored(&content).ok());
+            let stored = registry.store.manifest(name, reference).await.ok().flatten();
+            let manifest = stored.and_then(|stored| Manifest::stored(&stored.content).ok());
             let subject = manifest.as_ref().and_then(Manifest::subject);
             registry.store.delete_manifest(name, digest, subject).await?
         }

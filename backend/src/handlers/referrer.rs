@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
-use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use serde::Serialize;
 
 use crate::http::{Call, Outcome, Refusal, Registry, Reply};
 use crate::manifest::{Manifest, OCI_INDEX, Referrer};
-use crate::store::StoreError;
+use crate::store::{StoreError, StoredManifest};
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -28,7 +28,7 @@ pub(crate) async fn list(registry: &Registry, call: &Call, name: &RepositoryName
     let wanted = call.query.get("artifactType").filter(|wanted| !wanted.is_empty());
     let mut manifests = Vec::new();
     for digest in digests(registry, name, subject).await? {
-        let Some((manifest, size)) = read(registry, name, &digest).await? else { continue };
+        let Some((manifest, size)) = read(registry, name, &Reference::Digest(digest.clone())).await? else { continue };
         if wanted.is_none_or(|wanted| manifest.artifact_type() == Some(wanted)) {
             manifests.push(manifest.into_referrer(&digest, size));
         }
@@ -46,25 +46,28 @@ pub(crate) async fn list(registry: &Registry, call: &Call, name: &RepositoryName
 /// the registry was one that did not know of referrers.
 async fn digests(registry: &Registry, name: &RepositoryName, subject: &Digest) -> Result<BTreeSet<Digest>, Refusal> {
     let mut digests: BTreeSet<_> = registry.store.referrers(name, subject).await?.into_iter().collect();
-    if let Some(tagged) = registry.store.tag(name, &fallback_tag(subject)).await?
-        && let Some((index, _)) = read(registry, name, &tagged).await?
-    {
+    let fallback = Reference::Tag(fallback_tag(subject));
+    if let Some((index, _)) = read(registry, name, &fallback).await? {
         digests.extend(index.children().cloned());
     }
     Ok(digests)
 }
 
 /// A manifest and its size. One that is gone meanwhile, or is none, is not listed.
-async fn read(registry: &Registry, name: &RepositoryName, digest: &Digest) -> Result<Option<(Manifest, u64)>, Refusal> {
-    let content = match registry.store.manifest(name, digest).await {
+async fn read(
+    registry: &Registry,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<Option<(Manifest, u64)>, Refusal> {
+    let stored = match registry.store.manifest(name, reference).await {
         Err(StoreError::Corrupt(what)) => {
             tracing::warn!(repository = %name, what, "a referrer is not listed");
             return Ok(None);
         }
-        content => content?,
+        stored => stored?,
     };
-    let listed = |content: bytes::Bytes| Some((Manifest::stored(&content).ok()?, content.len() as u64));
-    Ok(content.and_then(listed))
+    let listed = |stored: StoredManifest| Some((Manifest::stored(&stored.content).ok()?, stored.content.len() as u64));
+    Ok(stored.and_then(listed))
 }
 
 /// `<algorithm>-<hex>`, cut to 64 digits ([spec.md, "Referrers Tag Schema"]).

@@ -192,7 +192,7 @@ impl From<StoreError> for Refusal {
                 OciError::new(ErrorCode::ManifestBlobUnknown, message).with_detail(digests).into()
             }
             StoreError::Io(ref io) if is_full(io) => {
-                let message = "the registry's storage is full: nothing was kept of this request; ask whoever runs it to make space";
+                let message = "the registry's storage is full: ask whoever runs it to make space, then push again";
                 let full = OciError::new(ErrorCode::Unknown, message).with_status(StatusCode::INSUFFICIENT_STORAGE);
                 Self::internal(full, &error)
             }

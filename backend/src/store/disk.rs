@@ -17,15 +17,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 use self::blob::FileBlob;
 use self::durable::{Durable, at, if_there};
 use self::session::Sessions;
 use super::paths::{Layout, is_repository};
-use super::{Blob, NewManifest, Requirement, Result, Store, StoreError, Upload};
+use super::{Blob, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
 use crate::hasher::digest_of;
 
 /// Locks for repositories: one is chosen by the name's hash.
@@ -133,16 +132,23 @@ impl Inner {
         }
     }
 
-    fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
-        if !self.layout.revision_link(repository, digest).is_file() {
+    fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
+        let digest = match reference {
+            Reference::Digest(digest) => digest.clone(),
+            Reference::Tag(tag) => match self.tag(repository, tag)? {
+                Some(digest) => digest,
+                None => return Ok(None),
+            },
+        };
+        if !self.layout.revision_link(repository, &digest).is_file() {
             return Ok(None);
         }
-        let path = self.layout.blob_data(digest);
+        let path = self.layout.blob_data(&digest);
         let Some(content) = if_there(fs::read(&path)).map_err(at(&path))? else { return Ok(None) };
-        if digest_of(digest.algorithm(), &content) != *digest {
+        if digest_of(digest.algorithm(), &content) != digest {
             return Err(StoreError::Corrupt(format!("{} has another digest than its name", path.display())));
         }
-        Ok(Some(content.into()))
+        Ok(Some(StoredManifest { digest, content: content.into() }))
     }
 
     fn put_manifest(&self, repository: &RepositoryName, manifest: &NewManifest) -> Result<()> {
@@ -249,9 +255,9 @@ impl Store for DiskStore {
         self.run(move |inner| upload::cancel(inner, &repository, id)).await
     }
 
-    async fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
-        let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| inner.manifest(&repository, &digest)).await
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
+        let (repository, reference) = (repository.clone(), reference.clone());
+        self.run(move |inner| inner.manifest(&repository, &reference)).await
     }
 
     async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
@@ -267,11 +273,6 @@ impl Store for DiskStore {
     ) -> Result<bool> {
         let (repository, digest, subject) = (repository.clone(), digest.clone(), subject.cloned());
         self.run(move |inner| inner.delete_manifest(&repository, &digest, subject.as_ref())).await
-    }
-
-    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| inner.tag(&repository, &tag)).await
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
-use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-use super::{Blob, ByteStream, NewManifest, Requirement, Result, Store, StoreError, Upload};
+use super::{Blob, ByteStream, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
 use crate::hasher::digest_of;
 
 /// A store that is gone with its process. Its clones are the same store.
@@ -123,10 +123,18 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
         let mut content = self.content();
-        let held = content.repository(repository).manifests.contains(digest);
-        Ok(content.blobs.get(digest).filter(|_| held).cloned())
+        let kept = content.repository(repository);
+        let digest = match reference {
+            Reference::Digest(digest) => Some(digest.clone()),
+            Reference::Tag(tag) => kept.tags.get(tag.as_str()).cloned(),
+        };
+        let digest = digest.filter(|digest| kept.manifests.contains(digest));
+        Ok(digest.and_then(|digest| {
+            let content = content.blobs.get(&digest)?.clone();
+            Some(StoredManifest { digest, content })
+        }))
     }
 
     async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
@@ -156,10 +164,6 @@ impl Store for MemoryStore {
         repository.tags.retain(|_, current| current != digest);
         repository.referrers.retain(|(_, referrer)| referrer != digest);
         Ok(repository.manifests.remove(digest))
-    }
-
-    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
-        Ok(self.content().repository(repository).tags.get(tag.as_str()).cloned())
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
-use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag};
+use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 pub use disk::DiskStore;
@@ -60,8 +60,9 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a session and forgets its bytes. [`StoreError::UploadBusy`] when somebody writes to it.
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()>;
 
-    /// The bytes of a manifest; `None` when the repository does not hold it.
-    async fn manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>>;
+    /// A manifest by its digest, or the one that a tag points at; `None` when the repository does not
+    /// hold it.
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>>;
 
     /// Keeps a manifest and points its tags at it, unless something that it requires is not in the
     /// repository ([`StoreError::Missing`]).
@@ -75,9 +76,6 @@ pub trait Store: Send + Sync + 'static {
         digest: &Digest,
         subject: Option<&Digest>,
     ) -> Result<bool>;
-
-    /// What a tag points at.
-    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>>;
 
     /// Removes a tag; the manifest stays. False when there was none.
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool>;
@@ -119,6 +117,15 @@ pub trait Upload: Send {
     /// Ends the session: its bytes become a blob of the repository, durably. When they have another
     /// digest ([`StoreError::DigestMismatch`]), they are forgotten.
     async fn commit(self: Box<Self>, digest: &Digest) -> Result<()>;
+}
+
+/// A manifest that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredManifest {
+    /// The digest of `content`.
+    pub digest: Digest,
+    /// The bytes as they were put.
+    pub content: Bytes,
 }
 
 /// A manifest to be kept.

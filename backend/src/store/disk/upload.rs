@@ -232,3 +232,44 @@ impl Drop for Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hasher::digest_of;
+    use crate::store::{DiskStore, Store as _};
+
+    /// Writes bytes to a session, leaves it, and puts others of the same length in their place: who
+    /// reads them again finds another digest.
+    async fn left_and_swapped(store: &DiskStore, repository: &RepositoryName) -> Uuid {
+        let id = store.begin_upload(repository, Algorithm::Sha256).await.unwrap();
+        let mut upload = store.resume_upload(repository, id).await.unwrap();
+        upload.append(Bytes::from_static(b"one, ")).await.unwrap();
+        upload.suspend().await.unwrap();
+        let data = upload_data(&store.0.layout.upload(repository, id));
+        assert_eq!(fs::read(&data).unwrap(), b"one, ");
+        fs::write(data, b"xxxxx").unwrap();
+        id
+    }
+
+    async fn finish(store: &DiskStore, repository: &RepositoryName, id: Uuid, digest: &Digest) -> Result<()> {
+        let mut upload = store.resume_upload(repository, id).await.unwrap();
+        upload.append(Bytes::from_static(b"two")).await.unwrap();
+        upload.commit(digest).await
+    }
+
+    #[tokio::test]
+    async fn bytes_are_hashed_as_they_come_and_read_again_only_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let repository: RepositoryName = "a".parse().unwrap();
+        let store = DiskStore::open(directory.path()).unwrap();
+        let id = left_and_swapped(&store, &repository).await;
+        finish(&store, &repository, id, &digest_of(Algorithm::Sha256, b"one, two")).await.unwrap();
+
+        let id = left_and_swapped(&store, &repository).await;
+        let restarted = DiskStore::open(directory.path()).unwrap();
+        let found = digest_of(Algorithm::Sha256, b"xxxxxtwo");
+        let error = finish(&restarted, &repository, id, &digest_of(Algorithm::Sha256, b"one, two")).await.unwrap_err();
+        assert!(matches!(error, StoreError::DigestMismatch(digest) if digest == found));
+    }
+}
