@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// A host name or IP address that clients use. Repeatable. [default: localhost, 127.0.0.1 and ::1]
-    #[arg(long = "name", value_name = "HOST|IP")]
+    #[arg(long = "name", value_name = "HOST|IP", value_delimiter = ',')]
     names: Vec<SubjectName>,
     /// The certificate's lifetime; Apple's clients accept no more than 825 days.
     #[arg(long, value_name = "N", default_value_t = DEFAULT_DAYS,

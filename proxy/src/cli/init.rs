@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// A further host name or IP address for the certificate; localhost is always in it. Repeatable.
-    #[arg(long = "name", value_name = "HOST|IP")]
+    #[arg(long = "name", value_name = "HOST|IP", value_delimiter = ',')]
     names: Vec<SubjectName>,
 }
 

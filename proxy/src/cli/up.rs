@@ -27,7 +27,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
     /// A further host name or IP address for a certificate that is made. Repeatable.
-    #[arg(long = "name", value_name = "HOST|IP")]
+    #[arg(long = "name", value_name = "HOST|IP", value_delimiter = ',')]
     names: Vec<SubjectName>,
 }
 

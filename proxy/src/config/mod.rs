@@ -1,6 +1,6 @@
 //! The configuration: a TOML file and the environment, checked once.
 //!
-//! [`raw`] has the shape of the file, and its comments are the reference of the keys; a value that is
+//! `raw` has the shape of the file, and its comments are the reference of the keys; a value that is
 //! wrong is refused there, with its line and column. What comes out is a [`Config`], whose fields are
 //! parsed addresses, compiled patterns and durations that nothing downstream checks again.
 
