@@ -56,11 +56,26 @@ pub(crate) fn unreadable(client: Option<&SocketAddr>, error: &OciError) {
     );
 }
 
+/// An IPv4 client is written as one on an IPv6 listener too.
 fn address(client: Option<&SocketAddr>) -> String {
-    client.map_or_else(|| NONE.to_owned(), ToString::to_string)
+    let Some(client) = client.and_then(|client| client.as_inet()) else { return NONE.to_owned() };
+    std::net::SocketAddr::new(client.ip().to_canonical(), client.port()).to_string()
 }
 
 /// Milliseconds with three decimals' worth of precision.
 fn millis(duration: std::time::Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_client_is_written_as_one_on_an_ipv6_listener_too() {
+        let client = |text: &str| address(Some(&SocketAddr::Inet(text.parse().expect("an address"))));
+        assert_eq!(client("[::ffff:192.0.2.7]:443"), "192.0.2.7:443");
+        assert_eq!(client("[2001:db8::1]:443"), "[2001:db8::1]:443");
+        assert_eq!(address(None), "-");
+    }
 }

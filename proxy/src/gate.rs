@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use http::StatusCode;
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -91,7 +92,7 @@ impl Gate {
 }
 
 /// The header section as the client sent it; nothing over HTTP/2.
-fn raw_header(session: &Session) -> bytes::Bytes {
+fn raw_header(session: &Session) -> Bytes {
     session.as_downstream().as_http1().map(|http1| http1.get_headers_raw_bytes()).unwrap_or_default()
 }
 
@@ -162,11 +163,12 @@ impl ProxyHttp for Gate {
     fn fail_to_connect(
         &self,
         _: &mut Session,
-        _: &HttpPeer,
+        peer: &HttpPeer,
         passage: &mut Passage,
         mut error: Box<Error>,
     ) -> Box<Error> {
         passage.failed_connects += 1;
+        self.upstream.avoid(peer);
         // No byte of the request was sent: whatever its method, it may be tried again.
         error.set_retry(passage.failed_connects < CONNECT_ATTEMPTS);
         error
@@ -182,14 +184,35 @@ impl ProxyHttp for Gate {
         headers::forward(request, client_ip(session), self.forward_authorization)
     }
 
-    async fn response_filter(
+    /// HTTP/2 clients end a body with an empty piece. pingora would write it to the upstream as a last
+    /// chunk of its own, and the next request on that connection would begin in the wrong place.
+    async fn request_body_filter(
         &self,
         _: &mut Session,
+        piece: &mut Option<Bytes>,
+        is_last: bool,
+        _: &mut Passage,
+    ) -> Result<()> {
+        if is_last && piece.as_ref().is_some_and(Bytes::is_empty) {
+            *piece = None;
+        }
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
         response: &mut ResponseHeader,
         passage: &mut Passage,
     ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
         passage.upstream_time = passage.forwarded.map(|at| at.elapsed());
-        headers::sign(response)
+        if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {
+            session.set_keepalive(None);
+        }
+        headers::give_back(response)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Passage) -> FailToProxy {
@@ -200,11 +223,11 @@ impl ProxyHttp for Gate {
         };
         let status = oci.status();
         tracing::warn!(status = status.as_u16(), reason = brief(error), "a request failed");
-        let answered = rescue::answer(session, &Refusal::from(oci)).await;
+        let answered = rescue::last_answer(session, &Refusal::from(oci)).await;
         if let Err(error) = &answered {
             tracing::debug!(%error, "the client did not take the answer");
         }
-        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: answered.is_ok() }
+        FailToProxy { error_code: status.as_u16(), can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, passage: &mut Passage) {

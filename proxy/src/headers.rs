@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, FORWARDED, HeaderValue};
+use http::header::{AUTHORIZATION, FORWARDED, HeaderValue, TRANSFER_ENCODING};
 use lockgate_oci::{API_VERSION, API_VERSION_HEADER};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -66,6 +66,19 @@ fn appended(request: &RequestHeader, client: &str) -> HeaderValue {
     HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+/// Prepares an upstream's answer for the client.
+pub(crate) fn give_back(response: &mut ResponseHeader) -> Result<()> {
+    // It is about the upstream's connection, and the client has one of its own (RFC 9110, 7.6.1).
+    response.remove_header("Keep-Alive");
+    sign(response)
+}
+
+/// For a client that knows no chunks (HTTP/1.0): the end of the connection then ends the body. Says
+/// whether it has to.
+pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
+    response.remove_header(&TRANSFER_ENCODING).is_some()
+}
+
 /// Every answer says that a registry speaks, once, whatever the upstream said.
 pub(crate) fn sign(response: &mut ResponseHeader) -> Result<()> {
     response.insert_header(API_VERSION_HEADER, API_VERSION)
@@ -124,6 +137,17 @@ mod tests {
         request.append_header("Authorization", "Basic YTpi").expect("a header");
         forward(&mut request, None, true).expect("forwarded");
         assert!(request.headers.contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn an_answer_is_given_back_without_what_concerns_the_upstream_s_connection() {
+        let mut response = ResponseHeader::build(200, None).expect("a response");
+        response.append_header("Keep-Alive", "timeout=5").expect("a header");
+        response.append_header("Transfer-Encoding", "chunked").expect("a header");
+        give_back(&mut response).expect("given back");
+        assert!(!response.headers.contains_key("keep-alive"));
+        assert!(unchunk(&mut response) && !response.headers.contains_key(TRANSFER_ENCODING));
+        assert!(!unchunk(&mut response));
     }
 
     #[test]

@@ -91,6 +91,18 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<(
     Ok(())
 }
 
+/// Sends a refusal on a connection that pingora drops afterwards, and closes it such that the client gets
+/// to read it.
+pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+    session.set_keepalive(None);
+    answer(session, refusal).await?;
+    if !session.is_http2() {
+        session.as_downstream().stream().map(listener::linger);
+        session.as_downstream_mut().shutdown().await;
+    }
+    Ok(())
+}
+
 /// A refusal as bytes, for a connection on which no request could be read.
 pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
     let body = error.to_json();
@@ -123,7 +135,14 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
             )
             .with_status(StatusCode::GATEWAY_TIMEOUT),
         ),
-        (ErrorSource::Upstream, _) => Some(unreachable()),
+        (ErrorSource::Upstream, kind) if is_no_connection(kind) => Some(unreachable()),
+        (ErrorSource::Upstream, _) => Some(
+            OciError::new(
+                ErrorCode::Unavailable,
+                "the registry behind this proxy broke off without a whole answer; try again, or ask its operator to read its log",
+            )
+            .with_status(StatusCode::BAD_GATEWAY),
+        ),
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(
             OciError::new(ErrorCode::Unsupported, "the request's body stopped arriving (limits.body_timeout); send it again")
                 .with_status(StatusCode::REQUEST_TIMEOUT),
@@ -155,6 +174,11 @@ fn for_status(code: u16) -> OciError {
     OciError::new(ErrorCode::Unknown, message).with_status(status)
 }
 
+fn is_no_connection(kind: &ErrorType) -> bool {
+    use ErrorType::{BindError, ConnectError, ConnectNoRoute, ConnectRefused, SocketError};
+    matches!(kind, BindError | ConnectError | ConnectNoRoute | ConnectRefused | SocketError)
+}
+
 fn is_timeout(kind: &ErrorType) -> bool {
     matches!(kind, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout)
 }
@@ -176,6 +200,16 @@ mod tests {
         assert_eq!(failure(ErrorSource::Upstream, ErrorType::ConnectRefused), Some(502));
         assert_eq!(failure(ErrorSource::Upstream, ErrorType::ConnectionClosed), Some(502));
         assert_eq!(failure(ErrorSource::Upstream, ErrorType::InvalidHTTPHeader), Some(502));
+    }
+
+    #[test]
+    fn an_upstream_that_broke_off_is_not_called_unreachable() {
+        let message = |kind| {
+            let error = Error::new(kind).into_up();
+            for_failure(&error).expect("an answer").message().to_owned()
+        };
+        assert!(message(ErrorType::ConnectRefused).contains("cannot be reached"));
+        assert!(message(ErrorType::ConnectionClosed).contains("broke off"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use pingora::Result;
-use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions};
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions};
 
 use crate::access::Permit;
 use crate::config::{self, Origin};
@@ -25,7 +25,7 @@ pub(crate) struct Upstream {
     resolve_interval: Duration,
     /// As the resolver gave them. Empty until the name was resolved once.
     addresses: RwLock<Arc<[SocketAddr]>>,
-    /// Which of them is asked: the next one, after a failed connect.
+    /// Which of them is asked: the next one, after it could not be connected to.
     preferred: AtomicUsize,
 }
 
@@ -57,13 +57,19 @@ impl Upstream {
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
+        self.learn(found);
+        Ok(())
+    }
+
+    /// Takes what the resolver found. One that answers in turns says nothing new.
+    fn learn(&self, found: Arc<[SocketAddr]>) {
         let mut addresses = self.addresses.write().expect("no code panics while it holds this lock");
-        if *addresses != found {
+        let is_known = addresses.len() == found.len() && found.iter().all(|address| addresses.contains(address));
+        if !is_known {
             tracing::info!(upstream = %self.origin, addresses = ?found, "resolved");
             *addresses = found;
             self.preferred.store(0, Ordering::Relaxed);
         }
-        Ok(())
     }
 
     /// Asks the resolver again and again, and says when it begins to fail and when it heals.
@@ -71,7 +77,11 @@ impl Upstream {
         let mut failing = false;
         loop {
             match self.resolve().await {
-                Ok(()) => failing = false,
+                Ok(()) if failing => {
+                    failing = false;
+                    tracing::info!(upstream = %self.origin, "the upstream's name resolves again");
+                }
+                Ok(()) => {}
                 Err(error) if !failing => {
                     failing = true;
                     tracing::warn!(upstream = %self.origin, %error, "cannot resolve the upstream's name; trying on");
@@ -82,13 +92,12 @@ impl Upstream {
         }
     }
 
-    /// The peer for a permitted request. After `failed_connects` the name is resolved anew first.
-    /// `None` while the name has no address.
+    /// The peer for a permitted request. After `failed_connects`, and where no address is known, the name
+    /// is resolved anew first. `None` while the name has no address.
     pub(crate) async fn peer(&self, _permit: &Permit, failed_connects: usize) -> Result<Option<Box<HttpPeer>>> {
-        if failed_connects > 0 {
+        if failed_connects > 0 || self.address().is_none() {
             // The warning is given by `keep_resolved`; here the last good answer has to do.
             let _ = self.resolve().await;
-            self.preferred.fetch_add(1, Ordering::Relaxed);
         }
         let mut peer = match &self.origin {
             Origin::Unix(path) => HttpPeer::new_uds(&path.to_string_lossy(), false, String::new())?,
@@ -101,9 +110,66 @@ impl Upstream {
         Ok(Some(Box::new(peer)))
     }
 
+    /// Turns to the next address because this peer could not be connected to; once, however many
+    /// requests find that out together.
+    pub(crate) fn avoid(&self, peer: &HttpPeer) {
+        let preferred = self.preferred.load(Ordering::Relaxed);
+        if self.address().as_ref() == peer.address().as_inet() {
+            let next = preferred.wrapping_add(1);
+            // Who lost the race saw another do it.
+            let _ = self.preferred.compare_exchange(preferred, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
     fn address(&self) -> Option<SocketAddr> {
         let addresses = self.addresses.read().expect("no code panics while it holds this lock").clone();
         let at = self.preferred.load(Ordering::Relaxed).checked_rem(addresses.len())?;
         addresses.get(at).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const FIRST: &str = "192.0.2.1:5000";
+    const SECOND: &str = "192.0.2.2:5000";
+
+    fn addresses(texts: &[&str]) -> Arc<[SocketAddr]> {
+        texts.iter().map(|text| text.parse::<SocketAddr>().expect("an address")).collect()
+    }
+
+    fn upstream() -> Upstream {
+        let upstream = Upstream::new(&Config::default().upstream);
+        upstream.learn(addresses(&[FIRST, SECOND]));
+        upstream
+    }
+
+    fn asked(upstream: &Upstream) -> String {
+        upstream.address().expect("an address").to_string()
+    }
+
+    #[test]
+    fn however_many_requests_find_an_address_dead_together_the_next_one_is_asked() {
+        let upstream = upstream();
+        let dead = HttpPeer::new(FIRST, false, String::new());
+        for _ in 0..4 {
+            upstream.avoid(&dead);
+            assert_eq!(asked(&upstream), SECOND);
+        }
+        upstream.avoid(&HttpPeer::new(SECOND, false, String::new()));
+        assert_eq!(asked(&upstream), FIRST);
+    }
+
+    #[test]
+    fn a_resolver_that_answers_in_turns_does_not_lead_back_to_a_dead_address() {
+        let upstream = upstream();
+        upstream.avoid(&HttpPeer::new(FIRST, false, String::new()));
+        upstream.learn(addresses(&[SECOND, FIRST]));
+        upstream.learn(addresses(&[FIRST, SECOND]));
+        assert_eq!(asked(&upstream), SECOND);
+        upstream.learn(addresses(&[FIRST]));
+        assert_eq!(asked(&upstream), FIRST);
     }
 }

@@ -160,7 +160,7 @@ fn a_gate_does_not_start_with_a_pair_that_cannot_be_served() {
     let other = mismatched.authority().issue("other", &["localhost"]);
     let key = mismatched.dir().join("domain.key");
     let failed = mismatched.certificate(&Pair { certificate: other.certificate, key }).refused();
-    assert_eq!(failed.status.code(), Some(1), "{failed}");
+    assert_eq!(failed.status.code(), Some(64), "{failed}");
     assert!(failed.stderr.contains("other.crt") && failed.stderr.contains("domain.key"), "{failed}");
 
     let expired = Gate::before(upstream.url());

@@ -78,7 +78,7 @@ fn an_entry_that_cannot_be_safe_shuts_out_its_user_and_nobody_else() {
 fn a_file_that_is_none_is_refused_with_its_line_and_without_quoting_it() {
     let alice = htpasswd_line(Scheme::Bcrypt, "alice", "correct-horse");
     let failed = Gate::before("http://127.0.0.1:1").htpasswd(format!("{alice}\n\nopen-sesame\n")).refused();
-    assert_eq!(failed.status.code(), Some(1), "{failed}");
+    assert_eq!(failed.status.code(), Some(64), "{failed}");
     assert!(failed.stderr.contains("htpasswd") && failed.stderr.contains("line 3"), "{failed}");
     assert!(!failed.output().contains("open-sesame"), "it may be a password: {failed}");
     let empty = Gate::before("http://127.0.0.1:1").htpasswd("").refused();

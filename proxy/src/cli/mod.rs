@@ -55,10 +55,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// 64 for a wrong configuration, 1 for the rest.
+    /// 64 for a wrong configuration, files that it names included, and 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) => EXIT_USAGE,
+            Self::Config(_) | Self::Start(StartError::Files(_)) => EXIT_USAGE,
             Self::Start(_) | Self::Command(_) => EXIT_FAILURE,
         }
     }

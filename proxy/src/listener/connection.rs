@@ -10,8 +10,8 @@
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
-//! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too. Whatever pingora
-//! writes before the gate saw a request is an error page of its own: it is replaced by OCI JSON.
+//! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have one
+//! always: pingora's does not reach headers, flushes and closing. Whatever pingora writes before the gate saw a request is an error page of its own: it is replaced by OCI JSON.
 //! An HTTP/2 connection stays in `Request`; h2 has budgets of its own.
 
 use std::future::Future;
@@ -64,6 +64,8 @@ pub(super) struct Connection<S> {
     /// Set by the gate, which holds the connection by a shared reference only.
     request_arrived: AtomicBool,
     deadline: Pin<Box<Sleep>>,
+    /// The deadline is for the client to take what is written.
+    stalled: bool,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
     /// Bytes that may still be read and thrown away after the last word; set where a close could
@@ -83,6 +85,7 @@ impl<S: IO + 'static> Connection<S> {
             phase,
             request_arrived: AtomicBool::new(speaks_h2),
             deadline,
+            stalled: false,
             refusal: None,
             linger: AtomicUsize::new(0),
         }
@@ -105,6 +108,7 @@ impl<S: IO + 'static> Connection<S> {
 
     fn enter(&mut self, phase: Phase, timeout: Duration) {
         self.phase = phase;
+        self.stalled = false;
         self.deadline.as_mut().reset(Instant::now() + timeout);
     }
 
@@ -162,6 +166,19 @@ impl<S: IO + 'static> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Gives up a write of which the client took nothing within its time.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = false;
+            return written;
+        }
+        if !self.stalled {
+            self.stalled = true;
+            self.deadline.as_mut().reset(Instant::now() + self.limits.send_timeout);
+        }
+        self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
     /// Says what was decided in place of an answer.
     fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(words) = self.refusal.as_mut().filter(|words| words.has_remaining()) {
@@ -171,7 +188,14 @@ impl<S: IO + 'static> Connection<S> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    /// Reads what the client still sends, until it ends, the budget is used up or time is over.
+    /// Says the last word, and stays until the client had the chance to hear it.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_say(cx))?;
+        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+        self.poll_linger(cx).map(Ok)
+    }
+
+    /// Reads what the client still sends, until it ends or the budget is used up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waste = [0; 8 * 1024];
         while self.linger.load(Ordering::Relaxed) > 0 {
@@ -182,7 +206,7 @@ impl<S: IO + 'static> Connection<S> {
                     self.linger.store(left, Ordering::Relaxed);
                 }
                 Poll::Ready(_) => break,
-                Poll::Pending => return self.deadline.as_mut().poll(cx),
+                Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(())
@@ -229,7 +253,8 @@ impl<S: IO + 'static> AsyncRead for Connection<S> {
 impl<S: IO + 'static> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         if self.phase() == Phase::Request {
-            return Pin::new(&mut self.io).poll_write(cx, buf);
+            let written = Pin::new(&mut self.io).poll_write(cx, buf);
+            return self.in_time(cx, written);
         }
         if self.refusal.is_none() {
             self.refuse(&in_place_of(buf));
@@ -238,7 +263,8 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.in_time(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -246,9 +272,8 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
             let patience = self.limits.drain_timeout;
             self.enter(Phase::Closing, patience);
         }
-        ready!(self.poll_say(cx))?;
-        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        self.poll_linger(cx).map(Ok)
+        let closed = self.poll_close(cx);
+        if closed.is_pending() { self.deadline.as_mut().poll(cx).map(Ok) } else { closed }
     }
 
     fn poll_write_vectored(
@@ -257,7 +282,8 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.phase() == Phase::Request {
-            return Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+            let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+            return self.in_time(cx, written);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.poll_write(cx, first)
@@ -407,6 +433,29 @@ mod tests {
         let answer = client.await.expect("no panic");
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         assert!(!answer.contains("Pingora") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_given_up() {
+        let limits = Config::default().limits;
+        let (ours, _client) = tokio::io::duplex(16);
+        let mut connection = Connection::new(ours, limits.clone());
+        connection.request_arrived();
+        let start = Instant::now();
+        let written = connection.write_all(&[b'a'; 64]).await;
+        assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), limits.send_timeout.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
+        let limits = Config::default().limits;
+        let (ours, _client) = tokio::io::duplex(16);
+        let mut connection = Connection::new(ours, limits.clone());
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
+        let start = Instant::now();
+        AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+        assert_eq!(start.elapsed().as_secs(), limits.drain_timeout.as_secs());
     }
 
     #[tokio::test(start_paused = true)]

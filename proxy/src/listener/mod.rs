@@ -12,16 +12,14 @@ pub mod tls;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::l4::stream::Stream as L4Stream;
 use pingora::protocols::tls::TlsStream;
-use pingora::protocols::{ALPN, GetSocketDigest, SocketDigest, Ssl, Stream};
+use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
 use tokio::net::{TcpListener, TcpStream};
@@ -98,7 +96,7 @@ impl FrontDoor {
 
     /// One client, from the handshake to the last answer.
     async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: &Acceptor, stopping: &ShutdownWatch) {
-        let handshake = acceptor.tls_handshake(ReadAhead::new(as_pingora_stream(socket, peer)));
+        let handshake = acceptor.tls_handshake(ReadAhead::new(socket, peer));
         let mut told_to_stop = stopping.clone();
         let stream = tokio::select! {
             shaken = tokio::time::timeout(self.limits.handshake_timeout, handshake) => match shaken {
@@ -164,15 +162,4 @@ async fn wait_after(error: &io::Error) {
         tracing::warn!(%error, "cannot accept connections; raise the limit of open files if this goes on");
         tokio::time::sleep(ACCEPT_BACKOFF).await;
     }
-}
-
-fn as_pingora_stream(socket: TcpStream, peer: SocketAddr) -> L4Stream {
-    // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
-    let _ = socket.set_nodelay(true);
-    let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
-    // A fresh cell: nobody can have set it.
-    let _ = digest.peer_addr.set(Some(peer.into()));
-    let mut stream: L4Stream = socket.into();
-    stream.set_socket_digest(digest);
-    stream
 }
