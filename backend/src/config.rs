@@ -49,6 +49,8 @@ pub struct Storage {
     pub manifest_size: ByteSize,
     /// Whether a manifest is accepted whose content is not all in its repository.
     pub sparse: bool,
+    /// How long an upload that nobody goes on with is kept.
+    pub upload_age: Period,
 }
 
 /// `[limits]`
@@ -111,7 +113,13 @@ impl Default for Listen {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data: "/var/lib/registry".into(), delete: true, manifest_size: ByteSize::from_mib(4), sparse: false }
+        Self {
+            data: "/var/lib/registry".into(),
+            delete: true,
+            manifest_size: ByteSize::from_mib(4),
+            sparse: false,
+            upload_age: Period::from_secs(7 * 24 * 60 * 60),
+        }
     }
 }
 
@@ -154,6 +162,7 @@ impl Config {
             delete: self.storage.delete,
             manifest_size: self.storage.manifest_size.bytes(),
             sparse: self.storage.sparse,
+            upload_age: self.storage.upload_age.duration(),
             idle_timeout: self.limits.idle_timeout.duration(),
             body_timeout: self.limits.body_timeout.duration(),
             grace: self.shutdown.grace.duration(),

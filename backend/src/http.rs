@@ -35,6 +35,8 @@ pub struct Options {
     pub manifest_size: u64,
     /// Whether a manifest is accepted that names content which is not in its repository.
     pub sparse: bool,
+    /// How long an upload that nobody goes on with is kept.
+    pub upload_age: Duration,
     /// How long a connection may stay without a request.
     pub idle_timeout: Duration,
     /// How long a client may be silent within a request's body.
@@ -49,6 +51,7 @@ impl Default for Options {
             delete: true,
             manifest_size: 4 * 1024 * 1024,
             sparse: false,
+            upload_age: Duration::from_secs(7 * 24 * 60 * 60),
             idle_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(300),
             grace: Duration::from_secs(30),

@@ -5,7 +5,7 @@
 //! volume. A blob's digest is computed while its bytes arrive, and a `201` means that they are on disk.
 //!
 //! ```text
-//! server     accept, a task a connection, drain
+//! server     accept, a task a connection, drain; beside it, sweep removes stale uploads
 //!   http     Route x Method -> handler; headers, queries, ranges; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
 //!       manifest     what a manifest names
@@ -38,6 +38,7 @@ mod listener;
 mod manifest;
 mod server;
 pub mod store;
+mod sweep;
 
 pub use self::http::Options;
 pub use listener::Listener;

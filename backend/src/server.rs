@@ -13,9 +13,10 @@ use tokio::task::JoinSet;
 use crate::http::{Options, Registry, answer};
 use crate::listener::{Listener, Stream};
 use crate::store::Store;
+use crate::sweep::sweep_uploads;
 
 /// Bytes that a connection buffers of what it reads, at most. A request's head must fit.
-const READ_BUFFER: usize = 128 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 /// After an error to accept, usually that no file descriptor is left, trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,6 +31,9 @@ pub async fn serve(
 ) {
     let listener = listener.into();
     let grace = options.grace;
+    // What runs in it ends when it is dropped.
+    let mut background = JoinSet::new();
+    background.spawn(sweep_uploads(Arc::clone(&store), options.upload_age));
     let registry = Arc::new(Registry { store, options });
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();

@@ -12,7 +12,7 @@ use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorType, Result};
+use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::access::Permit;
 use crate::access_log;
@@ -223,7 +223,10 @@ impl ProxyHttp for Gate {
         };
         let status = oci.status();
         tracing::warn!(status = status.as_u16(), reason = brief(error), "a request failed");
-        let answered = rescue::last_answer(session, &Refusal::from(oci)).await;
+        // A body that is malformed or does not come has no end to read on to.
+        let is_clients_fault = *error.esource() == ErrorSource::Downstream;
+        let refusal = if is_clients_fault { Refusal::hanging_up(oci) } else { oci.into() };
+        let answered = rescue::last_answer(session, &refusal).await;
         if let Err(error) = &answered {
             tracing::debug!(%error, "the client did not take the answer");
         }

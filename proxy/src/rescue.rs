@@ -97,7 +97,6 @@ pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Res
     session.set_keepalive(None);
     answer(session, refusal).await?;
     if !session.is_http2() {
-        session.as_downstream().stream().map(listener::linger);
         session.as_downstream_mut().shutdown().await;
     }
     Ok(())

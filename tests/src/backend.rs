@@ -24,7 +24,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn over(data: &Path) -> Self {
-        Self::on_free_port(data, true)
+        Self::on_free_port(data, "")
     }
 
     /// The same with deleting switched off.
@@ -32,11 +32,27 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn without_delete_over(data: &Path) -> Self {
-        Self::on_free_port(data, false)
+        Self::on_free_port(data, "storage.delete = false")
     }
 
-    fn on_free_port(data: &Path, delete: bool) -> Self {
-        let (process, config) = start(data, "127.0.0.1:0", delete);
+    /// The same with manifests accepted whose content is not all there.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn sparse_over(data: &Path) -> Self {
+        Self::on_free_port(data, "storage.sparse = true")
+    }
+
+    /// The same with further settings, lines of its configuration as in `storage.upload_age = '1s'`.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn configured_over(data: &Path, settings: &str) -> Self {
+        Self::on_free_port(data, settings)
+    }
+
+    fn on_free_port(data: &Path, settings: &str) -> Self {
+        let (process, config) = start(data, "127.0.0.1:0", settings);
         let url = format!("http://{}", listening_address(process.stderr()));
         Self { process, url, _config: config }
     }
@@ -46,7 +62,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn on_socket(data: &Path, socket: &Path) -> Self {
-        let (process, config) = start(data, &format!("unix:{}", socket.display()), true);
+        let (process, config) = start(data, &format!("unix:{}", socket.display()), "");
         eventually(PATIENCE, "the backend's socket", || socket.exists().then_some(()));
         process.stderr().await_line(PATIENCE, "the line that it listens", |line| line.contains("listening"));
         Self { process, url: format!("unix:{}", socket.display()), _config: config }
@@ -73,10 +89,10 @@ impl Backend {
     }
 }
 
-fn start(data: &Path, listen: &str, delete: bool) -> (Process, TempDir) {
+fn start(data: &Path, listen: &str, settings: &str) -> (Process, TempDir) {
     let dir = fresh_dir();
     let config: PathBuf = dir.path().join("backend.toml");
-    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\nstorage.delete = {delete}\n", data.display());
+    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\n{settings}\n", data.display());
     fs::write(&config, text).expect("the directory is ours");
     (Process::start(program("lockgate-backend").arg("serve").arg("--config").arg(&config)), dir)
 }

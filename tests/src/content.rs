@@ -105,15 +105,27 @@ fn block(seed: u64) -> Arc<[u8]> {
 ///
 /// # Panics
 /// When the content cannot be read.
-pub fn sha256(mut content: impl Read) -> String {
-    let mut command = tool("sha256sum");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sha256sum starts");
+pub fn sha256(content: impl Read) -> String {
+    digest("sha256", content)
+}
+
+/// The same, `sha512:<hex>`.
+///
+/// # Panics
+/// When the content cannot be read.
+pub fn sha512(content: impl Read) -> String {
+    digest("sha512", content)
+}
+
+fn digest(algorithm: &str, mut content: impl Read) -> String {
+    let mut command = tool(&format!("{algorithm}sum"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the tool starts");
     let mut stdin = child.stdin.take().expect("it is piped");
     io::copy(&mut content, &mut stdin).expect("the content can be read");
     drop(stdin);
-    let output = child.wait_with_output().expect("sha256sum ends");
+    let output = child.wait_with_output().expect("the tool ends");
     let text = String::from_utf8(output.stdout).expect("a digest is ASCII");
-    format!("sha256:{}", text.split(' ').next().expect("the digest stands first"))
+    format!("{algorithm}:{}", text.split(' ').next().expect("the digest stands first"))
 }
 
 #[cfg(test)]

@@ -12,7 +12,12 @@ pub fn fresh_dir() -> TempDir {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970").as_micros();
-    let name = format!("lockgate-e2e-{}-{count}-{now:x}", std::process::id());
+    let name = format!("{}{count}-{now:x}", prefix());
     let made = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir();
     made.expect("there is room for a temporary directory")
+}
+
+/// How the names of this process's directories begin.
+pub(crate) fn prefix() -> String {
+    format!("lockgate-e2e-{}-", std::process::id())
 }

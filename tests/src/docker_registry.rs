@@ -31,11 +31,23 @@ impl DockerRegistry {
     /// # Panics
     /// When it does not start.
     pub fn over_at(data: &Path, address: &str) -> Self {
+        Self::start(data, address, true)
+    }
+
+    /// The same with deletes forbidden, as distribution has it by default, on a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn without_delete_over(data: &Path) -> Self {
+        Self::start(data, "127.0.0.1:0", false)
+    }
+
+    fn start(data: &Path, address: &str, delete: bool) -> Self {
         let dir = fresh_dir();
         let config = dir.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
-             enabled: true\nhttp:\n  addr: {address}\n  secret: of-the-tests\n",
+             enabled: {delete}\nhttp:\n  addr: {address}\n  secret: of-the-tests\n",
             data.display()
         );
         fs::write(&config, text).expect("the directory is ours");
@@ -45,6 +57,11 @@ impl DockerRegistry {
         let address = line.split_once(listening).expect("it was just found").1;
         let end = address.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c))).unwrap_or(address.len());
         Self { process, url: format!("http://{}", &address[..end]), _config: dir }
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     /// What `upstream.url` must say.

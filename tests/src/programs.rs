@@ -6,6 +6,7 @@ use std::process::Command;
 
 /// Debian's package of each tool.
 const PACKAGES: &[(&str, &str)] = &[
+    ("base64", "coreutils"),
     ("buildah", "buildah"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -13,11 +14,15 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("gzip", "gzip"),
     ("htpasswd", "apache2-utils"),
+    ("mount", "mount"),
     ("openssl", "openssl"),
     ("podman", "podman"),
     ("sha256sum", "coreutils"),
+    ("sha512sum", "coreutils"),
     ("skopeo", "skopeo"),
+    ("strace", "strace"),
     ("tar", "tar"),
+    ("umount", "mount"),
     ("unshare", "util-linux"),
 ];
 

@@ -47,8 +47,10 @@ async fn monolithic(registry: &Registry, call: &mut Call, name: &RepositoryName,
         let _ = registry.store.cancel_upload(name, id).await;
         return Err(refusal);
     }
-    upload.commit(digest).await?;
-    Ok(created(name, digest))
+    match upload.commit(digest).await {
+        Ok(()) => Ok(created(name, digest)),
+        Err(error) => Err(making_room(registry, name, id, error.into()).await),
+    }
 }
 
 /// What is done to a session.
@@ -74,8 +76,10 @@ async fn patch(registry: &Registry, call: &mut Call, name: &RepositoryName, id: 
     let received = receive(upload.as_mut(), &mut call.body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
     let suspended = upload.suspend().await;
-    received?;
-    Ok(standing(StatusCode::ACCEPTED, name, id, suspended?))
+    match received.and(suspended.map_err(Refusal::from)) {
+        Ok(size) => Ok(standing(StatusCode::ACCEPTED, name, id, size)),
+        Err(refusal) => Err(making_room(registry, name, id, refusal).await),
+    }
 }
 
 async fn finish(registry: &Registry, call: &mut Call, name: &RepositoryName, id: Uuid) -> Outcome {
@@ -85,12 +89,27 @@ async fn finish(registry: &Registry, call: &mut Call, name: &RepositoryName, id:
     })?;
     let mut upload = registry.store.resume_upload(name, id).await?;
     let piece = piece(call, upload.as_ref(), name, id)?;
-    if let Err(refusal) = receive(upload.as_mut(), &mut call.body, piece).await {
-        upload.suspend().await?;
-        return Err(refusal);
+    let done = match receive(upload.as_mut(), &mut call.body, piece).await {
+        Ok(()) => upload.commit(&digest).await.map_err(Refusal::from),
+        Err(refusal) => {
+            // Where this fails too, it is for the same reason.
+            let _ = upload.suspend().await;
+            Err(refusal)
+        }
+    };
+    match done {
+        Ok(()) => Ok(created(name, &digest)),
+        Err(refusal) => Err(making_room(registry, name, id, refusal).await),
     }
-    upload.commit(&digest).await?;
-    Ok(created(name, &digest))
+}
+
+/// Where the storage is full, what has come of an upload is not kept: clients begin anew rather than go
+/// on, and its bytes would take the room that every other push needs.
+async fn making_room(registry: &Registry, name: &RepositoryName, id: Uuid, refusal: Refusal) -> Refusal {
+    if refusal.status() == StatusCode::INSUFFICIENT_STORAGE {
+        let _ = registry.store.cancel_upload(name, id).await;
+    }
+    refusal
 }
 
 /// Reads a request's body into a session.

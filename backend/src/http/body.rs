@@ -1,12 +1,15 @@
 //! The body of a request, read piece by piece.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use lockgate_oci::{ErrorCode, OciError};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A body that was not read is read on and thrown away, up to here, so that a client which is still
 /// sending gets to see its answer.
@@ -17,12 +20,36 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// A request's body.
 pub(crate) struct RequestBody {
     incoming: Incoming,
-    /// How long the client may be silent.
-    patience: Duration,
+    silence: Silence,
     announced: Option<u64>,
     received: u64,
     /// The client sends nothing until it is told to go on, which the first reading does.
     waits: bool,
+}
+
+/// How long a client has been silent.
+///
+/// A body has many thousand frames. A timer for each would wake the runtime for each, so there is one,
+/// which when it rings is set to when it should have been by then.
+struct Silence {
+    /// How long the client may be.
+    patience: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Silence {
+    /// Ready when nothing has come since `since` for too long.
+    fn poll_too_long(&mut self, since: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let end = since + self.patience;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() >= end {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
+        }
+    }
 }
 
 fn cut_off() -> OciError {
@@ -33,7 +60,7 @@ fn cut_off() -> OciError {
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming, patience: Duration, expects_continue: bool) -> Self {
         let announced = incoming.size_hint().exact();
-        Self { incoming, patience, announced, received: 0, waits: expects_continue }
+        Self { incoming, silence: Silence { patience, timer: None }, announced, received: 0, waits: expects_continue }
     }
 
     /// Its length, where the client said it ahead.
@@ -50,7 +77,7 @@ impl RequestBody {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, OciError> {
         self.waits = false;
         loop {
-            let Ok(frame) = tokio::time::timeout(self.patience, self.incoming.frame()).await else {
+            let Some(frame) = self.frame().await else {
                 let message = "nothing came of the request's body for too long: push again";
                 let error = OciError::new(ErrorCode::BlobUploadInvalid, message);
                 return Err(error.with_status(StatusCode::REQUEST_TIMEOUT));
@@ -67,6 +94,17 @@ impl RequestBody {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// The next frame, if there is one; `None` when the client is silent for too long.
+    async fn frame(&mut self) -> Option<Option<hyper::Result<Frame<Bytes>>>> {
+        let (incoming, silence) = (&mut self.incoming, &mut self.silence);
+        let mut since = None;
+        poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => silence.poll_too_long(*since.get_or_insert_with(Instant::now), context).map(|()| None),
+        })
+        .await
     }
 
     /// All of it, if it is at most `limit` bytes.

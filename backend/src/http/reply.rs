@@ -150,6 +150,11 @@ impl Refusal {
         self
     }
 
+    /// The status that the answer will have.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.error.status()
+    }
+
     /// What went wrong inside, in words for whoever runs the registry.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.cause.as_deref()

@@ -52,6 +52,7 @@ contract! {
     a_deleted_manifest_takes_its_tags_and_no_others
     a_manifest_put_while_its_blob_is_deleted_is_there_or_is_not
     tags_are_listed_in_pages_by_the_order_of_their_bytes
+    a_long_list_of_tags_is_right_while_tags_come_and_go
     an_upload_alone_makes_no_repository
     repositories_are_listed_in_pages_by_the_order_of_their_bytes
     referrers_are_those_that_are_there
@@ -377,6 +378,31 @@ async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
     assert_eq!(tags(&store, "a", "9 is no tag here", 9).await.unwrap(), all[3..]);
     assert_eq!(tags(&store, "a", "b", 9).await, Some(vec![]));
     assert_eq!(tags(&store, "a", "", 0).await, Some(vec![]));
+}
+
+async fn a_long_list_of_tags_is_right_while_tags_come_and_go(store: AnyStore) {
+    let kept: Vec<String> = (0..300).map(|i| format!("kept-{i:03}")).collect();
+    put(&store, "a", "m", &kept.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(tags(&store, "a", "", 400).await.unwrap(), kept);
+    let writers = (0..4).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for i in 0..8 {
+                let text = format!("came-{writer}-{i}");
+                put(&store, "a", "m", &[&text]).await;
+                assert!(tags(&store, "a", "", 100).await.unwrap().contains(&text), "a tag is listed once it is put");
+                if i % 2 == 0 {
+                    assert!(store.delete_tag(&name("a"), &tag(&text)).await.unwrap());
+                    assert!(!tags(&store, "a", "", 100).await.unwrap().contains(&text), "nor when it is deleted");
+                }
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let came = (0..4).flat_map(|writer| [1, 3, 5, 7].map(|i| format!("came-{writer}-{i}")));
+    assert_eq!(tags(&store, "a", "", 400).await.unwrap(), came.chain(kept).collect::<Vec<_>>());
 }
 
 async fn an_upload_alone_makes_no_repository(store: AnyStore) {

@@ -5,16 +5,20 @@
 //! runs on tokio's blocking threads.
 
 mod blob;
+mod directories;
 mod durable;
 mod listing;
+mod names;
 mod session;
+mod sweep;
 mod upload;
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
@@ -23,6 +27,7 @@ use uuid::Uuid;
 use self::blob::FileBlob;
 use self::durable::{Durable, at, if_there};
 use self::session::Sessions;
+use self::upload::Desks;
 use super::paths::{Layout, is_repository};
 use super::{Blob, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
 use crate::hasher::digest_of;
@@ -38,6 +43,7 @@ struct Inner {
     layout: Layout,
     durable: Durable,
     sessions: Sessions,
+    desks: Desks,
     /// Shared by those who add links, held alone by those who remove some: so no manifest is accepted
     /// whose blob is being deleted, and no directory vanishes under a link. Never held while a body
     /// is received, hashed, synced or sent.
@@ -70,7 +76,7 @@ impl DiskStore {
         durable.make_directory(layout.blobs())?;
         durable.make_directory(layout.repositories())?;
         let links = std::array::from_fn(|_| RwLock::new(()));
-        Ok(Self(Arc::new(Inner { layout, durable, sessions: Sessions::default(), links })))
+        Ok(Self(Arc::new(Inner { layout, durable, sessions: Sessions::default(), desks: Desks::new(), links })))
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static) -> Result<T> {
@@ -105,22 +111,54 @@ impl Inner {
         self.adding(repository, || self.write_link(&self.layout.layer_link(repository, digest), digest))
     }
 
-    fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
-        if !self.layout.layer_link(repository, digest).is_file() {
-            return Ok(None);
+    /// What a link points at. One that holds no digest is as good as none: distribution does not sync
+    /// what it writes, so that a crash leaves empty links, and what is not there is pushed again.
+    fn link(&self, path: &Path) -> Result<Option<Digest>> {
+        let Some(text) = if_there(fs::read(path)).map_err(at(path))? else { return Ok(None) };
+        let digest = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
+        if digest.is_none() {
+            tracing::warn!(path = %path.display(), "this link holds no digest: what it is for counts as missing");
         }
+        Ok(digest)
+    }
+
+    /// Opens what has a digest; `None` when it is not there, or is empty and should not be.
+    fn open_content(&self, digest: &Digest) -> Result<Option<FileBlob>> {
         let path = self.layout.blob_data(digest);
         let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
-        let size = file.metadata().map_err(at(&path))?.len();
-        Ok(Some(FileBlob { file, size }))
+        let metadata = file.metadata().map_err(at(&path))?;
+        if !metadata.is_file() {
+            return Err(StoreError::Corrupt(format!("{} is no file", path.display())));
+        }
+        let size = metadata.len();
+        let lost = size == 0 && digest_of(digest.algorithm(), b"") != *digest;
+        if lost {
+            tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
+        }
+        Ok((!lost).then_some(FileBlob { file, size }))
+    }
+
+    /// Distribution's link of a sha512 points at what it keeps under the sha256.
+    fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
+        match self.link(&self.layout.layer_link(repository, digest))? {
+            Some(target) => self.open_content(&target),
+            None => Ok(None),
+        }
+    }
+
+    fn open_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
+        match self.link(&self.layout.revision_link(repository, digest))? {
+            Some(target) => self.open_content(&target),
+            None => Ok(None),
+        }
     }
 
     fn holds_blob(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        self.layout.layer_link(repository, digest).is_file() && self.layout.blob_data(digest).is_file()
+        matches!(self.open_blob(repository, digest), Ok(Some(_)))
     }
 
     fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        self.layout.revision_link(repository, digest).is_file() && self.layout.blob_data(digest).is_file()
+        matches!(self.open_manifest(repository, digest), Ok(Some(_)))
     }
 
     fn holds(&self, repository: &RepositoryName, requirement: &Requirement) -> bool {
@@ -140,11 +178,10 @@ impl Inner {
                 None => return Ok(None),
             },
         };
-        if !self.layout.revision_link(repository, &digest).is_file() {
-            return Ok(None);
-        }
+        let Some(mut stored) = self.open_manifest(repository, &digest)? else { return Ok(None) };
         let path = self.layout.blob_data(&digest);
-        let Some(content) = if_there(fs::read(&path)).map_err(at(&path))? else { return Ok(None) };
+        let mut content = Vec::with_capacity(usize::try_from(stored.size).unwrap_or_default());
+        stored.file.read_to_end(&mut content).map_err(at(&path))?;
         if digest_of(digest.algorithm(), &content) != digest {
             return Err(StoreError::Corrupt(format!("{} has another digest than its name", path.display())));
         }
@@ -180,7 +217,7 @@ impl Inner {
                 return Ok(false);
             }
             // The tags first: at no moment does one point at a manifest that is gone.
-            for tag in listing::tags(&layout.tags(repository), "", usize::MAX)?.unwrap_or_default() {
+            for tag in listing::tags(&self.durable.directories, &layout.tags(repository), "", usize::MAX)?.unwrap_or_default() {
                 if self.tag(repository, &tag).is_ok_and(|current| current.as_ref() == Some(digest)) {
                     self.durable.remove_tree(&layout.tag(repository, &tag))?;
                 }
@@ -195,10 +232,7 @@ impl Inner {
     }
 
     fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
-        let path = self.layout.tag_current_link(repository, tag);
-        let Some(text) = if_there(fs::read_to_string(&path)).map_err(at(&path))? else { return Ok(None) };
-        let corrupt = |error| StoreError::Corrupt(format!("{} is no link: {error}", path.display()));
-        text.trim_end().parse().map(Some).map_err(corrupt)
+        self.link(&self.layout.tag_current_link(repository, tag))
     }
 }
 
@@ -216,11 +250,13 @@ impl Store for DiskStore {
     async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool> {
         let (repository, from, digest) = (repository.clone(), from.clone(), digest.clone());
         self.run(move |inner| {
-            let held = inner.holds_blob(&from, &digest);
-            if held {
-                inner.link_layer(&repository, &digest)?;
+            if !inner.holds_blob(&from, &digest) {
+                return Ok(false);
             }
-            Ok(held)
+            let Some(target) = inner.link(&inner.layout.layer_link(&from, &digest))? else { return Ok(false) };
+            let link = inner.layout.layer_link(&repository, &digest);
+            inner.adding(&repository, || inner.write_link(&link, &target))?;
+            Ok(true)
         })
         .await
     }
@@ -255,6 +291,10 @@ impl Store for DiskStore {
         self.run(move |inner| upload::cancel(inner, &repository, id)).await
     }
 
+    async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize> {
+        self.run(move |inner| Ok(sweep::sweep(inner, deadline))).await
+    }
+
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
         let (repository, reference) = (repository.clone(), reference.clone());
         self.run(move |inner| inner.manifest(&repository, &reference)).await
@@ -286,7 +326,7 @@ impl Store for DiskStore {
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
         let (repository, after) = (repository.clone(), after.to_owned());
-        self.run(move |inner| match listing::tags(&inner.layout.tags(&repository), &after, limit)? {
+        self.run(move |inner| match listing::tags(&inner.durable.directories, &inner.layout.tags(&repository), &after, limit)? {
             None if is_repository(&inner.layout.repository(&repository)) => Ok(Some(Vec::new())),
             tags => Ok(tags),
         })
@@ -295,13 +335,13 @@ impl Store for DiskStore {
 
     async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
         let after = after.to_owned();
-        self.run(move |inner| Ok(listing::repositories(inner.layout.repositories(), &after, limit)?)).await
+        self.run(move |inner| Ok(listing::repositories(&inner.durable.directories, inner.layout.repositories(), &after, limit)?)).await
     }
 
     async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>> {
         let (repository, subject) = (repository.clone(), subject.clone());
         self.run(move |inner| {
-            let mut digests = listing::digests(&inner.layout.referrers(&repository, &subject))?;
+            let mut digests = listing::digests(&inner.durable.directories, &inner.layout.referrers(&repository, &subject))?;
             // Distribution deletes manifests without knowing of referrers.
             digests.retain(|digest| inner.holds_manifest(&repository, digest));
             Ok(digests)

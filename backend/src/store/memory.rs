@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -30,10 +31,21 @@ struct Repository {
     manifests: BTreeSet<Digest>,
     tags: BTreeMap<String, Digest>,
     referrers: BTreeSet<(Digest, Digest)>,
-    /// `None` while somebody writes to it.
-    uploads: HashMap<Uuid, Option<Vec<u8>>>,
+    uploads: HashMap<Uuid, Session>,
     /// Whether it has ever held something: an upload alone makes no repository.
     exists: bool,
+}
+
+struct Session {
+    /// `None` while somebody writes to it.
+    bytes: Option<Vec<u8>>,
+    last_used: SystemTime,
+}
+
+impl Session {
+    fn resting(bytes: Vec<u8>) -> Self {
+        Self { bytes: Some(bytes), last_used: SystemTime::now() }
+    }
 }
 
 impl Repository {
@@ -43,7 +55,7 @@ impl Repository {
         as_manifest || self.layers.contains(digest)
     }
 
-    fn upload(&mut self, id: Uuid) -> Result<&mut Option<Vec<u8>>> {
+    fn upload(&mut self, id: Uuid) -> Result<&mut Session> {
         self.uploads.get_mut(&id).ok_or(StoreError::UploadUnknown)
     }
 }
@@ -100,27 +112,37 @@ impl Store for MemoryStore {
 
     async fn begin_upload(&self, repository: &RepositoryName, _algorithm: Algorithm) -> Result<Uuid> {
         let id = Uuid::new_v4();
-        self.content().repository(repository).uploads.insert(id, Some(Vec::new()));
+        self.content().repository(repository).uploads.insert(id, Session::resting(Vec::new()));
         Ok(id)
     }
 
     async fn upload_size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64> {
         let mut content = self.content();
         let upload = content.repository(repository).upload(id)?;
-        Ok(upload.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        Ok(upload.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 
     async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
-        let bytes = self.content().repository(repository).upload(id)?.take().ok_or(StoreError::UploadBusy)?;
+        let bytes = self.content().repository(repository).upload(id)?.bytes.take().ok_or(StoreError::UploadBusy)?;
         Ok(Box::new(MemoryUpload { store: self.clone(), repository: repository.clone(), id, bytes }))
     }
 
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
         let mut content = self.content();
         let repository = content.repository(repository);
-        repository.upload(id)?.as_ref().ok_or(StoreError::UploadBusy)?;
+        repository.upload(id)?.bytes.as_ref().ok_or(StoreError::UploadBusy)?;
         repository.uploads.remove(&id);
         Ok(())
+    }
+
+    async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize> {
+        let mut removed = 0;
+        for repository in self.content().repositories.values_mut() {
+            let before = repository.uploads.len();
+            repository.uploads.retain(|_, session| session.bytes.is_none() || session.last_used >= deadline);
+            removed += before - repository.uploads.len();
+        }
+        Ok(removed)
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
@@ -244,7 +266,7 @@ impl Drop for MemoryUpload {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         if let Ok(upload) = self.store.content().repository(&self.repository).upload(self.id) {
-            *upload = Some(bytes);
+            *upload = Session::resting(bytes);
         }
     }
 }

@@ -8,12 +8,15 @@
 #[cfg(test)]
 mod contract;
 mod disk;
+#[cfg(test)]
+mod interleavings;
 mod memory;
 mod paths;
 
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -59,6 +62,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session and forgets its bytes. [`StoreError::UploadBusy`] when somebody writes to it.
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()>;
+
+    /// Forgets the upload sessions that were last written to before `deadline`, and what else a crash
+    /// may have left; a session that somebody has taken stays. Returns how many went.
+    async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize>;
 
     /// A manifest by its digest, or the one that a tag points at; `None` when the repository does not
     /// hold it.

@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
-use lockgate_backend::{DiskStore, Listener, Options, serve};
+use lockgate_backend::{DiskStore, Listener, MemoryStore, Options, Store, serve};
 use lockgate_oci::{ErrorCode, RepositoryName};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -23,9 +23,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// What a registry keeps its content in.
+#[derive(Clone)]
+pub(crate) enum Storage {
+    /// The directory that the registry has for its own.
+    Disk,
+    /// This memory.
+    Memory(MemoryStore),
+}
+
+impl Storage {
+    fn open(&self, data: &Path) -> Arc<dyn Store> {
+        match self {
+            Self::Disk => Arc::new(DiskStore::open(data).unwrap()),
+            Self::Memory(store) => Arc::new(store.clone()),
+        }
+    }
+}
+
 /// A registry that runs, over a directory of its own.
 pub(crate) struct TestRegistry {
     pub(crate) address: std::net::SocketAddr,
+    storage: Storage,
     directory: TempDir,
     server: Option<Server>,
 }
@@ -77,15 +96,23 @@ impl TestRegistry {
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let (address, server) = launch(directory.path(), options).await;
-        Self { address, directory, server: Some(server) }
+        Self::launch(Storage::Disk, options).await
     }
 
-    /// Ends the server and starts another over the same directory.
+    pub(crate) async fn start_over(storage: Storage) -> Self {
+        Self::launch(storage, Options::default()).await
+    }
+
+    async fn launch(storage: Storage, options: Options) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (address, server) = launch(storage.open(directory.path()), options).await;
+        Self { address, storage, directory, server: Some(server) }
+    }
+
+    /// Ends the server and starts another over the same storage, opened anew.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        let (address, server) = launch(self.directory.path(), Options::default()).await;
+        let (address, server) = launch(self.storage.open(self.directory.path()), Options::default()).await;
         self.address = address;
         self.server = Some(server);
     }
@@ -251,10 +278,9 @@ pub(crate) fn content(length: usize) -> Vec<u8> {
     (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-async fn launch(data: &Path, options: Options) -> (std::net::SocketAddr, Server) {
+async fn launch(store: Arc<dyn Store>, options: Options) -> (std::net::SocketAddr, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let store = Arc::new(DiskStore::open(data).unwrap());
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         let _ = stopped.await;

@@ -60,11 +60,11 @@ async fn a_broken_pull_goes_on_with_a_range() {
         assert_eq!(answer.header("content-length"), expected.len().to_string());
         assert!(answer.body == bytes[expected], "{range}");
     }
-    for range in ["bytes=600000-", "bytes=-0"] {
+    for range in ["bytes=600000-", "bytes=-0", "bytes=5-2"] {
         let answer = registry.call_with("GET", &path, &[("range", range)], "").await.expect_error(416, "RANGE_INVALID");
         assert_eq!(answer.header("content-range"), "bytes */600000");
     }
-    for range in ["bytes=5-2", "bytes=0-1,5-6", "lines=1-2"] {
+    for range in ["bytes=0-1,5-6", "lines=1-2"] {
         let answer = registry.call_with("GET", &path, &[("range", range)], "").await.expect(200);
         assert_eq!(answer.body.len(), bytes.len(), "{range}");
     }

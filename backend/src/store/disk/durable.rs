@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
+use super::directories::{Change, Directories};
+
 /// Older files of the staging directory belong to nobody: they are made and renamed within seconds.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
 
@@ -19,6 +21,8 @@ const ABANDONED: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(super) struct Durable {
     staging: PathBuf,
+    /// Is told of every directory that comes or goes.
+    pub(super) directories: Directories,
     /// Directories that exist and whose name may not be on disk yet: who finds one of them waits,
     /// so that nothing is promised that hangs on a name which a loss of power would take away.
     unsynced: Mutex<HashSet<PathBuf>>,
@@ -53,18 +57,28 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 impl Durable {
-    /// Makes the staging directory, and empties it of what a crash left behind.
+    /// Makes the staging directory.
     pub(super) fn new(staging: &Path) -> io::Result<Self> {
-        let durable = Self { staging: staging.to_owned(), unsynced: Mutex::default(), synced: Condvar::new() };
+        let durable = Self {
+            staging: staging.to_owned(),
+            directories: Directories::default(),
+            unsynced: Mutex::default(),
+            synced: Condvar::new(),
+        };
         durable.make_directory(staging)?;
-        for entry in fs::read_dir(staging).map_err(at(staging))? {
+        Ok(durable)
+    }
+
+    /// Empties the staging directory of what a crash left behind.
+    pub(super) fn clear_staging(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.staging).map_err(at(&self.staging))? {
             let path = entry?.path();
             let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
             if modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED)) {
                 remove_whatever(&path)?;
             }
         }
-        Ok(durable)
+        Ok(())
     }
 
     /// A path in the staging directory that nobody else has.
@@ -100,7 +114,7 @@ impl Durable {
         let emptied = path.ancestors().skip(1).take_while(|directory| *directory != keep);
         for directory in emptied {
             // One that is not empty stays, and so does what is above it.
-            if fs::remove_dir(directory).is_err() {
+            if self.directories.change(directory, Change::Removed, || fs::remove_dir(directory)).is_err() {
                 break;
             }
         }
@@ -110,11 +124,13 @@ impl Durable {
     /// Removes a directory and all in it, at once for every reader. False when there is none.
     pub(super) fn remove_tree(&self, path: &Path) -> io::Result<bool> {
         let aside = self.aside();
-        if if_there(fs::rename(path, &aside)).map_err(at(path))?.is_none() {
+        let renamed = self.directories.change(path, Change::Removed, || fs::rename(path, &aside));
+        if if_there(renamed).map_err(at(path))?.is_none() {
             return Ok(false);
         }
         sync_directory(parent(path))?;
-        fs::remove_dir_all(&aside).map_err(at(&aside))?;
+        // It is gone for every reader: what is left of it is the next sweep's.
+        let _ = fs::remove_dir_all(&aside);
         Ok(true)
     }
 
@@ -124,7 +140,7 @@ impl Durable {
         if missing.is_empty() {
             return Ok(());
         }
-        let made = missing.iter().rev().try_for_each(|directory| make_synced(directory));
+        let made = missing.iter().rev().try_for_each(|directory| self.make_synced(directory));
         let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
         for directory in &missing {
             unsynced.remove(directory);
@@ -144,23 +160,23 @@ impl Durable {
         unsynced.extend(missing.iter().cloned());
         missing
     }
+
+    /// Makes one directory. One that cannot be synced is removed, lest the next caller trust it.
+    fn make_synced(&self, path: &Path) -> io::Result<()> {
+        match self.directories.change(path, Change::Added, || fs::create_dir(path)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made.map_err(at(path))?,
+        }
+        sync_directory(parent(path)).inspect_err(|_| {
+            let _ = self.directories.change(path, Change::Removed, || fs::remove_dir(path));
+        })
+    }
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(content)?;
     file.sync_all()
-}
-
-/// Makes one directory. One that cannot be synced is removed, lest the next caller trust it.
-fn make_synced(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
-        made => made.map_err(at(path))?,
-    }
-    sync_directory(parent(path)).inspect_err(|_| {
-        let _ = fs::remove_dir(path);
-    })
 }
 
 fn remove_whatever(path: &Path) -> io::Result<()> {
@@ -235,14 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn a_start_removes_what_is_old_in_the_staging_directory_and_nothing_younger() {
+    fn what_is_old_in_the_staging_directory_goes_and_nothing_younger() {
         let (directory, durable) = durable();
         let staging = directory.path().join("staging");
-        drop(durable);
         File::create(staging.join("young")).unwrap();
         let old = File::create(staging.join("old")).unwrap();
         old.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
-        Durable::new(&staging).unwrap();
+        durable.clear_staging().unwrap();
         assert!(staging.join("young").exists() && !staging.join("old").exists());
     }
 }

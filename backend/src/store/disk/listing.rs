@@ -1,59 +1,69 @@
-//! Listings, in the order of the bytes of a name, read from directories. What is not named as the
-//! layout names things is passed over: it is somebody else's.
+//! Listings, in the order of the bytes of a name. What is not named as the layout names things is passed
+//! over: it is somebody else's.
+//!
+//! A page costs as the page: [`Directories`] has the names in order, and what is asked of the disk for
+//! each (has it a link, is it a repository) is asked only for those that are shown.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::str::FromStr;
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
 
-use super::durable::{at, if_there};
+use super::directories::Directories;
 use crate::store::paths::is_repository;
 
-/// The names of the directories in a directory; `None` when there is no such directory.
-fn directories(path: &Path) -> io::Result<Option<impl Iterator<Item = String>>> {
-    let Some(entries) = if_there(fs::read_dir(path)).map_err(at(path))? else { return Ok(None) };
-    let directories = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    Ok(Some(directories.filter_map(|entry| entry.file_name().into_string().ok())))
+/// Names taken out of a directory's at once.
+const BATCH: usize = 1024;
+
+/// Whether a link is there, and not only a file that a crash left empty.
+fn is_link(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
 
-/// The first `limit` names that sort after `after`, without holding the others in memory.
-fn page<T: Ord + FromStr>(names: impl Iterator<Item = String>, after: &str, limit: usize) -> Vec<T> {
-    let mut first = BTreeSet::new();
-    for name in names.filter(|name| name.as_str() > after) {
-        let Ok(name) = name.parse() else { continue };
-        first.insert(name);
-        if first.len() > limit {
-            first.pop_last();
+/// The first `limit` tags after `after` in a directory of tags; `None` when there is no such directory.
+/// A tag that was being made when the power went has a directory and no link: it is none.
+pub(super) fn tags(directories: &Directories, path: &Path, after: &str, limit: usize) -> io::Result<Option<Vec<Tag>>> {
+    let mut tags: Vec<Tag> = Vec::new();
+    let mut after = after.to_owned();
+    loop {
+        let batch = BATCH.min(limit - tags.len());
+        let names = directories.look(path, |names| names.after(&after).take(batch).map(str::to_owned).collect());
+        let Some(names): Option<Vec<String>> = names? else { return Ok(None) };
+        let linked = names.iter().filter(|name| is_link(&path.join(name).join("current/link")));
+        tags.extend(linked.filter_map(|name| name.parse::<Tag>().ok()));
+        match names.last() {
+            Some(last) if names.len() == batch && tags.len() < limit => after.clone_from(last),
+            _ => return Ok(Some(tags)),
         }
     }
-    first.into_iter().collect()
-}
-
-/// The tags in a directory of tags; `None` when there is no such directory. A tag that was being made
-/// when the power went has a directory and no link: it is none.
-pub(super) fn tags(path: &Path, after: &str, limit: usize) -> io::Result<Option<Vec<Tag>>> {
-    let Some(names) = directories(path)? else { return Ok(None) };
-    Ok(Some(page(names.filter(|name| path.join(name).join("current/link").is_file()), after, limit)))
 }
 
 /// The digests that have a link below a directory, as `<algorithm>/<hex>/link`.
-pub(super) fn digests(path: &Path) -> io::Result<Vec<Digest>> {
+pub(super) fn digests(directories: &Directories, path: &Path) -> io::Result<Vec<Digest>> {
     let mut digests = Vec::new();
-    for algorithm in directories(path)?.into_iter().flatten() {
+    for algorithm in all(directories, path)? {
         let path = path.join(&algorithm);
-        let linked = directories(&path)?.into_iter().flatten().filter(|hex| path.join(hex).join("link").is_file());
+        let linked = all(directories, &path)?.into_iter().filter(|hex| is_link(&path.join(hex).join("link")));
         digests.extend(linked.filter_map(|hex| format!("{algorithm}:{hex}").parse::<Digest>().ok()));
     }
     digests.sort_unstable();
     Ok(digests)
 }
 
+fn all(directories: &Directories, path: &Path) -> io::Result<Vec<String>> {
+    Ok(directories.look(path, |names| names.after("").map(str::to_owned).collect())?.unwrap_or_default())
+}
+
 /// The first `limit` repositories below a directory that sort after `after`.
-pub(super) fn repositories(root: &Path, after: &str, limit: usize) -> io::Result<Vec<RepositoryName>> {
-    let mut walk = Walk { after, limit, found: Vec::new() };
+pub(super) fn repositories(
+    directories: &Directories,
+    root: &Path,
+    after: &str,
+    limit: usize,
+) -> io::Result<Vec<RepositoryName>> {
+    let mut walk = Walk { directories, after, limit, found: Vec::new() };
     if limit > 0 {
         walk.visit(root, "")?;
     }
@@ -61,6 +71,7 @@ pub(super) fn repositories(root: &Path, after: &str, limit: usize) -> io::Result
 }
 
 struct Walk<'a> {
+    directories: &'a Directories,
     after: &'a str,
     limit: usize,
     found: Vec<RepositoryName>,
@@ -70,28 +81,68 @@ impl Walk<'_> {
     /// Visits a directory whose repositories' names begin with `prefix`. True when the page is full.
     ///
     /// A directory `a` stands for the repository `a` and for those that begin with `a/`, and between
-    /// the two sorts `a-b`. So both are put in order with those of its neighbours.
+    /// the two sorts `a-b`. So what is below `a` waits until its turn comes.
     fn visit(&mut self, directory: &Path, prefix: &str) -> io::Result<bool> {
-        let names = directories(directory)?.into_iter().flatten().filter(|name| !name.starts_with('_'));
-        let names = names.map(|name| format!("{prefix}{name}"));
-        let mut items: Vec<String> = names.flat_map(|name| [format!("{name}/"), name]).collect();
-        items.retain(|item| item.as_str() > self.after || (item.ends_with('/') && self.after.starts_with(item)));
-        items.sort_unstable();
-        for item in items {
-            let path = directory.join(&item[prefix.len()..]);
-            let full = if item.ends_with('/') { self.visit(&path, &item)? } else { self.consider(&path, &item) };
-            if full {
+        // Of the names up to here, only those that the page's start begins with can lead beyond it.
+        let mut last = self.after.strip_prefix(prefix).unwrap_or_default().to_owned();
+        let mut below = self.beginnings(directory, &last)?;
+        loop {
+            let names = self.directories.look(directory, |names| {
+                names.after(&last).take(BATCH).map(str::to_owned).collect::<Vec<_>>()
+            })?;
+            let names = names.unwrap_or_default();
+            for name in names.iter().filter(|name| !name.starts_with('_')) {
+                if self.descend(directory, prefix, &mut below, Some(name))? || self.consider(directory, prefix, name) {
+                    return Ok(true);
+                }
+                below.insert(format!("{name}/"));
+            }
+            match names.last() {
+                Some(name) if names.len() == BATCH => last.clone_from(name),
+                _ => return self.descend(directory, prefix, &mut below, None),
+            }
+        }
+    }
+
+    /// The names in a directory, each with a `/`, whose repositories may sort after `after` although the
+    /// name itself does not.
+    fn beginnings(&self, directory: &Path, after: &str) -> io::Result<BTreeSet<String>> {
+        if after.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ends = after.char_indices().map(|(start, character)| start + character.len_utf8());
+        let there = self.directories.look(directory, |names| {
+            let there = ends.map(|end| &after[..end]).filter(|name| names.contains(name));
+            there.filter(|name| !name.starts_with('_')).map(|name| format!("{name}/")).collect::<BTreeSet<_>>()
+        })?;
+        let mut items = there.unwrap_or_default();
+        items.retain(|item| item.as_str() > after || after.starts_with(item));
+        Ok(items)
+    }
+
+    /// Visits what is `below` and sorts before `next`.
+    fn descend(
+        &mut self,
+        directory: &Path,
+        prefix: &str,
+        below: &mut BTreeSet<String>,
+        next: Option<&String>,
+    ) -> io::Result<bool> {
+        while below.first().is_some_and(|item| next.is_none_or(|next| item < next)) {
+            let item = below.pop_first().expect("there is a first");
+            if self.visit(&directory.join(item.trim_end_matches('/')), &format!("{prefix}{item}"))? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn consider(&mut self, directory: &Path, name: &str) -> bool {
-        if let Ok(name) = name.parse()
-            && is_repository(directory)
+    /// Takes a directory for a repository, if it is one. True when the page is full.
+    fn consider(&mut self, directory: &Path, prefix: &str, name: &str) -> bool {
+        if let Ok(repository) = format!("{prefix}{name}").parse()
+            && is_repository(&directory.join(name))
         {
-            self.found.push(name);
+            self.found.push(repository);
         }
         self.found.len() >= self.limit
     }
@@ -111,7 +162,7 @@ mod tests {
     }
 
     fn listed(root: &Path, after: &str, limit: usize) -> Vec<String> {
-        let found = repositories(root, after, limit).unwrap();
+        let found = repositories(&Directories::default(), root, after, limit).unwrap();
         found.iter().map(|name| name.as_str().to_owned()).collect()
     }
 
@@ -130,12 +181,65 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for tag in ["b", "a", ".hidden"] {
             fs::create_dir_all(directory.path().join(tag).join("current")).unwrap();
-            fs::write(directory.path().join(tag).join("current/link"), "").unwrap();
+            fs::write(directory.path().join(tag).join("current/link"), "sha256:").unwrap();
         }
         fs::create_dir_all(directory.path().join("half/current")).unwrap();
-        let listed = tags(directory.path(), "", 9).unwrap().unwrap();
+        fs::create_dir_all(directory.path().join("lost/current")).unwrap();
+        fs::write(directory.path().join("lost/current/link"), "").unwrap();
+        let directories = Directories::default();
+        let listed = tags(&directories, directory.path(), "", 9).unwrap().unwrap();
         assert_eq!(listed.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(tags(&directory.path().join("none"), "", 9).unwrap().is_none());
+        assert!(tags(&directories, &directory.path().join("none"), "", 9).unwrap().is_none());
+    }
+
+    /// More than a batch, and more than what is read anew each time.
+    fn many() -> BTreeSet<String> {
+        let name = |i: usize| ["a", "a-b", "a/x", "a0"][i % 4].to_owned() + &format!("{}{:04}", ["-", "/"][i % 2], i / 2);
+        (0..6 * BATCH).map(name).collect()
+    }
+
+    #[test]
+    fn pages_of_a_large_catalog_make_up_the_sorted_whole_and_see_what_another_adds() {
+        let mut names = many();
+        let (directory, directories) = (tree(&names), Directories::default());
+        for limit in [1, 100, BATCH, 5000] {
+            let start = names.iter().nth(if limit == 1 { names.len() - 5 } else { 7 }).unwrap().clone();
+            let (mut last, mut listed) = (start.clone(), Vec::new());
+            loop {
+                let page = repositories(&directories, directory.path(), &last, limit).unwrap();
+                listed.extend(page.iter().map(|name| name.as_str().to_owned()));
+                let Some(name) = page.last().filter(|_| page.len() == limit) else { break };
+                name.as_str().clone_into(&mut last);
+            }
+            let expected: Vec<_> = names.iter().filter(|name| **name > start).cloned().collect();
+            assert!(listed == expected, "{limit}");
+            let theirs = format!("zz/theirs-{limit}");
+            fs::create_dir_all(directory.path().join(&theirs).join("_layers")).unwrap();
+            names.insert(theirs);
+        }
+    }
+
+    #[test]
+    fn pages_of_many_tags_make_up_the_sorted_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let all: Vec<String> = (0..2 * BATCH + 7).map(|i| format!("v{i:05}")).collect();
+        for tag in &all {
+            fs::create_dir_all(directory.path().join(tag).join("current")).unwrap();
+            fs::write(directory.path().join(tag).join("current/link"), "sha256:").unwrap();
+        }
+        let directories = Directories::default();
+        for limit in [700, BATCH, usize::MAX] {
+            let mut listed: Vec<String> = Vec::new();
+            loop {
+                let last = listed.last().map_or("", String::as_str);
+                let page = tags(&directories, directory.path(), last, limit).unwrap().unwrap();
+                listed.extend(page.iter().map(|tag| tag.as_str().to_owned()));
+                if page.len() < limit {
+                    break;
+                }
+            }
+            assert!(listed == all, "{limit}");
+        }
     }
 
     proptest! {

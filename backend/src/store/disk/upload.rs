@@ -1,16 +1,25 @@
-//! Writing to an upload session: bytes gather in one buffer while those of the other are written and
-//! hashed off the async threads. Two buffers are all the memory that an upload takes, and who appends
-//! faster than the disk and the hash can follow waits.
+//! Writing to an upload session: bytes gather in a buffer, and when it is full they are written and
+//! hashed off the async threads while the next ones gather. Who appends faster than the disk and the
+//! hash can follow waits.
+//!
+//! Hashing takes a processor, so that more threads than there are processors would only take memory:
+//! all uploads share a few [`Desks`]. One that has a desk leaves its full buffer there and goes on with
+//! the desk's empty one; an upload that waits holds one buffer and no thread.
+//!
+//! After every [`STRETCH`] the file is synced beside the writing, so that the sync at the end, which the
+//! client waits for, finds little left to do.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
@@ -21,8 +30,50 @@ use crate::hasher::Hasher;
 use crate::store::paths::{upload_data, upload_started_at};
 use crate::store::{Result, StoreError, Upload};
 
-/// Bytes in a buffer: long enough that handing it over costs little beside hashing it.
+/// Bytes in a buffer: long enough that handing it over costs little beside hashing it, and short enough
+/// that it is still in the processor's cache when it is hashed after it was written.
 const BUFFER: usize = 128 * 1024;
+
+/// Bytes after which an upload's file is synced, and then again.
+const STRETCH: u64 = 32 * 1024 * 1024;
+
+/// Where buffers are written and hashed: so many at once, over all uploads of a store.
+#[derive(Clone)]
+pub(super) struct Desks {
+    free: Arc<Semaphore>,
+    /// Empty ones.
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+struct Desk {
+    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    _taken: OwnedSemaphorePermit,
+}
+
+impl Desks {
+    /// Twice as many as there are processors: a disk may keep some waiting.
+    pub(super) fn new() -> Self {
+        let desks = 2 * available_parallelism().map_or(1, usize::from);
+        Self { free: Arc::new(Semaphore::new(desks)), buffers: Arc::default() }
+    }
+
+    async fn take(&self) -> Desk {
+        let taken = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
+        Desk { buffers: Arc::clone(&self.buffers), _taken: taken }
+    }
+}
+
+impl Desk {
+    /// An empty buffer in exchange for the full one that [`Desk::put_back`] gets.
+    fn buffer(&self) -> Vec<u8> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put_back(self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+    }
+}
 
 /// A session, taken.
 pub(super) struct DiskUpload {
@@ -30,13 +81,14 @@ pub(super) struct DiskUpload {
     repository: RepositoryName,
     gathering: Vec<u8>,
     work: Work,
+    syncing: Option<JoinHandle<io::Result<()>>>,
     /// Bytes of the session, those that are still gathering included.
     size: u64,
 }
 
 enum Work {
-    Idle(Box<Writer>, Vec<u8>),
-    Writing(JoinHandle<(Box<Writer>, Vec<u8>, io::Result<()>)>),
+    Idle(Box<Writer>),
+    Writing(JoinHandle<(Box<Writer>, io::Result<()>)>),
     /// A write failed, or the runtime is going down: the session was given back as it was before.
     Failed,
 }
@@ -49,19 +101,20 @@ impl DiskUpload {
             inner: Arc::clone(inner),
             repository: repository.clone(),
             gathering: Vec::new(),
-            work: Work::Idle(Box::new(writer), Vec::new()),
+            work: Work::Idle(Box::new(writer)),
+            syncing: None,
             size,
         })
     }
 
     /// Waits for the writing that goes on.
-    async fn settle(&mut self) -> Result<(Box<Writer>, Vec<u8>)> {
+    async fn settle(&mut self) -> Result<Box<Writer>> {
         match std::mem::replace(&mut self.work, Work::Failed) {
-            Work::Idle(writer, spare) => Ok((writer, spare)),
+            Work::Idle(writer) => Ok(writer),
             Work::Writing(job) => {
-                let (writer, spare, written) = job.await.map_err(io::Error::other)?;
+                let (writer, written) = job.await.map_err(io::Error::other)?;
                 written?;
-                Ok((writer, spare))
+                Ok(writer)
             }
             Work::Failed => Err(StoreError::Io(io::Error::other("writing to the upload session failed before"))),
         }
@@ -69,14 +122,27 @@ impl DiskUpload {
 
     /// Begins to write what has gathered.
     async fn hand_over(&mut self) -> Result<()> {
-        let (mut writer, spare) = self.settle().await?;
-        let mut full = std::mem::replace(&mut self.gathering, spare);
+        let mut writer = self.settle().await?;
+        if writer.unsynced >= STRETCH && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.synced().await?;
+            self.syncing = Some(spawn_blocking(writer.sync_ahead(&self.inner)));
+        }
+        let desk = self.inner.desks.take().await;
+        let full = std::mem::replace(&mut self.gathering, desk.buffer());
         self.work = Work::Writing(spawn_blocking(move || {
             let written = writer.write(&full);
-            full.clear();
-            (writer, full, written)
+            desk.put_back(full);
+            (writer, written)
         }));
         Ok(())
+    }
+
+    /// Waits for the syncing that goes on.
+    async fn synced(&mut self) -> Result<()> {
+        match self.syncing.take() {
+            Some(job) => Ok(job.await.map_err(io::Error::other)??),
+            None => Ok(()),
+        }
     }
 
     /// Waits until all that was appended is written.
@@ -84,7 +150,8 @@ impl DiskUpload {
         if !self.gathering.is_empty() {
             self.hand_over().await?;
         }
-        let (writer, _) = self.settle().await?;
+        self.synced().await?;
+        let writer = self.settle().await?;
         Ok((writer, self.inner, self.repository))
     }
 }
@@ -99,6 +166,10 @@ impl Upload for DiskUpload {
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
             let fits = bytes.len().min(BUFFER - self.gathering.len());
+            if !self.gathering.is_empty() {
+                // A small blob has one piece; for what has more, growing step by step would copy and scatter.
+                self.gathering.reserve_exact(BUFFER - self.gathering.len());
+            }
             self.gathering.extend_from_slice(&bytes.split_to(fits));
             if self.gathering.len() == BUFFER {
                 self.hand_over().await?;
@@ -158,11 +229,13 @@ pub(super) fn cancel(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Re
 /// The file of a session and the hash of what is in it.
 struct Writer {
     directory: PathBuf,
-    file: File,
+    file: Arc<File>,
     size: u64,
+    /// Bytes written since the file was last synced.
+    unsynced: u64,
     /// `None` where the hash of the bytes before these is not known: it is computed at the end.
     hasher: Option<Hasher>,
-    lease: Lease,
+    lease: Arc<Lease>,
 }
 
 impl Writer {
@@ -176,7 +249,7 @@ impl Writer {
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let file = options.open(&data).map_err(at(&data))?;
         let hasher = lease.hasher(size);
-        Ok(Self { directory, file, size, hasher, lease })
+        Ok(Self { directory, file: Arc::new(file), size, unsynced: 0, hasher, lease: Arc::new(lease) })
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -189,7 +262,25 @@ impl Writer {
             hasher.update(bytes);
         }
         self.size += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Syncs what has been written by now. The session stays taken until that is done: when it fails
+    /// the kernel forgets what did not reach the disk, so that the next sync would succeed and nobody
+    /// may go on with these bytes.
+    fn sync_ahead(&mut self, inner: &Arc<Inner>) -> impl FnOnce() -> io::Result<()> + use<> {
+        self.unsynced = 0;
+        let (inner, directory) = (Arc::clone(inner), self.directory.clone());
+        let (file, lease) = (Arc::clone(&self.file), Arc::clone(&self.lease));
+        move || {
+            let synced = file.sync_data().map_err(at(&upload_data(&directory)));
+            if synced.is_err() {
+                let _ = inner.durable.remove_tree(&directory);
+            }
+            drop(lease);
+            synced
+        }
     }
 
     /// Makes the session a blob of the repository.
@@ -203,7 +294,12 @@ impl Writer {
             inner.durable.remove_tree(&self.directory)?;
             return Err(StoreError::DigestMismatch(found));
         }
-        self.file.sync_all().map_err(at(&data))?;
+        if let Err(error) = self.file.sync_all() {
+            // What did not reach the disk is forgotten by the kernel, and a second sync would succeed:
+            // so these bytes must not be tried again.
+            let _ = inner.durable.remove_tree(&self.directory);
+            return Err(at(&data)(error).into());
+        }
         inner.durable.rename(&data, &inner.layout.blob_data(digest))?;
         let linked = inner.link_layer(repository, digest);
         // The session's bytes are a blob now, whether or not the rest of its directory goes.

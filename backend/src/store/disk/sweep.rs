@@ -1,0 +1,231 @@
+//! Removing what nobody will come back for: upload sessions that were left, here or by the registry:2
+//! that used the directory before, and what a crash left in the staging directory.
+//!
+//! Only a directory that looks in every part like a session is one: what else there is in the tree is
+//! somebody else's, and stays.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+use super::Inner;
+use super::durable::{at, if_there};
+
+/// The names that a session's directory may hold; `hashstates` is of distribution's making.
+const STARTED_AT: &str = "startedat";
+const DATA: &str = "data";
+const HASH_STATES: &str = "hashstates";
+
+/// Removes the sessions that were last used before `deadline` and that nobody has taken. Returns how
+/// many. What cannot be read or removed is logged, and hinders nothing else.
+pub(super) fn sweep(inner: &Inner, deadline: SystemTime) -> usize {
+    passing_over(inner.durable.clear_staging());
+    let mut removed = 0;
+    visit(inner.layout.repositories(), &mut |directory, id| {
+        removed += usize::from(passing_over(remove_if_stale(inner, directory, id, deadline)).unwrap_or(false));
+    });
+    removed
+}
+
+fn passing_over<T>(result: io::Result<T>) -> Option<T> {
+    result.inspect_err(|error| tracing::warn!(%error, "the sweep for stale uploads passes over this")).ok()
+}
+
+/// The directories in a directory. A link to one is not followed: it may lead anywhere.
+fn directories(path: &Path) -> impl Iterator<Item = (String, fs::DirEntry)> {
+    let entries = passing_over(if_there(fs::read_dir(path)).map_err(at(path))).flatten();
+    let entries = entries.into_iter().flatten().filter_map(Result::ok);
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)))
+}
+
+/// Shows `see` every session below a directory of repositories.
+fn visit(directory: &Path, see: &mut impl FnMut(&Path, Uuid)) {
+    for (name, entry) in directories(directory) {
+        if name == "_uploads" {
+            for (name, entry) in directories(&entry.path()) {
+                if let Some(id) = session_id(&name) {
+                    see(&entry.path(), id);
+                }
+            }
+        } else if !name.starts_with('_') {
+            visit(&entry.path(), see);
+        }
+    }
+}
+
+/// The id that a session's directory is named by, in the one form in which it is written.
+fn session_id(name: &str) -> Option<Uuid> {
+    Uuid::try_parse(name).ok().filter(|id| id.hyphenated().to_string() == name)
+}
+
+fn remove_if_stale(inner: &Inner, directory: &Path, id: Uuid, deadline: SystemTime) -> io::Result<bool> {
+    if !is_stale(directory, deadline)? {
+        return Ok(false);
+    }
+    let Some(lease) = inner.sessions.take(id) else { return Ok(false) };
+    // Somebody may have come and gone in between.
+    if !is_stale(directory, deadline)? {
+        return Ok(false);
+    }
+    drop(lease.hasher(0));
+    inner.durable.remove_tree(directory)
+}
+
+fn is_stale(directory: &Path, deadline: SystemTime) -> io::Result<bool> {
+    Ok(last_used(directory)?.is_some_and(|time| time < deadline))
+}
+
+/// When a session began or was last written to, whichever is later; `None` where something stands in
+/// the directory that no session has.
+fn last_used(directory: &Path) -> io::Result<Option<SystemTime>> {
+    let mut latest = None;
+    for entry in fs::read_dir(directory).map_err(at(directory))? {
+        let entry = entry.map_err(at(directory))?;
+        let time = match entry.file_name().to_str() {
+            Some(STARTED_AT) => started_at(&entry.path())?,
+            Some(DATA) => modified(&entry.path())?,
+            Some(HASH_STATES) => continue,
+            _ => return Ok(None),
+        };
+        latest = latest.max(Some(time));
+    }
+    // One that was being begun when the power went is an empty directory.
+    latest.map_or_else(|| modified(directory), Ok).map(Some)
+}
+
+fn modified(path: &Path) -> io::Result<SystemTime> {
+    fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).map_err(at(path))
+}
+
+fn started_at(path: &Path) -> io::Result<SystemTime> {
+    let text = fs::read_to_string(path).ok();
+    let time = text.and_then(|text| humantime::parse_rfc3339(text.trim_end()).ok());
+    time.map_or_else(|| modified(path), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{DiskStore, Store as _};
+    use bytes::Bytes;
+    use lockgate_oci::{Algorithm, RepositoryName};
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    const ID: &str = "d76870d4-748c-45b4-8699-87367842eaeb";
+
+    struct Site {
+        directory: tempfile::TempDir,
+        store: DiskStore,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let store = DiskStore::open(directory.path()).unwrap();
+            Self { directory, store }
+        }
+
+        fn uploads(&self) -> PathBuf {
+            self.directory.path().join("docker/registry/v2/repositories/team/app/_uploads")
+        }
+
+        /// A file below `_uploads` that was written `age` ago.
+        fn write(&self, path: &str, content: &str, age: Duration) {
+            let path = self.uploads().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::File::options().write(true).open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        }
+
+        async fn sweep(&self) -> usize {
+            self.store.remove_stale_uploads(SystemTime::now() - 7 * DAY).await.unwrap()
+        }
+    }
+
+    fn date(age: Duration) -> String {
+        humantime::format_rfc3339_seconds(SystemTime::now() - age).to_string()
+    }
+
+    #[tokio::test]
+    async fn what_distribution_left_goes_by_the_time_that_it_wrote() {
+        let site = Site::new();
+        site.write(&format!("{ID}/startedat"), &date(8 * DAY), Duration::ZERO);
+        site.write(&format!("{ID}/hashstates/sha256/0"), "a state of Go's", Duration::ZERO);
+        let young = "00000000-0000-4000-8000-000000000001";
+        site.write(&format!("{young}/startedat"), &date(6 * DAY), 30 * DAY);
+        assert_eq!(site.sweep().await, 1);
+        assert!(!site.uploads().join(ID).exists() && site.uploads().join(young).exists());
+    }
+
+    #[tokio::test]
+    async fn an_old_session_that_was_written_to_lately_stays() {
+        let site = Site::new();
+        site.write(&format!("{ID}/startedat"), &date(30 * DAY), 30 * DAY);
+        site.write(&format!("{ID}/data"), "bytes", 6 * DAY);
+        assert_eq!(site.sweep().await, 0);
+        site.write(&format!("{ID}/data"), "bytes", 8 * DAY);
+        assert_eq!(site.sweep().await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_time_that_cannot_be_read_is_that_of_its_file() {
+        let site = Site::new();
+        site.write(&format!("{ID}/startedat"), "yesterday", 6 * DAY);
+        assert_eq!(site.sweep().await, 0);
+        site.write(&format!("{ID}/startedat"), "", 8 * DAY);
+        assert_eq!(site.sweep().await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_only_just_begun_when_the_power_went_is_an_empty_directory() {
+        let site = Site::new();
+        fs::create_dir_all(site.uploads().join(ID)).unwrap();
+        assert_eq!(site.sweep().await, 0);
+        assert_eq!(site.store.remove_stale_uploads(SystemTime::now() + DAY).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_look_like_a_session_in_every_part_stays() {
+        let site = Site::new();
+        let foreign = [
+            format!("{ID}/startedat"),
+            format!("{ID}/notes"),
+            "not-a-uuid/startedat".to_owned(),
+            "D76870D4-748C-45B4-8699-87367842EAEB/startedat".to_owned(),
+            "README".to_owned(),
+            "../_other/d76870d4-748c-45b4-8699-87367842eaeb/startedat".to_owned(),
+        ];
+        for path in &foreign {
+            site.write(path, &date(30 * DAY), 30 * DAY);
+        }
+        std::os::unix::fs::symlink(
+            site.uploads().join(ID),
+            site.uploads().join("10000000-0000-4000-8000-000000000000"),
+        )
+        .unwrap();
+        assert_eq!(site.sweep().await, 0);
+        for path in &foreign {
+            assert!(site.uploads().join(path).is_file(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stale_session_that_somebody_has_taken_stays_until_it_is_given_back() {
+        let site = Site::new();
+        let repository: RepositoryName = "team/app".parse().unwrap();
+        let id = site.store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();
+        let mut upload = site.store.resume_upload(&repository, id).await.unwrap();
+        let later = SystemTime::now() + DAY;
+        assert_eq!(site.store.remove_stale_uploads(later).await.unwrap(), 0);
+        upload.append(Bytes::from_static(b"x")).await.unwrap();
+        upload.suspend().await.unwrap();
+        assert_eq!(site.store.remove_stale_uploads(later).await.unwrap(), 1);
+        assert!(site.store.resume_upload(&repository, id).await.is_err());
+    }
+}

@@ -1,0 +1,165 @@
+//! A client that writes its requests itself and keeps its connection: for a test that makes hundreds of requests, where
+//! starting curl for each would take longer than they do.
+
+use crate::door::Door;
+use crate::message::{Response, copy_body, read_head};
+use crate::programs::tool;
+use crate::wire::Wire;
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// How long an answer is waited for. A registry that promises more than it sends is found out by it.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A client of one server.
+#[derive(Debug)]
+pub struct Client {
+    server: Server,
+    connection: Option<Connection>,
+}
+
+#[derive(Debug)]
+enum Server {
+    Plain(SocketAddr),
+    Tls { door: Door, authorization: String },
+}
+
+#[derive(Debug)]
+enum Connection {
+    Plain(BufReader<TcpStream>),
+    Tls(Wire),
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy)]
+pub enum RequestBody<'a> {
+    /// There is none, and no header speaks of one.
+    Absent,
+    /// With a `Content-Length`.
+    Sized(&'a [u8]),
+    /// In chunks, as somebody sends it who does not know its length.
+    Chunked(&'a [u8]),
+}
+
+impl Client {
+    /// A client of a server that speaks plain HTTP.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { server: Server::Plain(address), connection: None }
+    }
+
+    /// A client with the door's user, over TLS.
+    ///
+    /// # Panics
+    /// When a tool is missing.
+    pub fn at(door: &Door) -> Self {
+        let authorization = format!("Authorization: Basic {}\r\n", base64(&door.credentials()));
+        Self { server: Server::Tls { door: door.clone(), authorization }, connection: None }
+    }
+
+    /// Sends a request, over the connection of the last one if that is still open, and awaits its answer. `headers` are
+    /// lines `Name: value`.
+    ///
+    /// # Panics
+    /// When no whole answer comes.
+    pub fn send(&mut self, method: &str, target: &str, headers: &[String], body: RequestBody<'_>) -> Response {
+        let response = self.try_send(method, target, headers, body);
+        response.unwrap_or_else(|error| panic!("{method} {target} has no whole answer: {error}"))
+    }
+
+    /// The same, of a server that may go away.
+    ///
+    /// # Errors
+    /// When no whole answer comes.
+    pub fn try_send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[String],
+        body: RequestBody<'_>,
+    ) -> io::Result<Response> {
+        let request = self.request(method, target, headers, body);
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.server.connect()?,
+        };
+        let response = connection.exchange(&request, method == "HEAD")?;
+        if !response.head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close")) {
+            self.connection = Some(connection);
+        }
+        Ok(response)
+    }
+
+    fn request(&self, method: &str, target: &str, headers: &[String], body: RequestBody<'_>) -> Vec<u8> {
+        let (host, authorization) = match &self.server {
+            Server::Plain(address) => (address, ""),
+            Server::Tls { door, authorization } => (&door.address, authorization.as_str()),
+        };
+        let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{authorization}{headers}");
+        match body {
+            RequestBody::Absent => format!("{head}\r\n").into_bytes(),
+            RequestBody::Sized(bytes) => {
+                [format!("{head}Content-Length: {}\r\n\r\n", bytes.len()).as_bytes(), bytes].concat()
+            }
+            RequestBody::Chunked(bytes) => {
+                let mut request = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+                for chunk in bytes.chunks(1000) {
+                    request.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+                }
+                request.extend(b"0\r\n\r\n");
+                request
+            }
+        }
+    }
+}
+
+impl Server {
+    fn connect(&self) -> io::Result<Connection> {
+        Ok(match self {
+            Self::Plain(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(ANSWER))?;
+                stream.set_nodelay(true)?;
+                Connection::Plain(BufReader::new(stream))
+            }
+            Self::Tls { door, .. } => Connection::Tls(Wire::open(door)),
+        })
+    }
+}
+
+impl Connection {
+    fn exchange(&mut self, request: &[u8], is_head: bool) -> io::Result<Response> {
+        match self {
+            Self::Plain(reader) => {
+                // Who answers early may not read to the end; the answer tells.
+                let _ = reader.get_mut().write_all(request);
+                read_response(reader, is_head)
+            }
+            Self::Tls(wire) => {
+                wire.send(request);
+                Ok(if is_head { wire.response_to_head() } else { wire.response() })
+            }
+        }
+    }
+}
+
+fn read_response(reader: &mut BufReader<TcpStream>, is_head: bool) -> io::Result<Response> {
+    let head = read_head(reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut body = Vec::new();
+    if !is_head && !matches!(head.status(), 204 | 304) {
+        copy_body(reader, head.framing(), &mut body)?;
+    }
+    Ok(Response { head, body })
+}
+
+fn base64(text: &str) -> String {
+    let mut command = tool("base64");
+    let child = command.arg("--wrap=0").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("base64 starts");
+    // Dropped at the end of the statement, which is the end of input.
+    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("base64 reads");
+    let output = child.wait_with_output().expect("base64 ends");
+    String::from_utf8(output.stdout).expect("it is ASCII")
+}
