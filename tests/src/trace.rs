@@ -6,6 +6,7 @@ use crate::programs::tool;
 use crate::waiting::PATIENCE;
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 use tempfile::TempDir;
 
 /// A process that is being watched.
@@ -36,7 +37,7 @@ impl Trace {
     /// # Panics
     /// When strace is missing, or may not.
     pub fn of(process: &Process, calls: &[&str]) -> Self {
-        Self::start(process, &[format!("trace={}", calls.join(","))])
+        Self::start(process, &[format!("trace={}", calls.join(","))], None)
     }
 
     /// Lets every one of these system calls fail with an error, as in `EIO`, until it is finished.
@@ -45,15 +46,26 @@ impl Trace {
     /// When strace is missing, or may not.
     pub fn failing(process: &Process, calls: &[&str], error: &str) -> Self {
         let calls = calls.join(",");
-        Self::start(process, &[format!("trace={calls}"), format!("inject={calls}:error={error}")])
+        Self::start(process, &[format!("trace={calls}"), format!("inject={calls}:error={error}")], None)
     }
 
-    fn start(process: &Process, expressions: &[String]) -> Self {
+    /// Lets every attempt to open one file or directory fail with an error, as in `EACCES`, until it is finished.
+    ///
+    /// # Panics
+    /// When strace is missing, or may not.
+    pub fn barring(process: &Process, path: &Path, error: &str) -> Self {
+        Self::start(process, &["trace=openat".to_owned(), format!("inject=openat:error={error}")], Some(path))
+    }
+
+    fn start(process: &Process, expressions: &[String], path: Option<&Path>) -> Self {
         let dir = fresh_dir();
         let mut strace = tool("strace");
         strace.args(["-f", "-y", "-s", "40"]);
         for expression in expressions {
             strace.args(["-e", expression]);
+        }
+        if let Some(path) = path {
+            strace.arg("-P").arg(path);
         }
         strace.arg("-o").arg(dir.path().join("trace")).arg("-p").arg(process.id().to_string());
         let strace = Process::start(&mut strace);

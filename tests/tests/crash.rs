@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 const KILLS: u64 = 200;
 const CLIENTS: u64 = 5;
 /// The server lives at most so long, once its clients are there.
-const LONGEST_LIFE: Duration = Duration::from_millis(80);
+const LONGEST_LIFE: Duration = Duration::from_millis(50);
 /// An open that is not at once is one that looks through the store. It takes a few milliseconds.
 const AT_ONCE: Duration = Duration::from_secs(3);
 const TAGS: &[&str] = &["v1", "v2", "latest"];

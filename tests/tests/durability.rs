@@ -2,7 +2,7 @@
 //! plug of a test machine, so the order of the system calls is checked against what a disk promises: a file's bytes are
 //! on it once the file was synced, and a name once its directory was.
 
-use lockgate_e2e::{Backend, PlainApi, SystemCall, Trace, digest_of, fresh_dir, image_of};
+use lockgate_e2e::{Backend, PATIENCE, PlainApi, SystemCall, Trace, digest_of, fresh_dir, image_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -153,7 +153,7 @@ fn nothing_is_acknowledged_before_it_would_survive_a_loss_of_power() {
 
 /// How many bytes of blobs, or of what becomes one, were read.
 fn bytes_read(calls: &[SystemCall], data: &Path) -> u64 {
-    let root = data.canonicalize().unwrap();
+    let root = data.canonicalize().expect("it is there");
     let reads = calls.iter().filter(|call| READS.contains(&call.name.as_str()));
     let of_content = reads.filter(|call| call.arguments.contains(&format!("{}/", root.display())));
     of_content.filter(|call| call.arguments.contains("/data>")).filter_map(|call| call.result.parse::<u64>().ok()).sum()
@@ -239,6 +239,53 @@ fn a_disk_that_fails_is_told_and_nothing_is_acknowledged_or_seen_that_is_not_on_
 }
 
 #[test]
+fn what_cannot_be_read_fails_alone() {
+    let data = fresh_dir();
+    let backend = Backend::over(data.path());
+    let mut api = PlainApi::at(backend.url());
+    let barred = api.push_image("app", "barred", b"barred");
+    api.push_image("app", "open", b"open");
+    api.push_image("barred/app", "v1", b"barred");
+    backend.stop();
+    let root = data.path().canonicalize().unwrap().join("docker/registry/v2");
+    let hex = |digest: &str| digest.trim_start_matches("sha256:").to_owned();
+    let (layer, barred) = (hex(&digest_of(b"barred")), hex(&barred));
+    let repository = "repositories/app";
+    for (path, failing) in [
+        (format!("blobs/sha256/{}/{layer}/data", &layer[..2]), format!("/v2/app/blobs/sha256:{layer}")),
+        (format!("{repository}/_layers/sha256/{layer}/link"), format!("/v2/app/blobs/sha256:{layer}")),
+        (format!("{repository}/_manifests/tags/barred/current/link"), "/v2/app/manifests/barred".to_owned()),
+        (
+            format!("{repository}/_manifests/revisions/sha256/{barred}/link"),
+            format!("/v2/app/manifests/sha256:{barred}"),
+        ),
+        ("repositories/barred/app/_manifests/tags".to_owned(), "/v2/barred/app/tags/list".to_owned()),
+        ("repositories/barred".to_owned(), String::new()),
+    ] {
+        let backend = Backend::over(data.path());
+        let mut api = PlainApi::at(backend.url());
+        let barring = Trace::barring(backend.process(), &root.join(&path), "EACCES");
+        if !failing.is_empty() {
+            let refused = api.call("GET", &failing).unwrap().expect(500).json();
+            let message = refused["errors"][0]["message"].as_str().unwrap();
+            assert!(message.contains("its log says where"), "{refused}");
+            backend.process().stderr().await_line(PATIENCE, "the path", |line| line.contains(&path));
+        }
+        for open in ["/v2/app/manifests/open", &format!("/v2/app/blobs/{}", digest_of(b"open"))] {
+            assert_eq!(api.call("GET", open).unwrap().head.status(), 200, "{open} beside {path}");
+        }
+        let tags = api.call("GET", "/v2/app/tags/list").unwrap().expect(200).json();
+        assert_eq!(tags["tags"], serde_json::json!(["barred", "open"]), "beside {path}");
+        let catalog = api.call("GET", "/v2/_catalog").unwrap().expect(200).json();
+        assert_eq!(catalog["repositories"][0], "app", "beside {path}");
+        api.push_image("app", "another", b"another");
+        api.call("DELETE", "/v2/app/manifests/another").unwrap().expect(202);
+        assert!(barring.finish().iter().any(|call| call.result.contains("INJECTED")), "{path} was not looked for");
+        backend.stop();
+    }
+}
+
+#[test]
 fn uploads_that_nobody_goes_on_with_are_removed_and_those_in_use_are_not() {
     let data = fresh_dir();
     let left = "docker/registry/v2/repositories/old/app/_uploads/d76870d4-748c-45b4-8699-87367842eaeb";
@@ -250,7 +297,7 @@ fn uploads_that_nobody_goes_on_with_are_removed_and_those_in_use_are_not() {
     let mut api = PlainApi::at(backend.url());
     let repository = data.path().join("docker/registry/v2/repositories/team/app/_uploads");
     let sessions = || std::fs::read_dir(&repository).unwrap().count();
-    lockgate_e2e::eventually(lockgate_e2e::PATIENCE, "the sweep at the start", || (!left.exists()).then_some(()));
+    lockgate_e2e::eventually(PATIENCE, "the sweep at the start", || (!left.exists()).then_some(()));
 
     let forgotten = api.begin("team/app").unwrap().expect(202).head.one("location").to_owned();
     let begun = api.begin("team/app").unwrap().expect(202);
@@ -258,7 +305,7 @@ fn uploads_that_nobody_goes_on_with_are_removed_and_those_in_use_are_not() {
     let mut content = b"x".to_vec();
     assert_eq!(sessions(), 2);
     // One is gone on with all the while that the other is waited for.
-    lockgate_e2e::eventually(lockgate_e2e::PATIENCE, "the forgotten one to go", || {
+    lockgate_e2e::eventually(PATIENCE, "the forgotten one to go", || {
         used = api.append(&used, b"x").unwrap().expect(202).head.one("location").to_owned();
         content.push(b'x');
         (sessions() == 1).then_some(())

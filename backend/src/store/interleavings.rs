@@ -223,25 +223,43 @@ fn the_checker_knows_what_cannot_have_been() {
     assert!(!explained(&history));
 }
 
+/// A manifest of two blobs and, between them, of so many others that looking for them takes as long as
+/// replacing the one by the other.
+async fn put_of_both(store: &dyn Store, [first, last]: [u8; 2]) -> Result<(), StoreError> {
+    let require = |number| Requirement::Blob(digest(&blob(number)));
+    let others = std::iter::repeat_n(require(BLOBS), 1500);
+    let requires = std::iter::once(require(first)).chain(others).chain([require(last)]).collect();
+    let content = manifest(0);
+    let new = NewManifest { digest: digest(&content), content, tags: Vec::new(), subject: None, requires };
+    store.put_manifest(&repository(), new).await
+}
+
 /// Two blobs are there in turn, never both: a manifest of both is never accepted, however it falls.
 fn never_both(store: Arc<dyn Store>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
     runtime.block_on(async {
+        run(store.as_ref(), &Operation::PushBlob(BLOBS)).await;
         let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let putting = {
             let (store, over) = (Arc::clone(&store), Arc::clone(&over));
             tokio::spawn(async move {
                 let mut puts = 0;
                 while !over.load(Ordering::SeqCst) {
-                    assert!(!run(store.as_ref(), &put(&[0, 1])).await, "accepted after {puts} refusals");
+                    let both = if puts % 2 == 0 { [0, 1] } else { [1, 0] };
+                    let refused = put_of_both(store.as_ref(), both).await;
+                    assert!(matches!(refused, Err(StoreError::Missing(_))), "{refused:?} after {puts} refusals");
                     puts += 1;
                 }
             })
         };
-        for turn in 0..100 {
-            let blob = turn % 2;
-            run(store.as_ref(), &Operation::PushBlob(blob)).await;
-            assert!(run(store.as_ref(), &Operation::DeleteBlob(blob)).await);
+        for turn in 0..80 {
+            let number = turn % 2;
+            run(store.as_ref(), &Operation::PushBlob(number)).await;
+            // It is there for longer than it takes to replace it, so that it is often found.
+            for _ in 0..200 {
+                assert!(store.blob(&repository(), &digest(&blob(number))).await.unwrap().is_some());
+            }
+            assert!(run(store.as_ref(), &Operation::DeleteBlob(number)).await);
         }
         over.store(true, Ordering::SeqCst);
         putting.await.unwrap();

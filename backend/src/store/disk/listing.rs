@@ -130,8 +130,11 @@ impl Walk<'_> {
     ) -> io::Result<bool> {
         while below.first().is_some_and(|item| next.is_none_or(|next| item < next)) {
             let item = below.pop_first().expect("there is a first");
-            if self.visit(&directory.join(item.trim_end_matches('/')), &format!("{prefix}{item}"))? {
-                return Ok(true);
+            match self.visit(&directory.join(item.trim_end_matches('/')), &format!("{prefix}{item}")) {
+                Ok(false) => {}
+                Ok(true) => return Ok(true),
+                // The others are no worse for it.
+                Err(error) => tracing::warn!(%error, "the catalog passes over what cannot be read"),
             }
         }
         Ok(false)
