@@ -4,6 +4,7 @@
 //! nothing here calls it.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -180,6 +181,34 @@ fn is_no_connection(kind: &ErrorType) -> bool {
 
 fn is_timeout(kind: &ErrorType) -> bool {
     matches!(kind, ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout)
+}
+
+/// 431: more header than the budget has room for.
+pub(crate) fn header_too_large(limit: usize) -> OciError {
+    let message = format!("the request's header is over this proxy's limit of {limit} bytes (limits.header_size)");
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// 408: the header's time is over.
+pub(crate) fn header_too_slow(limit: Duration) -> OciError {
+    let limit = humantime::format_duration(limit);
+    let message = format!("the request's header did not arrive within {limit}; check the network and try again");
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_TIMEOUT)
+}
+
+/// What to say in place of an error page that pingora made, by the page's status line.
+pub(crate) fn in_place_of(page: &[u8]) -> OciError {
+    let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
+    match status {
+        Some(StatusCode::METHOD_NOT_ALLOWED) => {
+            OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported")
+        }
+        status => OciError::new(
+            ErrorCode::Unsupported,
+            "the request is not well-formed HTTP/1.1; if it comes from a container client, update it",
+        )
+        .with_status(status.unwrap_or(StatusCode::BAD_REQUEST)),
+    }
 }
 
 #[cfg(test)]

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::Error;
 use crate::config::Config;
-use crate::listener::certificate::CertificateStore;
 
 /// How long each of connecting, writing and reading may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ask the running proxy whether it answers, for a container's health check.
 ///
-/// Connects to listen.https of this machine, accepts no certificate but the configured one, and asks
-/// for /v2/ without a password: a 401 is the healthy answer. The upstream is not asked.
+/// Connects to listen.https of this machine and asks for /v2/ without a password: a 401 is the healthy
+/// answer. Any certificate will do, since nothing secret is sent. The upstream is not asked.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The configuration file of the running proxy.
@@ -41,13 +40,8 @@ fn unhealthy(config: &Config, why: &str) -> Error {
 
 /// The status line of `GET /v2/`.
 fn ask(config: &Config) -> io::Result<String> {
-    let store = CertificateStore::load(&config.tls.pairs)
-        .map_err(|_| io::Error::other("the configured certificate is not usable; run lockgate check"))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(OnlyThis {
-        leaf: CertificateDer::from(store.default_leaf()),
-        algorithms: provider.signature_verification_algorithms,
-    });
+    let verifier = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
     let tls = ClientConfig::builder_with_provider(provider as Arc<CryptoProvider>)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -58,7 +52,6 @@ fn ask(config: &Config) -> io::Result<String> {
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    // An address sends no SNI, so the default certificate answers.
     let connection =
         ClientConnection::new(Arc::new(tls), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(connection, socket);
@@ -78,27 +71,21 @@ fn reachable(mut listen: SocketAddr) -> SocketAddr {
     listen
 }
 
-/// Trusts one certificate, whatever names it has: the one that this proxy is configured with.
+/// Takes every certificate. An expired one is a matter for `lockgate check` and the log: a supervisor
+/// that restarts on it would make an outage of a renewal that went wrong.
 #[derive(Debug)]
-struct OnlyThis {
-    leaf: CertificateDer<'static>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
+struct AnyCertificate(WebPkiSupportedAlgorithms);
 
-impl ServerCertVerifier for OnlyThis {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        end_entity: &CertificateDer<'_>,
+        _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if *end_entity == self.leaf {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
-        }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -107,7 +94,7 @@ impl ServerCertVerifier for OnlyThis {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, signature, &self.algorithms)
+        rustls::crypto::verify_tls12_signature(message, cert, signature, &self.0)
     }
 
     fn verify_tls13_signature(
@@ -116,10 +103,10 @@ impl ServerCertVerifier for OnlyThis {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signature, &self.algorithms)
+        rustls::crypto::verify_tls13_signature(message, cert, signature, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        self.0.supported_schemes()
     }
 }

@@ -156,6 +156,7 @@ impl CertificateStore {
     }
 
     /// What a client gets that names no host, as DER.
+    #[cfg(test)]
     pub(crate) fn default_leaf(&self) -> Vec<u8> {
         self.current().choose(None).chain().leaf().to_vec()
     }

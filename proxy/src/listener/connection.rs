@@ -10,29 +10,24 @@
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
-//! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have one
-//! always: pingora's does not reach headers, flushes and closing. Whatever pingora writes before the gate saw a request is an error page of its own: it is replaced by OCI JSON.
-//! An HTTP/2 connection stays in `Request`; h2 has budgets of its own.
+//! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have a
+//! deadline always: pingora's does not reach headers, flushes and closing. Whatever pingora writes
+//! before the gate saw a request is an error page of its own: it is replaced by OCI JSON. An HTTP/2
+//! connection stays in `Request`; h2 has budgets of its own.
+
+mod pingora_io;
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf, Bytes};
-use http::StatusCode;
-use lockgate_oci::{ErrorCode, OciError};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::{SslDigest, TlsRef};
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, IO, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use lockgate_oci::OciError;
+use pingora::protocols::{ALPN, IO};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::access_log;
@@ -139,7 +134,11 @@ impl<S: IO + 'static> Connection<S> {
         only_line_ends: bool,
     ) -> Poll<io::Result<()>> {
         if read >= self.limits.header_size {
-            let error = if only_line_ends { in_place_of(&[]) } else { too_large(self.limits.header_size) };
+            let error = if only_line_ends {
+                rescue::in_place_of(&[])
+            } else {
+                rescue::header_too_large(self.limits.header_size)
+            };
             self.refuse(&error);
             return Poll::Ready(Err(io::Error::other("request header too large")));
         }
@@ -159,7 +158,7 @@ impl<S: IO + 'static> Connection<S> {
             return Poll::Pending;
         }
         if read > 0 {
-            self.refuse(&too_slow(self.limits.header_timeout));
+            self.refuse(&rescue::header_too_slow(self.limits.header_timeout));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         // Nobody asked for anything: to pingora this looks like a client that left.
@@ -213,32 +212,6 @@ impl<S: IO + 'static> Connection<S> {
     }
 }
 
-fn too_large(limit: usize) -> OciError {
-    let message = format!("the request's header is over this proxy's limit of {limit} bytes (limits.header_size)");
-    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-}
-
-fn too_slow(limit: Duration) -> OciError {
-    let limit = humantime::format_duration(limit);
-    let message = format!("the request's header did not arrive within {limit}; check the network and try again");
-    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_TIMEOUT)
-}
-
-/// What to say in place of an error page that pingora made, by the page's status line.
-fn in_place_of(page: &[u8]) -> OciError {
-    let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
-    match status {
-        Some(StatusCode::METHOD_NOT_ALLOWED) => {
-            OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported")
-        }
-        status => OciError::new(
-            ErrorCode::Unsupported,
-            "the request is not well-formed HTTP/1.1; if it comes from a container client, update it",
-        )
-        .with_status(status.unwrap_or(StatusCode::BAD_REQUEST)),
-    }
-}
-
 impl<S: IO + 'static> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.phase() {
@@ -257,7 +230,7 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
             return self.in_time(cx, written);
         }
         if self.refusal.is_none() {
-            self.refuse(&in_place_of(buf));
+            self.refuse(&rescue::in_place_of(buf));
         }
         Poll::Ready(Ok(buf.len()))
     }
@@ -294,59 +267,11 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     }
 }
 
-#[async_trait]
-impl<S: IO + 'static> Shutdown for Connection<S> {
-    async fn shutdown(&mut self) {
-        // The client may be gone already: nobody is left to tell.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl<S: IO> UniqueID for Connection<S> {
-    fn id(&self) -> UniqueIDType {
-        self.io.id()
-    }
-}
-
-impl<S: IO> Ssl for Connection<S> {
-    fn get_ssl(&self) -> Option<&TlsRef> {
-        self.io.get_ssl()
-    }
-
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.io.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.io.selected_alpn_proto()
-    }
-}
-
-impl<S: IO> GetTimingDigest for Connection<S> {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.io.get_timing_digest()
-    }
-}
-
-impl<S: IO> GetProxyDigest for Connection<S> {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.io.get_proxy_digest()
-    }
-}
-
-impl<S: IO> GetSocketDigest for Connection<S> {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.io.get_socket_digest()
-    }
-}
-
-impl<S: IO> Peek for Connection<S> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
-    use tokio::io::{AsyncReadExt as _, DuplexStream};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
     /// More than any of these tests writes at once.
     const PIPE: usize = 256 * 1024;
