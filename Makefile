@@ -4,9 +4,10 @@
 
 TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: help up test check image tools clients engine programs fmt clippy doc deny
+.PHONY: help up test check fuzz bench image tools clients engine programs fmt clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -19,6 +20,16 @@ test: tools clients engine programs image ## unit, property and end-to-end tests
 	cargo test --release --locked --workspace --no-fail-fast
 
 check: fmt clippy doc deny ## formatting, lints, documentation, licences and sources of the dependencies
+
+fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
+	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
+	scripts/fuzz.sh
+
+bench: tools ## measure the backend beside docker-registry, ten minutes; tables and plot to docs/performance.md
+	@scripts/need.sh docker-registry taskset=util-linux python3
+	cargo build --release --locked -p lockgate-backend --bins
+	python3 bench/bench.py
+	python3 bench/report.py
 
 image: engine ## the container image that compose.yaml runs
 	DOCKER_BUILDKIT=1 docker build --tag $(or $(LOCKGATE_IMAGE),lockgate) .

@@ -236,6 +236,21 @@ impl Gate {
         self.process.is_running()
     }
 
+    /// How many connections of clients it holds, those included whose end it has announced and not yet closed.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    pub fn held_connections(&self) -> usize {
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.process.id())).expect("it runs");
+        let ours = format!(":{:04X}", self.door.address.port());
+        let is_held = |line: &&str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // Local address, state (0A listens), and the inode, which is 0 when no process has the socket.
+            fields[1].ends_with(&ours) && fields[3] != "0A" && fields[9] != "0"
+        };
+        table.lines().skip(1).filter(is_held).count()
+    }
+
     /// Awaits the line of its access log (with `log.format = json`) whose `key` is `value`.
     ///
     /// # Panics

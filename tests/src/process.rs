@@ -31,6 +31,8 @@ pub enum Signal {
     Kill,
     /// `SIGSTOP`: it is there, and does nothing.
     Stop,
+    /// `SIGCONT`: after a stop it goes on.
+    Continue,
 }
 
 impl Process {
@@ -81,6 +83,7 @@ impl Process {
             Signal::Interrupt => "INT",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
         };
         // The shell's own `kill`: a bare machine has no other.
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();

@@ -2,7 +2,7 @@
 
 use crate::door::Door;
 use crate::message::Response;
-use crate::process::{Capture, Process};
+use crate::process::{Capture, Process, Signal};
 use crate::programs::tool;
 use crate::waiting::PATIENCE;
 use std::io::{self, Write};
@@ -49,6 +49,16 @@ impl Wire {
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stdin.write_all(bytes.as_ref())?;
         self.stdin.flush()
+    }
+
+    /// The client stays, and reads and writes nothing.
+    pub fn pause(&self) {
+        self.client.signal(Signal::Stop);
+    }
+
+    /// The client goes on after a pause.
+    pub fn resume(&self) {
+        self.client.signal(Signal::Continue);
     }
 
     /// Awaits the next response.

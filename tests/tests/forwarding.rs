@@ -200,6 +200,49 @@ fn expect_100_continue_is_answered_after_the_password_was_checked_and_not_before
 }
 
 #[test]
+fn a_100_continue_carries_no_registry_headers() {
+    const API_VERSION: &str = "docker-distribution-api-version";
+    let upstream = Upstream::scripted(|connection| {
+        let Some(mut head) = connection.request()? else { return Ok(()) };
+        connection.send(b"HTTP/1.1 100 Continue\r\nX-Said-By: upstream\r\n\r\n")?;
+        // Leave is given; once is enough.
+        head.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("expect"));
+        connection.body(&head, &mut std::io::sink())?;
+        connection.send(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send(format!(
+        "PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{ALICE}Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+    ));
+    let interim = wire.response().head;
+    assert_eq!((interim.status(), interim.one("x-said-by")), (100, "upstream"));
+    assert!(interim.all(API_VERSION).is_empty(), "{interim:#?}");
+    wire.send("hello");
+    let last = wire.response().head;
+    assert_eq!((last.status(), last.one(API_VERSION)), (202, "registry/2.0"));
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let chunks = "5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\n";
+    let upstream = Upstream::answering(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"));
+    let gate = Gate::before(upstream.url()).start();
+    for wish in ["", "Connection: keep-alive\r\n"] {
+        let mut wire = gate.wire();
+        wire.send(format!("GET /v2/a/manifests/x HTTP/1.0\r\nHost: r\r\n{ALICE}{wish}\r\n"));
+        // Without a length, a response is whole when the connection has ended.
+        let answer = wire.response();
+        assert_eq!(answer.head.status(), 200);
+        for framing in ["transfer-encoding", "content-length"] {
+            assert!(answer.head.all(framing).is_empty(), "{:#?}", answer.head);
+        }
+        assert_eq!(String::from_utf8_lossy(&answer.body), "firstsecond", "{wish:?}");
+        assert!(wire.closed_within(Duration::from_secs(10)).is_empty());
+    }
+}
+
+#[test]
 fn an_answer_comes_back_with_its_headers_and_bytes() {
     let body = Pattern::new(7, 300_000).bytes();
     let head = "HTTP/1.1 206 Partial Content\r\nContent-Length: 300000\r\nContent-Range: bytes 5-300004/400000\r\n\

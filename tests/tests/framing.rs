@@ -1,6 +1,7 @@
 //! Promise: where a request ends is never a matter of opinion. What could be read in two ways goes nowhere.
 
-use lockgate_e2e::{Gate, PATIENCE, Upstream, eventually, ok};
+use lockgate_e2e::{Gate, Http2, PATIENCE, Pattern, Upstream, eventually, ok};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 const HOST: &str = "Host: registry.test\r\n";
@@ -88,6 +89,30 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
+fn an_empty_last_data_frame_ends_an_upload_once() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).set("listen.http2", true).set("log.format", "json").start();
+    let mut client = Http2::open(gate.door());
+    let authorization = ALICE.trim_start_matches("Authorization: ").trim_end();
+    client.request(1, "PATCH", "/v2/a/blobs/uploads/u", authorization, false);
+    client.data(1, b"hello", false);
+    upstream.await_received("the first frame before the last", |request| request.body == b"hello");
+    client.data(1, b"", true);
+    // When it is logged, its connection to the upstream is free for the next.
+    gate.access("path", "/v2/a/blobs/uploads/u");
+    client.request(3, "GET", "/v2/a/manifests/x", authorization, true);
+    gate.access("path", "/v2/a/manifests/x");
+    // A second last chunk would stand here as a request `0`.
+    let received = upstream.received();
+    let seen: Vec<_> =
+        received.iter().map(|one| (one.head.start_line.as_str(), &one.body[..], one.connection)).collect();
+    let patch = ("PATCH /v2/a/blobs/uploads/u HTTP/1.1", &b"hello"[..], 0);
+    assert_eq!(seen, [patch, ("GET /v2/a/manifests/x HTTP/1.1", b"", 0)]);
+    assert_eq!(received[0].head.one("transfer-encoding"), "chunked");
+    assert!(received[0].complete);
+}
+
+#[test]
 fn a_header_larger_than_the_budget_is_cut_off() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).set("limits.header_size", "4KiB").start();
@@ -138,6 +163,30 @@ fn a_body_that_stops_arriving_is_408_and_ends() {
     wire.send(format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\n{HOST}{ALICE}Content-Length: 100\r\n\r\nhello"));
     let rest = wire.closed_within(Duration::from_secs(10));
     assert!(rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn a_client_that_never_reads_is_let_go() {
+    const SIZE: u64 = 1 << 30;
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request()?;
+        let _ = wait.lock().unwrap().recv();
+        connection.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").as_bytes())?;
+        connection.send_all_of(&mut Pattern::new(1, SIZE)).map(drop)
+    });
+    let gate = Gate::before(upstream.url()).set("limits.send_timeout", "1s").start();
+    let mut wire = gate.wire();
+    wire.send(format!("GET /v2/a/manifests/x HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    upstream.await_received("the pull", |_| true);
+    wire.pause();
+    eventually(PATIENCE, "the client's one connection", || (gate.held_connections() == 1).then_some(()));
+    go_on.send(()).unwrap();
+    let bound = Duration::from_secs(10);
+    gate.log().await_line(bound, "the access line of the pull", |line| line.contains("/v2/a/manifests/x"));
+    eventually(bound, "the end of the client's connection", || (gate.held_connections() == 0).then_some(()));
+    eventually(bound, "the end of the upstream's connection", || (upstream.open_connections() == 0).then_some(()));
 }
 
 #[test]

@@ -3,7 +3,13 @@
 use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Upstream, eventually, fresh_dir, ok};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
+
+const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
+
+/// What waits for nobody: far less than any timeout of the gate's that could end it otherwise.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// An address where nobody listens. Each test has an `ip` of its own, where no other takes the port meanwhile.
 fn nobody_at(ip: &str) -> SocketAddr {
@@ -17,6 +23,42 @@ fn an_upstream_that_is_down_is_502_with_what_to_do() {
     let (_, message) = answer.oci_error(502);
     assert!(message.contains("upstream.url"), "{message}");
     assert!(!answer.text().contains("127.0.0.1"), "an inner address is nobody's business: {}", answer.text());
+}
+
+#[test]
+fn a_502_says_close_and_closes() {
+    let gate = Gate::before(format!("http://{}", nobody_at("127.77.0.4"))).set("log.format", "json").start();
+    let mut wire = gate.wire();
+    wire.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    let head = wire.response().head;
+    assert_eq!(head.status(), 502);
+    assert_eq!(head.one("connection").to_ascii_lowercase(), "close");
+    gate.log().await_line(AT_ONCE, "the access line of the 502", |line| line.contains(r#""status":502"#));
+    assert!(wire.closed_within(AT_ONCE).is_empty());
+}
+
+#[test]
+fn a_client_that_stays_after_its_502_holds_nothing() {
+    let (hang_up, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let upstream = Upstream::scripted(move |connection| {
+        connection.request()?;
+        let _ = wait.lock().unwrap().recv();
+        Ok(())
+    });
+    let gate = Gate::before(upstream.url()).set("log.format", "json").start();
+    let mut wire = gate.wire();
+    wire.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    upstream.await_received("the request", |_| true);
+    eventually(PATIENCE, "the client's one connection", || (gate.held_connections() == 1).then_some(()));
+    // It is not seen to read, nor to close when it is told to.
+    wire.pause();
+    hang_up.send(()).unwrap();
+    gate.log().await_line(AT_ONCE, "the access line of the 502", |line| line.contains(r#""status":502"#));
+    eventually(AT_ONCE, "the end of the client's connection", || (gate.held_connections() == 0).then_some(()));
+    wire.resume();
+    let head = wire.response().head;
+    assert_eq!((head.status(), head.one("connection").to_ascii_lowercase().as_str()), (502, "close"));
 }
 
 #[test]

@@ -134,3 +134,20 @@ impl RequestBody {
         tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[tokio::test]
+    async fn silence_begins_anew_with_each_piece() {
+        let mut silence = Silence { patience: Duration::from_millis(50), timer: None };
+        let began = Instant::now();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(silence.poll_too_long(began, &mut context).is_pending());
+        let piece_came = began + Duration::from_millis(30);
+        poll_fn(|context| silence.poll_too_long(piece_came, context)).await;
+        assert!(began.elapsed() >= Duration::from_millis(80), "it ended with the first piece's timer");
+    }
+}

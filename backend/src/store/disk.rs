@@ -217,7 +217,9 @@ impl Inner {
                 return Ok(false);
             }
             // The tags first: at no moment does one point at a manifest that is gone.
-            for tag in listing::tags(&self.durable.directories, &layout.tags(repository), "", usize::MAX)?.unwrap_or_default() {
+            for tag in
+                listing::tags(&self.durable.directories, &layout.tags(repository), "", usize::MAX)?.unwrap_or_default()
+            {
                 if self.tag(repository, &tag).is_ok_and(|current| current.as_ref() == Some(digest)) {
                     self.durable.remove_tree(&layout.tag(repository, &tag))?;
                 }
@@ -326,22 +328,28 @@ impl Store for DiskStore {
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
         let (repository, after) = (repository.clone(), after.to_owned());
-        self.run(move |inner| match listing::tags(&inner.durable.directories, &inner.layout.tags(&repository), &after, limit)? {
-            None if is_repository(&inner.layout.repository(&repository)) => Ok(Some(Vec::new())),
-            tags => Ok(tags),
+        self.run(move |inner| {
+            match listing::tags(&inner.durable.directories, &inner.layout.tags(&repository), &after, limit)? {
+                None if is_repository(&inner.layout.repository(&repository)) => Ok(Some(Vec::new())),
+                tags => Ok(tags),
+            }
         })
         .await
     }
 
     async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
         let after = after.to_owned();
-        self.run(move |inner| Ok(listing::repositories(&inner.durable.directories, inner.layout.repositories(), &after, limit)?)).await
+        self.run(move |inner| {
+            Ok(listing::repositories(&inner.durable.directories, inner.layout.repositories(), &after, limit)?)
+        })
+        .await
     }
 
     async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>> {
         let (repository, subject) = (repository.clone(), subject.clone());
         self.run(move |inner| {
-            let mut digests = listing::digests(&inner.durable.directories, &inner.layout.referrers(&repository, &subject))?;
+            let mut digests =
+                listing::digests(&inner.durable.directories, &inner.layout.referrers(&repository, &subject))?;
             // Distribution deletes manifests without knowing of referrers.
             digests.retain(|digest| inner.holds_manifest(&repository, digest));
             Ok(digests)

@@ -1,7 +1,10 @@
-//! Reading a blob: a piece is read off the async threads while the one before it is being sent.
+//! Reading a blob: a piece is read while the one before it is being sent.
+//!
+//! What the page cache has is copied at once, which takes less than handing it to another thread; only
+//! where the disk must be waited for, that is done off the async threads.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
@@ -10,6 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::store::{Blob, ByteStream};
@@ -29,10 +33,15 @@ impl Blob for FileBlob {
     }
 
     fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
-        let mut pieces = Pieces { file: Arc::new(self.file), left: range, reading: None, sent: None };
+        let mut pieces = Pieces { file: Arc::new(self.file), left: range, next: None, sent: None };
         pieces.read_ahead();
         Box::pin(pieces)
     }
+}
+
+enum Piece {
+    Read(Bytes),
+    Reading(JoinHandle<io::Result<Bytes>>),
 }
 
 /// The pieces of a file, one read ahead.
@@ -40,7 +49,7 @@ struct Pieces {
     file: Arc<File>,
     /// What no read was begun for.
     left: Range<u64>,
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    next: Option<Piece>,
     /// The piece given out last: once it is sent, its memory holds the next but one.
     sent: Option<Bytes>,
 }
@@ -51,16 +60,28 @@ impl Pieces {
         if length == 0 {
             return;
         }
-        let (file, offset) = (Arc::clone(&self.file), self.left.start);
-        let buffer = self.sent.take().and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
-        self.left.start += length as u64;
-        self.reading = Some(spawn_blocking(move || read_piece(&file, buffer, offset, length)));
+        let offset = self.left.start;
+        let mut buffer = self.sent.take().and_then(|bytes| bytes.try_into_mut().ok()).unwrap_or_default();
+        // Bytes that are already initialised are not cleared again.
+        buffer.resize(length, 0);
+        let cached = preadv2(&self.file, &mut [IoSliceMut::new(&mut buffer)], offset, ReadWriteFlags::NOWAIT);
+        self.next = Some(match cached {
+            Ok(read @ 1..) => {
+                buffer.truncate(read);
+                self.left.start += read as u64;
+                Piece::Read(buffer.freeze())
+            }
+            // Not cached; or the file has become shorter, or its file system cannot say: reading tells.
+            _ => {
+                self.left.start += length as u64;
+                let file = Arc::clone(&self.file);
+                Piece::Reading(spawn_blocking(move || read_piece(&file, buffer, offset)))
+            }
+        });
     }
 }
 
-fn read_piece(file: &File, mut buffer: BytesMut, offset: u64, length: usize) -> io::Result<Bytes> {
-    // Bytes that are already initialised are not cleared again.
-    buffer.resize(length, 0);
+fn read_piece(file: &File, mut buffer: BytesMut, offset: u64) -> io::Result<Bytes> {
     file.read_exact_at(&mut buffer, offset)?;
     Ok(buffer.freeze())
 }
@@ -69,9 +90,12 @@ impl Stream for Pieces {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(reading) = self.reading.as_mut() else { return Poll::Ready(None) };
-        let piece = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
-        self.reading = None;
+        let piece = match self.next.as_mut() {
+            None => return Poll::Ready(None),
+            Some(Piece::Read(bytes)) => Ok(std::mem::take(bytes)),
+            Some(Piece::Reading(job)) => ready!(Pin::new(job).poll(context)).map_err(io::Error::other).flatten(),
+        };
+        self.next = None;
         if let Ok(bytes) = &piece {
             self.read_ahead();
             self.sent = Some(bytes.clone());

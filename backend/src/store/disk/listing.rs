@@ -87,8 +87,10 @@ impl Walk<'_> {
         let mut last = self.after.strip_prefix(prefix).unwrap_or_default().to_owned();
         let mut below = self.beginnings(directory, &last)?;
         loop {
+            let batch = BATCH.min((self.limit - self.found.len()).saturating_add(1));
             let names = self.directories.look(directory, |names| {
-                names.after(&last).take(BATCH).map(str::to_owned).collect::<Vec<_>>()
+                let names = names.after(&last).take(batch).map(str::to_owned);
+                names.collect::<Vec<_>>()
             })?;
             let names = names.unwrap_or_default();
             for name in names.iter().filter(|name| !name.starts_with('_')) {
@@ -98,7 +100,7 @@ impl Walk<'_> {
                 below.insert(format!("{name}/"));
             }
             match names.last() {
-                Some(name) if names.len() == BATCH => last.clone_from(name),
+                Some(name) if names.len() == batch => last.clone_from(name),
                 _ => return self.descend(directory, prefix, &mut below, None),
             }
         }
@@ -197,7 +199,7 @@ mod tests {
 
     /// More than a batch, and more than what is read anew each time.
     fn many() -> BTreeSet<String> {
-        let name = |i: usize| ["a", "a-b", "a/x", "a0"][i % 4].to_owned() + &format!("{}{:04}", ["-", "/"][i % 2], i / 2);
+        let name = |i: usize| format!("{}{}{:04}", ["a", "a-b", "a/x", "a0"][i % 4], ["-", "/"][i % 2], i / 2);
         (0..6 * BATCH).map(name).collect()
     }
 

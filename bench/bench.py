@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Measures the registry side by side with Debian's docker-registry, and writes what came out.
+
+    python3 bench/bench.py [--quick] [--runs N] [--only transfer,manifests,...] [--work DIRECTORY]
+
+Both programs run in turn, A B A B, each over a fresh directory and on one processor of its own; the client has
+another. It writes `bench/results/registry.json`, and from it `report.py` makes docs/performance.md and its plot.
+Needed: docker-registry (Debian has a package of that name), taskset, and a release build of lockgate-backend.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import registry
+from servers import REGISTRIES, REPOSITORY_ROOT, SERVER_CPU, remove
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+# Of the scenarios: (full, quick).
+SIZES = {"transfer MiB": (512, 256), "manifest repeats": (3000, 1000), "pushes": (32, 32), "push MiB": (16, 8),
+         "growth repeats": (50, 10)}
+COUNTS = {"tags": ([1_000, 10_000, 100_000], [1_000, 10_000]), "repositories": ([1_000, 10_000, 100_000], [1_000]),
+          "blobs": ([1_000, 10_000, 100_000], [1_000])}
+
+
+def scenarios(quick):
+    """`{scenario: function of a server's name and a work directory}`"""
+    size = {name: both[quick] for name, both in SIZES.items()}
+    every = {
+        "transfer": lambda name, work: registry.transfer(name, work, size["transfer MiB"]),
+        "manifests": lambda name, work: registry.manifests(name, work, size["manifest repeats"]),
+        "pushes": lambda name, work: registry.many_pushes(name, work, size["pushes"], size["push MiB"]),
+    }
+    for kind, counts in COUNTS.items():
+        for count in counts[quick]:
+            every[f"{kind}/{count}"] = lambda name, work, kind=kind, count=count: registry.growth(
+                name, work, kind, count, size["growth repeats"])
+    return every
+
+
+def side_by_side(scenario, work, runs):
+    """`{server: [the figures of each run]}`"""
+    samples = {name: [] for name in REGISTRIES}
+    for _ in range(runs):
+        for name in REGISTRIES:
+            data = work / "data"
+            data.unlink() if data.is_symlink() else remove(data)
+            samples[name].append(scenario(name, work))
+    return samples
+
+
+def machine():
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.processor())
+    flags = Path("/proc/cpuinfo").read_text()
+    version = subprocess.run(["docker-registry", "--version"], capture_output=True, text=True).stdout.split()
+    return {
+        "processor": f"{model}, {os.cpu_count()} processors, {'with' if 'sha_ni' in flags else 'without'} SHA instructions",
+        "kernel": platform.release(),
+        "docker-registry": version[-1] if version else "unknown",
+        "masked": os.environ.get("OPENSSL_ia32cap", ""),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer: under three minutes")
+    parser.add_argument("--runs", type=int, help="of each scenario and program")
+    parser.add_argument("--only", help="the scenarios whose names begin so, separated by commas")
+    parser.add_argument("--work", type=Path, help="where the registries keep their data (a real disk)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "registry.json")
+    arguments = parser.parse_args()
+    runs = arguments.runs or (3 if arguments.quick else 5)
+    others = set(range(os.cpu_count())) - {SERVER_CPU}
+    os.sched_setaffinity(0, others or {SERVER_CPU})
+    wanted = tuple(arguments.only.split(",")) if arguments.only else ("",)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    results = json.loads(arguments.out.read_text()) if arguments.only and arguments.out.exists() else {"scenarios": {}}
+    results["machine"] = machine()
+    with tempfile.TemporaryDirectory(prefix="lockgate-bench-", dir=arguments.work) as directory:
+        work = Path(directory)
+        for name, scenario in scenarios(arguments.quick).items():
+            if not name.startswith(wanted):
+                continue
+            load, began = os.getloadavg()[0], time.monotonic()
+            # Growth changes little from run to run and takes long to set up.
+            samples = side_by_side(scenario, work, runs if "/" not in name else max(1, runs // 2))
+            results["scenarios"][name] = {
+                "date": time.strftime("%Y-%m-%d"), "load before": round(load, 2), "samples": samples}
+            print(f"{name}: {time.monotonic() - began:.0f} s, load {load:.1f}", file=sys.stderr)
+            for server, runs_of in samples.items():
+                print(f"  {server}: {json.dumps(runs_of[-1])}", file=sys.stderr)
+            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            for leftover in work.glob("*-*0"):
+                remove(leftover)
+    print(f"written: {arguments.out.relative_to(REPOSITORY_ROOT) if arguments.out.is_relative_to(REPOSITORY_ROOT) else arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

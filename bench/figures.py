@@ -1,0 +1,29 @@
+"""Figures that were measured several times: medians, spreads, and ratios of pairs."""
+
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The runs of one figure for one program, in the order in which they were made."""
+
+    runs: list
+
+    @property
+    def median(self):
+        return median(self.runs)
+
+    def text(self, form):
+        """The median, and the least and the most where they differ."""
+        middle, least, most = (format(value, form) for value in (self.median, min(self.runs), max(self.runs)))
+        return middle if least == most else f"{middle} ({least} to {most})"
+
+    def ratio_to(self, other):
+        """This one's runs by the other's, pair by pair: they ran one after the other."""
+        return Measured([mine / theirs for mine, theirs in zip(self.runs, other.runs) if theirs])
+
+
+def collect(samples):
+    """`[{figure: value}, ...]` of the runs becomes `{figure: Measured}`."""
+    return {figure: Measured([sample[figure] for sample in samples if figure in sample]) for figure in samples[0]}

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Makes the tables of docs/performance.md, and its plot, of what `bench.py` measured.
+
+    python3 bench/report.py          needs matplotlib (python3 -m pip install matplotlib)
+
+The tables stand between two marks in the document; the words around them are written by hand.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from figures import collect
+from servers import REPOSITORY_ROOT
+
+RESULTS = Path(__file__).resolve().parent / "results"
+DOCUMENT = REPOSITORY_ROOT / "docs/performance.md"
+PLOT = REPOSITORY_ROOT / "docs/performance.svg"
+OURS, THEIRS = "lockgate-backend", "docker-registry"
+COLOURS = {OURS: "#0b6e4f", THEIRS: "#b5651d"}
+
+# A figure's name, and how its numbers are written.
+FORMS = {"s": ".2f", "passes": ".2f", "us": ",.0f", "MB": ".1f", "pushes": ".1f"}
+
+
+def form_of(figure):
+    return FORMS[figure.split()[-1]]
+
+
+def table(scenario):
+    """A line a figure: both programs' median (least to most), and the ratio run by run."""
+    ours, theirs = (collect(scenario["samples"][name]) for name in (OURS, THEIRS))
+    lines = [f"| figure | {OURS} | {THEIRS} | ratio |", "|---|---|---|---|"]
+    for figure, measured in ours.items():
+        other, form = theirs[figure], form_of(figure)
+        ratio = measured.ratio_to(other).text(".2f")
+        lines.append(f"| {figure} | {measured.text(form)} | {other.text(form)} | {ratio} |")
+    return lines
+
+
+def growth_tables(scenarios):
+    """A table a kind: a line a figure and program, a column a size."""
+    for kind, sizes in growth(scenarios).items():
+        counts = sorted(sizes)
+        yield f"Holding so many {kind}:"
+        yield ""
+        yield "| figure | program | " + " | ".join(f"{count:,}" for count in counts) + " |"
+        yield "|---|---|" + "---|" * len(counts)
+        for figure in sizes[counts[0]][OURS]:
+            for name in (OURS, THEIRS):
+                cells = [format(sizes[count][name][figure].median, form_of(figure)) for count in counts]
+                yield f"| {figure} | {name} | " + " | ".join(cells) + " |"
+        yield ""
+
+
+def growth(scenarios):
+    """`{kind: {count: {server: {figure: Measured}}}}`"""
+    kinds = {}
+    for name, scenario in scenarios.items():
+        kind, _, count = name.partition("/")
+        if count:
+            samples = scenario["samples"]
+            kinds.setdefault(kind, {})[int(count)] = {server: collect(runs) for server, runs in samples.items()}
+    return kinds
+
+
+def measured_section(results, masked):
+    machine, scenarios = results["machine"], results["scenarios"]
+    dates = sorted({scenario["date"] for scenario in scenarios.values()})
+    loads = [scenario["load before"] for scenario in scenarios.values()]
+    yield (f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {machine['processor']}, Linux {machine['kernel']}; "
+           f"docker-registry {machine['docker-registry']}; load average before a scenario {min(loads)} to {max(loads)}. "
+           "Each cell is the median (least to most).")
+    for title, name in [("One blob of 512 MiB", "transfer"), ("An image's manifest", "manifests"),
+                        ("32 pushes at once", "pushes")]:
+        yield from ["", f"### {title}", "", *table(scenarios[name])]
+    if masked:
+        yield from ["", "### The same blob, the SHA instructions masked", "", *table(masked["scenarios"]["transfer"])]
+    yield from ["", "### Growth", "", "![Cost of a request by what the registry holds](performance.svg)", ""]
+    yield from growth_tables(scenarios)
+
+
+def plot(scenarios):
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "lockgate", "font.size": 9})
+    from matplotlib import pyplot
+
+    panels = [("tags", "page us", "a page of 100 tags"), ("repositories", "page us", "a page of 100 repositories"),
+              ("tags", "PUT us", "PUT of a manifest, a new tag"), ("blobs", "HEAD us", "HEAD of a blob")]
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.4), layout="constrained")
+    kinds = growth(scenarios)
+    for axis, (kind, what, title) in zip(axes, panels):
+        counts = sorted(kinds[kind])
+        for name, colour in COLOURS.items():
+            values = [kinds[kind][count][name][what].median for count in counts]
+            axis.plot(counts, values, "o-", color=colour, label=name)
+        axis.set(title=title, xlabel=f"{kind} in the registry", xscale="log", yscale="log")
+        axis.grid(True, which="major", alpha=0.3)
+    axes[0].set_ylabel("server's processor time, us")
+    axes[0].legend()
+    figure.savefig(PLOT, metadata={"Date": None})
+    return figure
+
+
+def main():
+    results = json.loads((RESULTS / "registry.json").read_text())
+    masked = RESULTS / "registry-without-sha.json"
+    section = "\n".join(measured_section(results, json.loads(masked.read_text()) if masked.exists() else None))
+    begin, end = "<!-- measured: by bench/report.py -->", "<!-- end of measured -->"
+    text = DOCUMENT.read_text()
+    marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+    DOCUMENT.write_text(marked.sub(lambda _: f"{begin}\n\n{section.strip()}\n\n{end}", text))
+    plot(results["scenarios"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The programs under measurement: started on one processor, watched from outside, stopped."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+# The server has one processor for itself, the client the others.
+SERVER_CPU = 0
+
+REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Server:
+    """A running program, its port, and what the kernel accounts to it."""
+
+    def __init__(self, name, command, log, environment=None):
+        self.name = name
+        self._log = open(log, "w+")
+        pinned = ["taskset", "--cpu-list", str(SERVER_CPU), *map(str, command)]
+        environment = {**os.environ, **(environment or {})}
+        self._process = subprocess.Popen(pinned, stdout=self._log, stderr=self._log, env=environment)
+        self.pid = self._process.pid
+        self.port = self._await_port()
+
+    def _await_port(self):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self._process.poll() is None:
+            text = Path(self._log.name).read_text()
+            found = re.search(r"(?:listening on |address=)127\.0\.0\.1:(\d+)", text)
+            if found:
+                return int(found.group(1))
+            time.sleep(0.01)
+        raise RuntimeError(f"{self.name} does not listen: see {self._log.name}")
+
+    def cpu(self):
+        """Processor seconds so far, of all its threads, those that have ended included."""
+        # A thread's time is added up when it pauses, or at the next tick.
+        time.sleep(0.02)
+        process_clock = (~self.pid << 3) | 2
+        return time.clock_gettime(process_clock)
+
+    def user_and_system(self):
+        """The same, apart, and only to a hundredth of a second."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return tuple(int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:13])
+
+    def peak_memory(self):
+        """The most bytes that were resident at once since the start or the last reset."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
+
+    def reset_peak_memory(self):
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def stop(self):
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+        self._log.close()
+
+
+def lockgate_backend(data, work):
+    config = work / "backend.toml"
+    config.write_text(f"listen.http = '127.0.0.1:0'\nstorage.data = '{data}'\n")
+    return Server("lockgate-backend", [lockgate_program("lockgate-backend"), "serve", "--config", config],
+                  work / "lockgate-backend.log")
+
+
+def docker_registry(data, work):
+    config = work / "registry.yml"
+    config.write_text(
+        "version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {data}}}, delete: {{enabled: true}}}}\n"
+        "http: {addr: '127.0.0.1:0', secret: of-the-measurement}\n"
+    )
+    return Server("docker-registry", ["docker-registry", "serve", config], work / "docker-registry.log")
+
+
+REGISTRIES = {"lockgate-backend": lockgate_backend, "docker-registry": docker_registry}
+
+
+def lockgate_program(name):
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target"))
+    program = target / "release" / name
+    if not program.exists():
+        raise SystemExit(f"{program} is missing; please build it: cargo build --release -p {name}")
+    return program
+
+
+@contextmanager
+def running(name, data, work):
+    """A registry over the directory `data`, until the block ends."""
+    data.mkdir(parents=True, exist_ok=True)
+    server = REGISTRIES[name](data, work)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def remove(directory):
+    shutil.rmtree(directory, ignore_errors=True)
