@@ -128,6 +128,7 @@ def growth(name, work, kind, count, repeats):
         os.sync()
     data.symlink_to(reference)
     with running(name, data, work) as server, Client(server.port) as client:
+        server.await_rest()
         return {**GROWTH[kind](server, client, count, repeats), "peak MB": server.peak_memory() / 1e6}
 
 
@@ -137,20 +138,14 @@ def _list(client, target):
     return body
 
 
-def _put_new_tags(client, count, prefix):
-    content_and_type = image(digest(b"{}"))
-
-    def put(index):
-        put_manifest(client, tree.REPOSITORY, f"{prefix}-{os.urandom(4).hex()}-{index}", *content_and_type)
-
-    return put
-
-
 def _tags(server, client, count, repeats):
     page = f"/v2/{tree.REPOSITORY}/tags/list?n=100"
     middle = f"{page}&last={tree.tag(count // 2)}"
     head = f"/v2/{tree.REPOSITORY}/manifests/{tree.tag(count // 2)}"
-    put = _put_new_tags(client, count, "new")
+    content_and_type = image(digest(b"{}"))
+
+    def put(index):
+        put_manifest(client, tree.REPOSITORY, f"new-{os.urandom(4).hex()}-{index}", *content_and_type)
 
     def put_and_list(index):
         put(index)

@@ -89,7 +89,7 @@ def plot(scenarios):
 
     panels = [("tags", "page us", "a page of 100 tags"), ("repositories", "page us", "a page of 100 repositories"),
               ("tags", "PUT us", "PUT of a manifest, a new tag"), ("blobs", "HEAD us", "HEAD of a blob")]
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.4), layout="constrained")
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.4), layout="constrained", sharey=True)
     kinds = growth(scenarios)
     for axis, (kind, what, title) in zip(axes, panels):
         counts = sorted(kinds[kind])
