@@ -6,6 +6,7 @@ run. `bench.py` calls them for each server in turn, again and again: A B A B.
 
 import os
 import random
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -24,7 +25,7 @@ from client import (
     put_manifest,
     with_digest,
 )
-from servers import running
+from servers import floor, running
 
 MIB = 1 << 20
 
@@ -44,6 +45,18 @@ def bare_hash(mebibytes):
     return time.process_time() - began
 
 
+def kernels_part(work, pieces, *options):
+    """Processor seconds and time of a program that receives these bytes, writes and syncs them, and does no more."""
+    with floor(work, *options) as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
+        cpu, began = server.cpu(), time.monotonic()
+        for piece in pieces:
+            connection.sendall(piece)
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(64)
+        took = time.monotonic() - began
+        return server.cpu() - cpu, took
+
+
 def transfer(name, work, mebibytes):
     """One large blob, pushed in one chunked PATCH and a PUT, and pulled."""
     whole, of_blob, pieces = content(mebibytes)
@@ -59,14 +72,21 @@ def transfer(name, work, mebibytes):
         client.pull(f"/v2/bench/large/blobs/{of_blob}")
         took = time.monotonic() - began
         pulled = {"pull cpu s": server.cpu() - cpu, "pull wall s": took}
-        hashed = bare_hash(mebibytes)
-        return {
-            **pushed,
-            **pulled,
-            "bare hash cpu s": hashed,
-            "push in hash passes": pushed["push cpu s"] / hashed,
-            "peak MB": server.peak_memory() / 1e6,
-        }
+        peak = server.peak_memory()
+    hashed = bare_hash(mebibytes)
+    stored, _ = kernels_part(work, pieces)
+    floored, floored_took = kernels_part(work, pieces, "--hash")
+    return {
+        **pushed,
+        **pulled,
+        "bare hash cpu s": hashed,
+        "push in hash passes": pushed["push cpu s"] / hashed,
+        "receive, write, sync cpu s": stored,
+        "receive, write, hash, sync cpu s": floored,
+        "receive, write, hash, sync wall s": floored_took,
+        "push over that ratio": pushed["push cpu s"] / floored,
+        "peak MB": peak / 1e6,
+    }
 
 
 def cost_of(server, repeats, request):

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +85,19 @@ def docker_registry(data, work):
 
 
 REGISTRIES = {"lockgate-backend": lockgate_backend, "docker-registry": docker_registry}
+
+
+@contextmanager
+def floor(work, *options):
+    """The program of `floor.py`, which keeps one stream of bytes, until the block ends."""
+    stored = work / "floor.stored"
+    program = [sys.executable, REPOSITORY_ROOT / "bench/floor.py", stored, *options]
+    server = Server("floor", program, work / "floor.log")
+    try:
+        yield server
+    finally:
+        server.stop()
+        stored.unlink()
 
 
 def lockgate_program(name):

@@ -12,6 +12,7 @@ mod names;
 mod session;
 mod sweep;
 mod upload;
+mod upload_file;
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};

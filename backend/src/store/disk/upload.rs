@@ -11,8 +11,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 
@@ -24,7 +22,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use super::durable::{at, if_there};
-use super::session::Lease;
+use super::upload_file::{Full, UploadFile};
 use super::{Inner, blocking};
 use crate::hasher::Hasher;
 use crate::store::paths::{upload_data, upload_started_at};
@@ -32,12 +30,7 @@ use crate::store::{Result, StoreError, Upload};
 
 /// Bytes in a buffer: long enough that handing it over costs little beside hashing it, and short enough
 /// that it is still in the processor's cache when it is hashed after it was written.
-const BUFFER: usize = 128 * 1024;
-
-/// Bytes in a write. For larger ones Linux takes larger pages, which no processor keeps at hand: on a
-/// virtual machine whose free memory goes back to its host, 512 MiB cost 0.13 s so, and 0.49 s in writes of
-/// 128 KiB; on memory in use, those would have saved three hundredths.
-const WRITE: usize = 32 * 1024;
+pub(super) const BUFFER: usize = 128 * 1024;
 
 /// Bytes after which an upload's file is synced, and then again.
 const STRETCH: u64 = 32 * 1024 * 1024;
@@ -48,9 +41,10 @@ pub(super) struct Desks {
     free: Arc<Semaphore>,
     /// Empty ones.
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
+    processors: usize,
 }
 
-struct Desk {
+pub(super) struct Desk {
     buffers: Arc<Mutex<Vec<Vec<u8>>>>,
     _taken: OwnedSemaphorePermit,
 }
@@ -58,11 +52,16 @@ struct Desk {
 impl Desks {
     /// Twice as many as there are processors: a disk may keep some waiting.
     pub(super) fn new() -> Self {
-        let desks = 2 * available_parallelism().map_or(1, usize::from);
-        Self { free: Arc::new(Semaphore::new(desks)), buffers: Arc::default() }
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self { free: Arc::new(Semaphore::new(2 * processors)), buffers: Arc::default(), processors }
     }
 
-    async fn take(&self) -> Desk {
+    /// How many may work for one upload: one hashes while another writes, where there is a processor for each.
+    fn workers_of_one(&self) -> usize {
+        self.processors.min(2)
+    }
+
+    pub(super) async fn take(&self) -> Desk {
         let taken = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
         Desk { buffers: Arc::clone(&self.buffers), _taken: taken }
     }
@@ -70,11 +69,11 @@ impl Desks {
 
 impl Desk {
     /// An empty buffer in exchange for the full one that [`Desk::put_back`] gets.
-    fn buffer(&self) -> Vec<u8> {
+    pub(super) fn buffer(&self) -> Vec<u8> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    fn put_back(self, mut buffer: Vec<u8>) {
+    pub(super) fn put_back(self, mut buffer: Vec<u8>) {
         buffer.clear();
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
     }
@@ -85,60 +84,56 @@ pub(super) struct DiskUpload {
     inner: Arc<Inner>,
     repository: RepositoryName,
     gathering: Vec<u8>,
-    work: Work,
+    file: Arc<UploadFile>,
+    /// Those that write and hash.
+    workers: Vec<JoinHandle<()>>,
     syncing: Option<JoinHandle<io::Result<()>>>,
+    /// Bytes handed over since the file was last synced.
+    unsynced: u64,
     /// Bytes of the session, those that are still gathering included.
     size: u64,
 }
 
-enum Work {
-    Idle(Box<Writer>),
-    Writing(JoinHandle<(Box<Writer>, io::Result<()>)>),
-    /// A write failed, or the runtime is going down: the session was given back as it was before.
-    Failed,
-}
-
 impl DiskUpload {
     pub(super) fn open(inner: &Arc<Inner>, repository: &RepositoryName, id: Uuid) -> Result<Self> {
-        let writer = Writer::open(inner, repository, id)?;
-        let size = writer.size;
+        let file = UploadFile::open(inner, repository, id)?;
         Ok(Self {
             inner: Arc::clone(inner),
             repository: repository.clone(),
             gathering: Vec::new(),
-            work: Work::Idle(Box::new(writer)),
+            size: file.settled()?,
+            file: Arc::new(file),
+            workers: Vec::new(),
             syncing: None,
-            size,
+            unsynced: 0,
         })
     }
 
-    /// Waits for the writing that goes on.
-    async fn settle(&mut self) -> Result<Box<Writer>> {
-        match std::mem::replace(&mut self.work, Work::Failed) {
-            Work::Idle(writer) => Ok(writer),
-            Work::Writing(job) => {
-                let (writer, written) = job.await.map_err(io::Error::other)?;
-                written?;
-                Ok(writer)
-            }
-            Work::Failed => Err(StoreError::Io(io::Error::other("writing to the upload session failed before"))),
+    /// Has what has gathered written and hashed, when there is a desk for it. When that fails nobody works
+    /// on the session any more: who is told so can end it.
+    async fn hand_over(&mut self) -> Result<()> {
+        let handed_over = self.occupy_desk().await;
+        if handed_over.is_err() {
+            let _ = self.rest().await;
         }
+        handed_over
     }
 
-    /// Begins to write what has gathered.
-    async fn hand_over(&mut self) -> Result<()> {
-        let mut writer = self.settle().await?;
-        if writer.unsynced >= STRETCH && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+    async fn occupy_desk(&mut self) -> Result<()> {
+        if self.unsynced >= STRETCH && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
             self.synced().await?;
-            self.syncing = Some(spawn_blocking(writer.sync_ahead(&self.inner)));
+            self.unsynced = 0;
+            let (file, inner) = (Arc::clone(&self.file), Arc::clone(&self.inner));
+            self.syncing = Some(spawn_blocking(move || file.sync_ahead(&inner)));
         }
         let desk = self.inner.desks.take().await;
-        let full = std::mem::replace(&mut self.gathering, desk.buffer());
-        self.work = Work::Writing(spawn_blocking(move || {
-            let written = writer.write(&full);
-            desk.put_back(full);
-            (writer, written)
-        }));
+        let bytes = std::mem::replace(&mut self.gathering, desk.buffer());
+        self.unsynced += bytes.len() as u64;
+        if self.file.enqueue(Full { bytes, desk }, self.inner.desks.workers_of_one())? {
+            self.workers.retain(|worker| !worker.is_finished());
+            let file = Arc::clone(&self.file);
+            self.workers.push(spawn_blocking(move || file.work()));
+        }
         Ok(())
     }
 
@@ -151,13 +146,21 @@ impl DiskUpload {
     }
 
     /// Waits until all that was appended is written.
-    async fn finish(mut self: Box<Self>) -> Result<(Box<Writer>, Arc<Inner>, RepositoryName)> {
+    async fn finish(&mut self) -> Result<u64> {
         if !self.gathering.is_empty() {
             self.hand_over().await?;
         }
-        self.synced().await?;
-        let writer = self.settle().await?;
-        Ok((writer, self.inner, self.repository))
+        self.rest().await?;
+        Ok(self.file.settled()?)
+    }
+
+    /// Waits until nobody works on the session.
+    async fn rest(&mut self) -> Result<()> {
+        let synced = self.synced().await;
+        for worker in self.workers.drain(..) {
+            worker.await.map_err(io::Error::other)?;
+        }
+        synced
     }
 }
 
@@ -183,15 +186,14 @@ impl Upload for DiskUpload {
         Ok(())
     }
 
-    async fn suspend(self: Box<Self>) -> Result<u64> {
-        let (writer, ..) = self.finish().await?;
-        Ok(writer.size)
+    async fn suspend(mut self: Box<Self>) -> Result<u64> {
+        self.finish().await
     }
 
-    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()> {
-        let (writer, inner, repository) = self.finish().await?;
+    async fn commit(mut self: Box<Self>, digest: &Digest) -> Result<()> {
+        self.finish().await?;
         let digest = digest.clone();
-        blocking(move || writer.commit(&inner, &repository, &digest)).await
+        blocking(move || self.file.commit(&self.inner, &self.repository, &digest)).await
     }
 }
 
@@ -229,111 +231,6 @@ pub(super) fn cancel(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Re
     drop(lease.hasher(size));
     inner.durable.remove_tree(&inner.layout.upload(repository, id))?;
     Ok(())
-}
-
-/// The file of a session and the hash of what is in it.
-struct Writer {
-    directory: PathBuf,
-    file: Arc<File>,
-    size: u64,
-    /// Bytes written since the file was last synced.
-    unsynced: u64,
-    /// `None` where the hash of the bytes before these is not known: it is computed at the end.
-    hasher: Option<Hasher>,
-    lease: Arc<Lease>,
-}
-
-impl Writer {
-    fn open(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<Self> {
-        // The session is looked for first: an id that does not exist is no busy one.
-        size(inner, repository, id)?;
-        let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
-        let size = size(inner, repository, id)?;
-        let directory = inner.layout.upload(repository, id);
-        let data = upload_data(&directory);
-        let options = File::options().read(true).write(true).create(true).truncate(false).clone();
-        let file = options.open(&data).map_err(at(&data))?;
-        let hasher = lease.hasher(size);
-        Ok(Self { directory, file: Arc::new(file), size, unsynced: 0, hasher, lease: Arc::new(lease) })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for bytes in bytes.chunks(WRITE) {
-            if let Err(error) = self.file.write_all_at(bytes, self.size) {
-                // The session ends where it was whole; should this fail too, its hash is computed anew.
-                let _ = self.file.set_len(self.size);
-                return Err(at(&upload_data(&self.directory))(error));
-            }
-            if let Some(hasher) = &mut self.hasher {
-                hasher.update(bytes);
-            }
-            self.size += bytes.len() as u64;
-            self.unsynced += bytes.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// Syncs what has been written by now. The session stays taken until that is done: when it fails
-    /// the kernel forgets what did not reach the disk, so that the next sync would succeed and nobody
-    /// may go on with these bytes.
-    fn sync_ahead(&mut self, inner: &Arc<Inner>) -> impl FnOnce() -> io::Result<()> + use<> {
-        self.unsynced = 0;
-        let (inner, directory) = (Arc::clone(inner), self.directory.clone());
-        let (file, lease) = (Arc::clone(&self.file), Arc::clone(&self.lease));
-        move || {
-            let synced = file.sync_data().map_err(at(&upload_data(&directory)));
-            if synced.is_err() {
-                let _ = inner.durable.remove_tree(&directory);
-            }
-            drop(lease);
-            synced
-        }
-    }
-
-    /// Makes the session a blob of the repository.
-    fn commit(mut self, inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
-        let data = upload_data(&self.directory);
-        let found = match self.hasher.take() {
-            Some(hasher) if hasher.algorithm() == digest.algorithm() => hasher.finish(),
-            _ => self.hash_file(digest.algorithm()).map_err(at(&data))?,
-        };
-        if found != *digest {
-            inner.durable.remove_tree(&self.directory)?;
-            return Err(StoreError::DigestMismatch(found));
-        }
-        if let Err(error) = self.file.sync_all() {
-            // What did not reach the disk is forgotten by the kernel, and a second sync would succeed:
-            // so these bytes must not be tried again.
-            let _ = inner.durable.remove_tree(&self.directory);
-            return Err(at(&data)(error).into());
-        }
-        inner.durable.rename(&data, &inner.layout.blob_data(digest))?;
-        let linked = inner.link_layer(repository, digest);
-        // The session's bytes are a blob now, whether or not the rest of its directory goes.
-        let _ = fs::remove_dir_all(&self.directory);
-        linked
-    }
-
-    fn hash_file(&self, algorithm: Algorithm) -> io::Result<Digest> {
-        let mut hasher = Hasher::new(algorithm);
-        let mut buffer = vec![0; BUFFER];
-        let mut offset = 0;
-        while offset < self.size {
-            let length = usize::try_from(self.size - offset).map_or(BUFFER, |left| left.min(BUFFER));
-            self.file.read_exact_at(&mut buffer[..length], offset)?;
-            hasher.update(&buffer[..length]);
-            offset += length as u64;
-        }
-        Ok(hasher.finish())
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let Some(hasher) = self.hasher.take() {
-            self.lease.rest(hasher, self.size);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -378,22 +275,21 @@ mod tests {
         assert_eq!(store.blob(&repository, &digest).await.unwrap().unwrap().size(), content.len() as u64);
     }
 
-    #[test]
-    fn bytes_that_could_not_be_synced_are_forgotten_before_anybody_can_go_on_with_them() {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_is_told_that_a_write_failed_can_end_the_session_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let repository: RepositoryName = "a".parse().unwrap();
-        let inner = DiskStore::open(directory.path()).unwrap().0;
-        let id = begin(&inner, &repository, Algorithm::Sha256).unwrap();
-        let mut writer = Writer::open(&inner, &repository, id).unwrap();
-        // A pipe cannot be synced, as a broken disk cannot.
-        let (_reader, pipe) = io::pipe().unwrap();
-        writer.file = Arc::new(File::from(std::os::fd::OwnedFd::from(pipe)));
-        let sync = writer.sync_ahead(&inner);
-        drop(writer);
-        assert!(inner.sessions.take(id).is_none(), "the sync still has it");
-        sync().unwrap_err();
-        assert!(matches!(size(&inner, &repository, id), Err(StoreError::UploadUnknown)));
-        assert!(inner.sessions.take(id).is_some());
+        let store = DiskStore::open(directory.path()).unwrap();
+        for _ in 0..100 {
+            let id = store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();
+            let mut upload = Box::new(DiskUpload::open(&store.0, &repository, id).unwrap());
+            upload.append(Bytes::from(vec![7; 3 * BUFFER])).await.unwrap();
+            upload.rest().await.unwrap();
+            Arc::get_mut(&mut upload.file).unwrap().break_off();
+            upload.append(Bytes::from(vec![7; 64 * BUFFER])).await.unwrap_err();
+            drop(upload);
+            store.cancel_upload(&repository, id).await.unwrap();
+        }
     }
 
     #[tokio::test]
