@@ -67,7 +67,7 @@ impl App {
         let limits = auth::Limits { threads: config.auth.hash_threads, ..auth::Limits::default() };
         let verifier = Arc::new(Verifier::new(files.users, limits).map_err(StartError::Threads)?);
         let upstream = Arc::new(Upstream::new(&config.upstream));
-        let tls = tls::server_config(files.certificates.clone(), config.listen.http2)?;
+        let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let address = config.listen.https;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -79,7 +79,13 @@ impl App {
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
         let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
-        let door = FrontDoor { tls, proxy, limits: config.limits.clone(), grace: config.shutdown.grace };
+        let door = FrontDoor {
+            tls,
+            proxy,
+            limits: config.limits.clone(),
+            hsts: config.tls.hsts.header(),
+            grace: config.shutdown.grace,
+        };
         Ok(Self { listener, address, door, background })
     }
 

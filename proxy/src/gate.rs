@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     /// `Basic realm="..."`
     challenge: HeaderValue,
     forward_authorization: bool,
+    /// `Strict-Transport-Security`
+    hsts: Option<HeaderValue>,
 }
 
 impl Gate {
@@ -50,6 +52,7 @@ impl Gate {
             limits: config.limits.clone(),
             challenge: config.auth.realm.challenge(),
             forward_authorization: config.upstream.forward_authorization,
+            hsts: config.tls.hsts.header(),
         }
     }
 
@@ -84,6 +87,11 @@ impl Gate {
             Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
             Refused::Busy => Refusal::busy(BUSY_RETRY_AFTER),
         })
+    }
+
+    /// What the client is told in `Strict-Transport-Security`.
+    fn hsts(&self, session: &Session) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| !headers::is_for_localhost(session.req_header()))
     }
 
     fn unauthorized(&self, message: &str) -> Refusal {
@@ -146,7 +154,8 @@ impl ProxyHttp for Gate {
                 Ok(false)
             }
             Err(refusal) => {
-                rescue::answer(session, &refusal).await?;
+                let hsts = self.hsts(session);
+                rescue::answer(session, &refusal, hsts).await?;
                 Ok(true)
             }
         }
@@ -212,7 +221,7 @@ impl ProxyHttp for Gate {
         if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {
             session.set_keepalive(None);
         }
-        headers::give_back(response)
+        headers::give_back(response, self.hsts(session))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Passage) -> FailToProxy {
@@ -226,7 +235,8 @@ impl ProxyHttp for Gate {
         // A body that is malformed or does not come has no end to read on to.
         let is_clients_fault = *error.esource() == ErrorSource::Downstream;
         let refusal = if is_clients_fault { Refusal::hanging_up(oci) } else { oci.into() };
-        let answered = rescue::last_answer(session, &refusal).await;
+        let hsts = self.hsts(session);
+        let answered = rescue::last_answer(session, &refusal, hsts).await;
         if let Err(error) = &answered {
             tracing::debug!(%error, "the client did not take the answer");
         }

@@ -23,6 +23,7 @@
 
 mod access;
 mod access_log;
+mod any_certificate;
 pub mod app;
 pub mod auth;
 pub mod cli;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, StatusCode};
 use lockgate_oci::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
 use pingora::http::ResponseHeader;
@@ -53,8 +53,8 @@ impl Refusal {
         Self { hang_up: true, ..error.into() }
     }
 
-    fn header(&self, body_length: usize) -> Result<ResponseHeader> {
-        let mut header = ResponseHeader::build(self.error.status(), Some(6))?;
+    fn header(&self, body_length: usize, hsts: Option<&HeaderValue>) -> Result<ResponseHeader> {
+        let mut header = ResponseHeader::build(self.error.status(), Some(7))?;
         header.insert_header("Content-Type", OciError::CONTENT_TYPE)?;
         header.insert_header("Content-Length", body_length)?;
         if let Some(challenge) = &self.challenge {
@@ -63,20 +63,21 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             header.insert_header("Retry-After", seconds)?;
         }
-        headers::sign(&mut header)?;
+        headers::sign(&mut header, hsts)?;
         Ok(header)
     }
 }
 
 /// Sends a refusal. The connection is kept where no body is pending; else the body is read and thrown
 /// away, up to the drain timeout, so that a client that reads only after writing still gets its answer.
-pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+/// `hsts` as in [`headers::sign`].
+pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Option<&HeaderValue>) -> Result<()> {
     let body_pending = !session.is_body_empty() && !session.is_body_done();
     if refusal.hang_up || body_pending {
         session.set_keepalive(None);
     }
     let body = refusal.error.to_json();
-    let header = refusal.header(body.len())?;
+    let header = refusal.header(body.len(), hsts)?;
     let is_head = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(header), is_head).await?;
     if !is_head {
@@ -94,9 +95,9 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<(
 
 /// Sends a refusal on a connection that pingora drops afterwards, and closes it such that the client gets
 /// to read it.
-pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal, hsts: Option<&HeaderValue>) -> Result<()> {
     session.set_keepalive(None);
-    answer(session, refusal).await?;
+    answer(session, refusal, hsts).await?;
     if !session.is_http2() {
         session.as_downstream_mut().shutdown().await;
     }
@@ -104,7 +105,7 @@ pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Res
 }
 
 /// A refusal as bytes, for a connection on which no request could be read.
-pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
+pub(crate) fn on_the_wire(error: &OciError, hsts: Option<&HeaderValue>) -> Bytes {
     let body = error.to_json();
     let mut text = format!("HTTP/1.1 {}\r\n", error.status());
     let length = body.len().to_string();
@@ -114,7 +115,8 @@ pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
         (API_VERSION_HEADER, API_VERSION),
         (CONNECTION.as_str(), "close"),
     ];
-    for (name, value) in fields {
+    let hsts = hsts.and_then(|hsts| Some((STRICT_TRANSPORT_SECURITY.as_str(), hsts.to_str().ok()?)));
+    for (name, value) in fields.into_iter().chain(hsts) {
         // Writing to a String cannot fail.
         let _ = write!(text, "{name}: {value}\r\n");
     }
@@ -249,11 +251,14 @@ mod tests {
 
     #[test]
     fn a_refusal_on_the_wire_is_a_whole_http_answer() {
-        let text = String::from_utf8(on_the_wire(&unreachable()).to_vec()).expect("text");
+        let text =
+            String::from_utf8(on_the_wire(&unreachable(), Some(&HeaderValue::from_static("max-age=60"))).to_vec())
+                .expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         assert!(head.contains("Docker-Distribution-Api-Version: registry/2.0"), "{head}");
+        assert!(head.contains("strict-transport-security: max-age=60"), "{head}");
         assert!(body.starts_with(r#"{"errors":[{"code":"UNAVAILABLE""#), "{body}");
     }
 }

@@ -5,9 +5,11 @@
 //! parsed addresses, compiled patterns and durations that nothing downstream checks again.
 
 mod client_rule;
+mod hsts;
 mod origin;
 mod raw;
 mod realm;
+mod tls_versions;
 
 #[cfg(test)]
 mod tests;
@@ -23,9 +25,11 @@ use crate::auth::{self, Policy};
 use crate::listener::certificate::KeyPairFiles;
 
 pub use client_rule::ClientRule;
+pub use hsts::{Hsts, HstsError};
 pub use origin::Origin;
 pub use raw::LogFormat;
 pub use realm::Realm;
+pub use tls_versions::TlsVersions;
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
 const ENV_PREFIX: &str = "LOCKGATE";
@@ -62,11 +66,15 @@ pub struct Listen {
     pub threads: NonZeroUsize,
 }
 
-/// Certificates and their keys.
+/// Certificates and their keys, and how they are spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// At least one. The first is shown to clients that ask for no name that another one has.
     pub pairs: Vec<KeyPairFiles>,
+    /// Which versions a client may use.
+    pub versions: TlsVersions,
+    /// What browsers are told about this host name.
+    pub hsts: Hsts,
 }
 
 /// Users and passwords.
@@ -208,7 +216,8 @@ impl From<raw::Tls> for Tls {
             key: key.into(),
         };
         let additional = raw.additional.into_iter().map(|more| pair(more.certificate, more.key));
-        Self { pairs: std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect() }
+        let pairs = std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect();
+        Self { pairs, versions: raw.versions, hsts: raw.hsts }
     }
 }
 

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Origin, Realm, client_rule};
+use super::{Hsts, Origin, Realm, TlsVersions, client_rule};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -40,7 +40,8 @@ pub(super) struct Listen {
     pub(super) threads: Within<0, 1024>,
 }
 
-/// `[tls]`: the certificates. A change of these files is noticed and used without a restart.
+/// `[tls]`: the certificates, a change of whose files is noticed and used without a restart; and how
+/// they are spoken with.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tls {
@@ -50,6 +51,12 @@ pub(super) struct Tls {
     pub(super) key: FilePath,
     /// More pairs. A client gets the one with the name that it asked for (SNI), else the pair above.
     pub(super) additional: Vec<Pair>,
+    /// The versions of TLS that a client may use, of "1.2" and "1.3".
+    pub(super) versions: TlsVersions,
+    /// For how long browsers that were here speak only https with this host name, on all of its ports
+    /// (`Strict-Transport-Security`, RFC 6797); 0s tells them nothing.
+    #[serde(deserialize_with = "lockgate_settings::parsed")]
+    pub(super) hsts: Hsts,
 }
 
 /// An element of `tls.additional`.
@@ -167,6 +174,8 @@ impl Default for Tls {
             certificate: FilePath("certs/domain.crt".into()),
             key: FilePath("certs/domain.key".into()),
             additional: Vec::new(),
+            versions: TlsVersions::default(),
+            hsts: Hsts::default(),
         }
     }
 }

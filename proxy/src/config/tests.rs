@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lockgate_settings::Problems;
 
-use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, Upstream};
+use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, TlsVersions, Upstream};
 use super::{ENV_PREFIX, raw};
 use crate::listener::certificate::KeyPairFiles;
 
@@ -77,6 +77,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_TLS_CERTIFICATE", "/a.crt"),
     ("LOCKGATE_TLS_KEY", "/a.key"),
     ("LOCKGATE_TLS_ADDITIONAL", "[{ certificate = '/b.crt', key = '/b.key' }]"),
+    ("LOCKGATE_TLS_VERSIONS", "['1.3']"),
+    ("LOCKGATE_TLS_HSTS", "0s"),
     ("LOCKGATE_AUTH_HTPASSWD", "/users"),
     ("LOCKGATE_AUTH_REALM", "123"),
     ("LOCKGATE_AUTH_MAX_BCRYPT_COST", "31"),
@@ -110,7 +112,7 @@ fn other_config() -> Config {
         |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
     Config {
         listen: Listen { https: "[::1]:443".parse().unwrap(), http2: true, threads: count(1000) },
-        tls: Tls { pairs: vec![pair("a"), pair("b")] },
+        tls: Tls { pairs: vec![pair("a"), pair("b")], versions: TlsVersions::Only13, hsts: "0s".parse().unwrap() },
         auth: Auth {
             htpasswd: "/users".into(),
             realm: "123".parse().unwrap(),
@@ -158,7 +160,8 @@ fn every_key_can_be_written_in_the_file() {
         .map(|(name, value)| {
             let (section, key) = name["LOCKGATE_".len()..].split_once('_').unwrap();
             let bare = *name != "LOCKGATE_AUTH_REALM" && (value.parse::<u64>().is_ok() || *value == "true");
-            let value = if bare || value.starts_with("[{") { (*value).to_owned() } else { format!("{value:?}") };
+            let is_array = value.starts_with("[{") || value.starts_with("['");
+            let value = if bare || is_array { (*value).to_owned() } else { format!("{value:?}") };
             format!("{}.{} = {value}\n", section.to_lowercase(), key.to_lowercase())
         })
         .collect();
@@ -176,6 +179,9 @@ fn a_wrong_value_is_told_its_place_and_what_to_write() {
         ("[listen]\nthreads = 5000", "2:11: listen.threads: a whole number from 0 to 1024 is wanted, not 5000"),
         ("[tls]\ncertificate = ''", "2:15: tls.certificate: the path of a file is missing"),
         ("[tls]\nkey = '~/k'", "2:7: tls.key: ~ is not expanded here; write the whole path"),
+        ("[tls]\nversions = ['1.3', '1.1']", "2:20: tls.versions[1]: expected one of \"1.2\" and \"1.3\""),
+        ("[tls]\nversions = []", "2:12: tls.versions: nobody could connect; write [\"1.2\", \"1.3\"]"),
+        ("[tls]\nhsts = '20ms'", "2:8: tls.hsts: browsers count in seconds"),
         ("tls.additional = [{ key = 'k' }]", "1:19: tls.additional[0]: certificate is missing"),
         ("[auth]\nrealm = 'a\"b'", "2:9: auth.realm: a realm is made of printable ASCII characters"),
         ("[auth]\nmax_bcrypt_cost = 3", "2:19: auth.max_bcrypt_cost: a whole number from 4 to 31 is wanted, not 3"),

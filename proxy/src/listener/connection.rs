@@ -25,6 +25,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::HeaderValue;
 use lockgate_oci::OciError;
 use pingora::protocols::{ALPN, IO};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -66,6 +67,8 @@ pub(super) struct Connection<S> {
     /// Bytes that may still be read and thrown away after the last word; set where a close could
     /// overtake it.
     linger: AtomicUsize,
+    /// `Strict-Transport-Security` of what is said in place of an answer.
+    hsts: Option<HeaderValue>,
 }
 
 impl<S: IO + 'static> Connection<S> {
@@ -83,7 +86,13 @@ impl<S: IO + 'static> Connection<S> {
             stalled: false,
             refusal: None,
             linger: AtomicUsize::new(0),
+            hsts: None,
         }
+    }
+
+    /// The same, with a `Strict-Transport-Security` on its own answers.
+    pub(super) fn with_hsts(self, hsts: Option<HeaderValue>) -> Self {
+        Self { hsts, ..self }
     }
 
     /// Back to waiting: the last request is answered and its body read.
@@ -122,7 +131,7 @@ impl<S: IO + 'static> Connection<S> {
     fn refuse(&mut self, error: &OciError) {
         let client = self.io.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
         access_log::unreadable(client.as_ref(), error);
-        self.refusal = Some(rescue::on_the_wire(error));
+        self.refusal = Some(rescue::on_the_wire(error, self.hsts.as_ref()));
         self.linger();
     }
 

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use pingora::apps::{HttpServerApp, ServerApp};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
@@ -47,6 +48,8 @@ pub(crate) struct FrontDoor {
     pub(crate) proxy: Arc<HttpProxy<Gate>>,
     /// The budgets of a connection.
     pub(crate) limits: Limits,
+    /// `Strict-Transport-Security`, on every answer.
+    pub(crate) hsts: Option<HeaderValue>,
     /// How long connections in flight may go on after `shutdown`.
     pub(crate) grace: Duration,
 }
@@ -107,7 +110,7 @@ impl FrontDoor {
             _ = told_to_stop.wait_for(|stop| *stop) => return,
         };
         let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()));
+        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()).with_hsts(self.hsts.clone()));
         if speaks_h2 {
             self.proxy.process_new(stream, stopping).await;
         } else {
