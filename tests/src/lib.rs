@@ -17,7 +17,8 @@
 //! ```
 //!
 //! A test never sleeps to let something happen: it awaits the state itself, with a bound ([`eventually`]). When a test
-//! panics, everything it started prints what it logged.
+//! panics, everything it started prints what it logged. When it does not, what our programs logged, all of it at the
+//! level `trace`, is searched for every password that went through the harness.
 
 mod api;
 mod backend;
@@ -39,6 +40,7 @@ mod plain_api;
 mod process;
 mod programs;
 mod relay;
+mod secrets;
 mod tmpfs;
 mod trace;
 mod up;
@@ -67,6 +69,7 @@ pub use plain_api::{IMAGE, PlainApi, digest_of, image_of};
 pub use process::{Capture, Finished, Process, Signal, finish, finish_with_input};
 pub use programs::{program, tool};
 pub use relay::Relay;
+pub use secrets::no_secret_in;
 pub use tmpfs::Tmpfs;
 pub use trace::{SystemCall, Trace};
 pub use up::Up;

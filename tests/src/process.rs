@@ -1,8 +1,11 @@
 //! A child process: all it prints is kept, it is ended by its id when dropped, and a test that panics shows its log.
 
+use crate::secrets::no_secret_in;
 use crate::waiting::{PATIENCE, eventually};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -18,6 +21,8 @@ pub struct Process {
     stdin: Option<ChildStdin>,
     stdout: Capture,
     stderr: Capture,
+    /// Whether it is one of our programs, which log on standard error.
+    is_ours: bool,
 }
 
 /// What a user or an orchestrator sends.
@@ -47,7 +52,7 @@ impl Process {
         let stdin = child.stdin.take();
         let stdout = Capture::of(child.stdout.take().expect("it is piped"));
         let stderr = Capture::of(child.stderr.take().expect("it is piped"));
-        Self { name, child, stdin, stdout, stderr }
+        Self { name, child, stdin, stdout, stderr, is_ours: runs_ours(command) }
     }
 
     /// Its process id.
@@ -122,8 +127,18 @@ impl Drop for Process {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- {} wrote ---\n{}{}", self.name, self.stdout.tail(), self.stderr.tail());
+        } else if self.is_ours {
+            no_secret_in(&self.name, &String::from_utf8_lossy(&self.stderr.to_end()));
         }
     }
+}
+
+/// Whether a command is one of the programs under test, or another that runs one.
+fn runs_ours(command: &Command) -> bool {
+    let is_ours = |word: &OsStr| {
+        ["lockgate", "lockgate-backend"].map(OsStr::new).map(Some).contains(&Path::new(word).file_name())
+    };
+    is_ours(command.get_program()) || command.get_args().any(is_ours)
 }
 
 /// All that came out of a stream so far; grows on a thread of its own.

@@ -6,7 +6,6 @@ use std::process::Command;
 
 /// Debian's package of each tool.
 const PACKAGES: &[(&str, &str)] = &[
-    ("base64", "coreutils"),
     ("buildah", "buildah"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -22,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("skopeo", "skopeo"),
     ("strace", "strace"),
     ("tar", "tar"),
+    ("testssl", "testssl.sh"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
 ];

@@ -4,6 +4,7 @@ use crate::door::Door;
 use crate::message::Response;
 use crate::process::{Capture, Process, Signal};
 use crate::programs::tool;
+use crate::secrets::note_authorizations;
 use crate::waiting::PATIENCE;
 use std::io::{self, Write};
 use std::process::ChildStdin;
@@ -47,6 +48,7 @@ impl Wire {
     /// # Errors
     /// When the connection is closed.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        note_authorizations(bytes.as_ref());
         self.stdin.write_all(bytes.as_ref())?;
         self.stdin.flush()
     }

@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str;
 
+use crate::exposure::{Audience, Exposure};
 use crate::watch::read_bounded;
 
 use super::{HashError, Policy, StoredHash, UserName, UserNameError};
@@ -58,6 +59,9 @@ pub enum Warning {
         /// The line that counts.
         first: usize,
     },
+    /// Others on this machine may read the hashes, and try passwords on them at leisure.
+    #[error("the file {0}")]
+    Exposed(Exposure),
     /// Every line is a comment.
     #[error("there are only comments, so every login is refused")]
     Nobody,
@@ -130,7 +134,9 @@ impl Users {
     /// [`HtpasswdError`]: at start there is nothing to serve with; on a reload the users stay as they are.
     pub fn load(path: &Path, policy: &Policy) -> Result<Self, HtpasswdError> {
         let users = read_bounded(path).map_err(Defect::Read).and_then(|file| Self::parse(&file, policy));
-        users.map_err(|defect| HtpasswdError { path: path.to_owned(), defect })
+        let mut users = users.map_err(|defect| HtpasswdError { path: path.to_owned(), defect })?;
+        users.warnings.extend(Exposure::of(path, Audience::Group).map(Warning::Exposed));
+        Ok(users)
     }
 
     /// Reads the content of a file.
