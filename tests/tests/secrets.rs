@@ -63,7 +63,7 @@ fn a_program_that_logged_a_password_would_be_found_out_at_the_end_of_any_test() 
 }
 
 fn set_mode(file: &Path, mode: u32) {
-    fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+    fs::set_permissions(file, Permissions::from_mode(mode)).expect("the file is ours");
 }
 
 /// The lines that say that a file is open to others.
