@@ -13,11 +13,9 @@ const BOUND: Duration = Duration::from_secs(300);
 /// hundred clients and not each cipher by itself.
 const SECTIONS: [&str; 5] = ["--protocols", "--server-defaults", "--server-preference", "--fs", "--vulnerable"];
 
-/// What is the deployment's to choose, and where Mozilla's list and this version of testssl.sh contradict each other: the
-/// id of the finding, and why.
-const EXCEPTIONS: [(&str, &str); 2] = [
+/// What is the deployment's to choose: the id of the finding, and why.
+const EXCEPTIONS: [(&str, &str); 1] = [
     ("cert_revocation", "an authority of one's own has no CRL and no OCSP responder; a public one brings its own"),
-    ("cipher_order", "Mozilla's list leaves the order to the client: all suites are strong, and it knows its hardware"),
 ];
 
 #[test]
