@@ -10,7 +10,7 @@ use pingora::server::configuration::ServerConf;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::auth::{self, Users, Verifier};
+use crate::auth::{Users, Verifier};
 use crate::config::Config;
 use crate::gate::{Gate, MAX_TRIES};
 use crate::listener::certificate::CertificateStore;
@@ -64,8 +64,7 @@ impl App {
         for warning in files.users.warnings() {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
-        let limits = auth::Limits { threads: config.auth.hash_threads, ..auth::Limits::default() };
-        let verifier = Arc::new(Verifier::new(files.users, limits).map_err(StartError::Threads)?);
+        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits).map_err(StartError::Threads)?);
         let upstream = Arc::new(Upstream::new(&config.upstream));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let address = config.listen.https;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -16,10 +16,11 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::access::Permit;
 use crate::access_log;
-use crate::auth::{Credentials, Identity, Refused, Verifier};
+use crate::auth::Verifier;
 use crate::config::{ClientRule, Config, Limits};
 use crate::headers;
 use crate::listener::request_arrived;
+use crate::login::Login;
 use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::upstream::Upstream;
@@ -27,17 +28,12 @@ use crate::upstream::Upstream;
 /// How often a connect is tried: at the address that was known, and at what the resolver says then.
 const CONNECT_ATTEMPTS: usize = 2;
 
-/// What a client waits before it asks again when too many passwords are being checked, in seconds.
-const BUSY_RETRY_AFTER: u32 = 1;
-
 /// Everything a request is judged by.
 pub(crate) struct Gate {
-    verifier: Arc<Verifier>,
+    login: Login,
     upstream: Arc<Upstream>,
     clients: ClientRule,
     limits: Limits,
-    /// `Basic realm="..."`
-    challenge: HeaderValue,
     forward_authorization: bool,
     /// `Strict-Transport-Security`
     hsts: Option<HeaderValue>,
@@ -46,11 +42,10 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(config: &Config, verifier: Arc<Verifier>, upstream: Arc<Upstream>) -> Self {
         Self {
-            verifier,
+            login: Login::new(verifier, &config.auth.realm),
             upstream,
             clients: config.clients.clone(),
             limits: config.limits.clone(),
-            challenge: config.auth.realm.challenge(),
             forward_authorization: config.upstream.forward_authorization,
             hsts: config.tls.hsts.header(),
         }
@@ -66,36 +61,14 @@ impl Gate {
         if self.clients.refuses(user_agent(request)) {
             return Err(legacy_client().into());
         }
-        let identity = self.identify(request).await?;
+        let identity = self.login.identify(&request.headers, client_ip(session)).await?;
         let route = route.map_err(no_such_route)?;
         Ok(Permit::decide(identity, route))
-    }
-
-    async fn identify(&self, request: &RequestHeader) -> std::result::Result<Identity, Refusal> {
-        let mut values = request.headers.get_all(AUTHORIZATION).iter();
-        let value = match (values.next(), values.next()) {
-            (Some(value), None) => value,
-            (None, _) => return Err(self.unauthorized("log in first: docker login HOST:PORT")),
-            (Some(_), Some(_)) => {
-                let error = OciError::new(ErrorCode::Unauthorized, "Authorization stands more than once");
-                return Err(Refusal::hanging_up(error.with_status(StatusCode::BAD_REQUEST)));
-            }
-        };
-        let credentials =
-            Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
-        self.verifier.verify(&credentials).await.map_err(|refused| match refused {
-            Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
-            Refused::Busy => Refusal::busy(BUSY_RETRY_AFTER),
-        })
     }
 
     /// What the client is told in `Strict-Transport-Security`.
     fn hsts(&self, session: &Session) -> Option<&HeaderValue> {
         self.hsts.as_ref().filter(|_| !headers::is_for_localhost(session.req_header()))
-    }
-
-    fn unauthorized(&self, message: &str) -> Refusal {
-        Refusal::unauthorized(self.challenge.clone(), message)
     }
 }
 

@@ -33,6 +33,7 @@ mod gate;
 mod headers;
 pub mod listener;
 pub mod logging;
+mod login;
 mod request;
 mod rescue;
 mod upstream;

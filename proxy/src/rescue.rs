@@ -42,9 +42,8 @@ impl Refusal {
     }
 
     /// 429: come back in so many seconds.
-    pub(crate) fn busy(seconds: u32) -> Self {
-        let error =
-            OciError::new(ErrorCode::TooManyRequests, "too many passwords are being checked; try again shortly");
+    pub(crate) fn too_many(seconds: u32, message: impl Into<String>) -> Self {
+        let error = OciError::new(ErrorCode::TooManyRequests, message);
         Self { retry_after: Some(seconds), ..error.into() }
     }
 

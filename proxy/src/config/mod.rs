@@ -15,13 +15,13 @@ mod tls_versions;
 mod tests;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_settings::Problems;
+use lockgate_settings::{Period, Problems};
 
-use crate::auth::{self, Policy};
+use crate::auth::{self, Allowance, Policy};
 use crate::listener::certificate::KeyPairFiles;
 
 pub use client_rule::ClientRule;
@@ -86,8 +86,8 @@ pub struct Auth {
     pub realm: Realm,
     /// A bcrypt hash of a higher cost is refused at load; 4 to 31.
     pub max_bcrypt_cost: u32,
-    /// Threads that compute hashes.
-    pub hash_threads: NonZeroUsize,
+    /// How much hashing goes on, and for whom.
+    pub limits: auth::Limits,
 }
 
 /// The registry behind the gate.
@@ -227,7 +227,13 @@ impl From<raw::Auth> for Auth {
             htpasswd: raw.htpasswd.into(),
             realm: raw.realm,
             max_bcrypt_cost: u32::try_from(raw.max_bcrypt_cost.get()).expect("it is at most 31"),
-            hash_threads: NonZeroUsize::new(raw.hash_threads.get()).unwrap_or(auth::Limits::default().threads),
+            limits: auth::Limits {
+                threads: NonZeroUsize::new(raw.hash_threads.get()).unwrap_or_else(auth::Limits::half_of_the_processors),
+                queue: raw.hash_queue.get(),
+                per_user: allowance(raw.failures.get(), raw.failure_interval),
+                per_address: allowance(raw.address_failures.get(), raw.address_failure_interval),
+                memory: raw.failure_memory.get(),
+            },
         }
     }
 }
@@ -259,6 +265,11 @@ impl From<raw::Limits> for Limits {
             drain_timeout: raw.drain_timeout.duration(),
         }
     }
+}
+
+fn allowance(failures: usize, interval: Period) -> Allowance {
+    let failures = u32::try_from(failures).ok().and_then(NonZeroU32::new);
+    Allowance { failures: failures.expect("it is 1 to 1,000,000"), interval: interval.duration() }
 }
 
 /// Threads, where 0 stands for one a core: those that this process may use, as its cgroup says.

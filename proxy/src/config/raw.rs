@@ -84,6 +84,21 @@ pub(super) struct Auth {
     pub(super) max_bcrypt_cost: Within<4, 31>,
     /// Threads that compute password hashes; 0 for half of the cores.
     pub(super) hash_threads: Within<0, 1024>,
+    /// Passwords that may wait for these threads. Client addresses take turns, and one more is 429.
+    pub(super) hash_queue: Within<1, 65_536>,
+    /// How many wrong passwords of one user are looked at from one client address (of IPv6: from one
+    /// /64) before the next gets 429. A password that was right before always passes.
+    pub(super) failures: Within<1, 1_000_000>,
+    /// After which time one of them is forgiven.
+    pub(super) failure_interval: Period,
+    /// The same for all users together from one client address, against one that tries many names.
+    pub(super) address_failures: Within<1, 1_000_000>,
+    /// After which time one of them is forgiven.
+    pub(super) address_failure_interval: Period,
+    /// How many users and addresses with failures are remembered, and how many wrong passwords, as a
+    /// keyed hash; 48 bytes in all. Where there are more, those with the fewest failures and the oldest
+    /// passwords are forgotten first.
+    pub(super) failure_memory: Within<1024, 16_777_216>,
 }
 
 /// `[upstream]`: the registry behind the gate.
@@ -187,6 +202,12 @@ impl Default for Auth {
             realm: Realm::default(),
             max_bcrypt_cost: Within(14),
             hash_threads: Within(0),
+            hash_queue: Within(128),
+            failures: Within(10),
+            failure_interval: Period::from_secs(10),
+            address_failures: Within(50),
+            address_failure_interval: Period::from_secs(2),
+            failure_memory: Within(16_384),
         }
     }
 }

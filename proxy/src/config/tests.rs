@@ -8,6 +8,7 @@ use lockgate_settings::Problems;
 
 use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, TlsVersions, Upstream};
 use super::{ENV_PREFIX, raw};
+use crate::auth;
 use crate::listener::certificate::KeyPairFiles;
 
 const FILE: &str = include_str!("../../../conf/lockgate.toml");
@@ -83,6 +84,12 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_AUTH_REALM", "123"),
     ("LOCKGATE_AUTH_MAX_BCRYPT_COST", "31"),
     ("LOCKGATE_AUTH_HASH_THREADS", "1001"),
+    ("LOCKGATE_AUTH_HASH_QUEUE", "1002"),
+    ("LOCKGATE_AUTH_FAILURES", "1003"),
+    ("LOCKGATE_AUTH_FAILURE_INTERVAL", "1004s"),
+    ("LOCKGATE_AUTH_ADDRESS_FAILURES", "1005"),
+    ("LOCKGATE_AUTH_ADDRESS_FAILURE_INTERVAL", "1006s"),
+    ("LOCKGATE_AUTH_FAILURE_MEMORY", "1024"),
     ("LOCKGATE_UPSTREAM_URL", "unix:/s"),
     ("LOCKGATE_UPSTREAM_CONNECT_TIMEOUT", "101s"),
     ("LOCKGATE_UPSTREAM_READ_TIMEOUT", "102s"),
@@ -117,7 +124,13 @@ fn other_config() -> Config {
             htpasswd: "/users".into(),
             realm: "123".parse().unwrap(),
             max_bcrypt_cost: 31,
-            hash_threads: count(1001),
+            limits: auth::Limits {
+                threads: count(1001),
+                queue: 1002,
+                per_user: auth::Allowance { failures: 1003.try_into().unwrap(), interval: seconds(1004) },
+                per_address: auth::Allowance { failures: 1005.try_into().unwrap(), interval: seconds(1006) },
+                memory: 1024,
+            },
         },
         upstream: Upstream {
             origin: Origin::Unix("/s".into()),
@@ -238,5 +251,5 @@ fn a_file_is_read_from_the_disk() {
 fn the_users_file_is_judged_by_the_configured_cost() {
     let config = parse("auth.max_bcrypt_cost = 9", &[]).expect("9 is a cost");
     assert_eq!(config.auth.policy().max_bcrypt_cost, 9);
-    assert_eq!(Config::default().auth.policy(), crate::auth::Policy::default());
+    assert_eq!(Config::default().auth.policy(), auth::Policy::default());
 }
