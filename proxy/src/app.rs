@@ -81,7 +81,7 @@ impl App {
         let door = FrontDoor {
             tls,
             proxy,
-            limits: config.limits.clone(),
+            limits: Arc::new(config.limits.clone()),
             hsts: config.tls.hsts.header(),
             grace: config.shutdown.grace,
         };

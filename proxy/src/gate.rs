@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::USER_AGENT;
+use http::header::{HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -110,7 +110,7 @@ impl ProxyHttp for Gate {
         // pingora makes the context before it reads the request.
         passage.arrived = Instant::now();
         if let Some(stream) = session.as_downstream().stream() {
-            request_arrived(stream);
+            request_arrived(stream, session.req_header());
         }
         session.set_read_timeout(Some(self.limits.body_timeout));
         session.set_write_timeout(Some(self.limits.send_timeout));
