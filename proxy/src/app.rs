@@ -79,7 +79,7 @@ impl App {
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
         let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
-        let door = FrontDoor { tls, proxy, limits: config.limits.clone(), grace: config.shutdown.grace };
+        let door = FrontDoor { tls, proxy, limits: Arc::new(config.limits.clone()), grace: config.shutdown.grace };
         Ok(Self { listener, address, door, background })
     }
 

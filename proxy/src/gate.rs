@@ -129,7 +129,7 @@ impl ProxyHttp for Gate {
         // pingora makes the context before it reads the request.
         passage.arrived = Instant::now();
         if let Some(stream) = session.as_downstream().stream() {
-            request_arrived(stream);
+            request_arrived(stream, session.req_header());
         }
         session.set_read_timeout(Some(self.limits.body_timeout));
         session.set_write_timeout(Some(self.limits.send_timeout));

@@ -147,6 +147,10 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
             OciError::new(ErrorCode::Unsupported, "the request's body stopped arriving (limits.body_timeout); send it again")
                 .with_status(StatusCode::REQUEST_TIMEOUT),
         ),
+        (ErrorSource::Downstream, ErrorType::ReadError) if fell_behind(error) => Some(
+            OciError::new(ErrorCode::Unsupported, "the request's body arrives too slowly (limits.min_body_rate); check the network and send it again")
+                .with_status(StatusCode::REQUEST_TIMEOUT),
+        ),
         (
             ErrorSource::Downstream,
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
@@ -174,6 +178,12 @@ fn for_status(code: u16) -> OciError {
     OciError::new(ErrorCode::Unknown, message).with_status(status)
 }
 
+/// Whether the client's connection gave up a read because the client was too slow.
+fn fell_behind(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<std::io::Error>();
+    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+}
+
 fn is_no_connection(kind: &ErrorType) -> bool {
     use ErrorType::{BindError, ConnectError, ConnectNoRoute, ConnectRefused, SocketError};
     matches!(kind, BindError | ConnectError | ConnectNoRoute | ConnectRefused | SocketError)
@@ -186,6 +196,12 @@ fn is_timeout(kind: &ErrorType) -> bool {
 /// 431: more header than the budget has room for.
 pub(crate) fn header_too_large(limit: usize) -> OciError {
     let message = format!("the request's header is over this proxy's limit of {limit} bytes (limits.header_size)");
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// 431: more fields than the budget.
+pub(crate) fn too_many_fields(limit: usize) -> OciError {
+    let message = format!("the request's header has over {limit} fields (limits.header_count)");
     OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 

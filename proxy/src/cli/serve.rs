@@ -28,8 +28,12 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
     runtime(&config)?.block_on(async {
-        let stop = stop_signal().map_err(failed)?;
-        App::start(&config).await?.serve(stop).await;
+        let (stop, stop_at_once) = stop_signals().map_err(failed)?;
+        let app = App::start(&config).await?;
+        tokio::select! {
+            _ = app.serve(stop) => {}
+            () = stop_at_once => {}
+        }
         Ok(())
     })
 }
@@ -45,16 +49,33 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, Error> {
         .map_err(failed)
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
-pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+/// What resolves at the first SIGTERM or SIGINT, and what at the second.
+pub(super) fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let (first, second) = (signals(1)?, signals(2)?);
+    let stop = async {
+        let signal = first.await;
+        tracing::info!(signal, "stopping; transfers in flight may finish, unless a second signal comes");
+    };
+    let stop_at_once = async {
+        let signal = second.await;
+        tracing::warn!(signal, "stopped; transfers in flight were cut");
+    };
+    Ok((stop, stop_at_once))
+}
+
+/// Resolves when SIGTERM and SIGINT have come so many times together, and tells which was the last.
+fn signals(times: usize) -> io::Result<impl Future<Output = &'static str>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping; transfers in flight may finish");
+        let mut last = "";
+        for _ in 0..times {
+            last = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+        }
+        last
     })
 }
 

@@ -67,7 +67,7 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
 
 async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
     let data = init::plain(&args.dir).join("data");
-    let stop = serve::stop_signal().map_err(boxed)?;
+    let (stop, stop_at_once) = serve::stop_signals().map_err(boxed)?;
     let options = lockgate_backend::Options::default();
     let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
     let listener = UnixListener::bind(socket).map_err(boxed)?;
@@ -78,7 +78,10 @@ async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> 
     }));
     let app = App::start(config).await?;
     welcome(app.address(), &data);
-    app.serve(stop).await;
+    tokio::select! {
+        _ = app.serve(stop) => {}
+        () = stop_at_once => {}
+    }
     // The proxy's last transfer is over, so nobody asks the backend any more.
     let _ = stop_backend.send(());
     backend.await.map_err(boxed)?;

@@ -112,6 +112,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of a request line with its header; 1 KiB to 1 MiB.
     pub header_size: usize,
+    /// Fields of a request's header.
+    pub header_count: usize,
     /// From one request's end to the first byte of the next.
     pub idle_timeout: Duration,
     /// Silence within a request's body.
@@ -120,6 +122,12 @@ pub struct Limits {
     pub send_timeout: Duration,
     /// How long the body of a refused request is read and thrown away.
     pub drain_timeout: Duration,
+    /// Bytes a second that a client must move in a body while it is its turn; 0 for any.
+    pub min_body_rate: u64,
+    /// Connections of clients; what the limit of open files allows where there is none.
+    pub connections: Option<NonZeroUsize>,
+    /// Connections of one IPv4 address or IPv6 /64 network, if they are limited.
+    pub connections_per_address: Option<NonZeroUsize>,
 }
 
 /// The log on standard error.
@@ -244,10 +252,14 @@ impl From<raw::Limits> for Limits {
             handshake_timeout: raw.handshake_timeout.duration(),
             header_timeout: raw.header_timeout.duration(),
             header_size: usize::try_from(raw.header_size.bytes()).expect("it is at most 1 MiB"),
+            header_count: raw.header_count.get(),
             idle_timeout: raw.idle_timeout.duration(),
             body_timeout: raw.body_timeout.duration(),
             send_timeout: raw.send_timeout.duration(),
             drain_timeout: raw.drain_timeout.duration(),
+            min_body_rate: raw.min_body_rate.bytes(),
+            connections: NonZeroUsize::new(raw.connections.get()),
+            connections_per_address: NonZeroUsize::new(raw.connections_per_address.get()),
         }
     }
 }

@@ -127,14 +127,24 @@ pub(super) struct Limits {
     /// Bytes of a request's header, from 1KiB to 1MiB.
     #[serde(deserialize_with = "header_size")]
     pub(super) header_size: ByteSize,
+    /// How many fields it may have. HTTP/1.1 allows no more than 256 here.
+    pub(super) header_count: Within<1, 256>,
     /// How long a connection may wait between two requests.
     pub(super) idle_timeout: Period,
     /// How long a client may be silent in the middle of a request's body.
     pub(super) body_timeout: Period,
     /// How long a client may take no byte of its answer.
     pub(super) send_timeout: Period,
+    /// How many bytes a second a client must send of its body, and take of its answer, on average while
+    /// it is its turn; 0 for any. It is given up at the latest when it owes this for as long as
+    /// `body_timeout` or `send_timeout`.
+    pub(super) min_body_rate: ByteSize,
     /// How long the body of a refused request is still read, so that the client gets to see why.
     pub(super) drain_timeout: Period,
+    /// How many clients' connections may be open; 0 for as many as the limit of open files allows.
+    pub(super) connections: Within<0, 10_000_000>,
+    /// How many of them may come from one address (of IPv6: one /64 network); 0 for all.
+    pub(super) connections_per_address: Within<0, 10_000_000>,
 }
 
 /// `[log]`: what is written to standard error.
@@ -211,10 +221,14 @@ impl Default for Limits {
             handshake_timeout: Period::from_secs(10),
             header_timeout: Period::from_secs(15),
             header_size: ByteSize::from_kib(32),
+            header_count: Within(100),
             idle_timeout: Period::from_secs(75),
             body_timeout: Period::from_secs(60),
             send_timeout: Period::from_secs(60),
+            min_body_rate: ByteSize::from_kib(1),
             drain_timeout: Period::from_secs(10),
+            connections: Within(0),
+            connections_per_address: Within(1024),
         }
     }
 }

@@ -4,10 +4,14 @@
 //! pingora's own listener cannot set TLS versions, tickets, a handshake deadline or header budgets,
 //! and its server sleeps the whole grace period on SIGTERM; so this loop stands in its place.
 
+mod admission;
 pub mod certificate;
 mod connection;
+mod open_files;
 mod read_ahead;
+mod seldom;
 pub mod tls;
+mod turns;
 
 use std::future::Future;
 use std::io;
@@ -16,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::http::RequestHeader;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::tls::TlsStream;
@@ -28,13 +33,20 @@ use tokio::task::JoinSet;
 
 use crate::config::Limits;
 use crate::gate::Gate;
+use admission::{Admission, Place};
+use connection::extent::Extent;
 use read_ahead::ReadAhead;
+use seldom::Seldom;
+use turns::Turns;
 
 /// A client's connection as the gate finds it in a session.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
 
 /// How long to wait before accepting again when the system has no file descriptor or memory left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long a connection must have waited for a request before its place can be given to another.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// pingora's word for "keep the connection, without a timeout of yours": ours is in [`connection`].
 const KEEP_ALIVE: Option<u64> = Some(0);
@@ -46,7 +58,7 @@ pub(crate) struct FrontDoor {
     /// The gate, inside pingora's proxy.
     pub(crate) proxy: Arc<HttpProxy<Gate>>,
     /// The budgets of a connection.
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     /// How long connections in flight may go on after `shutdown`.
     pub(crate) grace: Duration,
 }
@@ -61,26 +73,30 @@ pub struct Closed {
 impl FrontDoor {
     /// Serves `listener` until `shutdown` resolves, then lets requests in flight finish.
     pub(crate) async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Closed {
-        let door = Arc::new(self);
-        let acceptor = Arc::new(Acceptor::from_server_config(door.tls.clone()));
+        let hall = Arc::new(Hall::of(self));
         let (stop, stopping) = watch::channel(false);
         let mut connections = JoinSet::new();
+        let mut failures = Seldom::default();
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => {
-                        let (door, acceptor, stopping) = (door.clone(), acceptor.clone(), stopping.clone());
-                        connections.spawn(async move { door.welcome(socket, peer, &acceptor, &stopping).await });
+                accepted = hall.accept(&listener) => match accepted {
+                    Ok(Some((socket, peer, place))) => {
+                        let (hall, stopping) = (hall.clone(), stopping.clone());
+                        connections.spawn(async move { hall.welcome(socket, peer, &stopping).await; drop(place) });
                     }
-                    Err(error) => wait_after(&error).await,
+                    Ok(None) => {}
+                    Err(error) => {
+                        hall.admission.ask_for_room();
+                        wait_after(&error, &mut failures).await;
+                    }
                 },
             }
         }
         drop(listener);
-        door.drain(&stop, connections).await
+        hall.door.drain(&stop, connections).await
     }
 
     /// Tells every connection to stop after its request, and waits for them up to the grace period.
@@ -93,53 +109,105 @@ impl FrontDoor {
         connections.shutdown().await;
         Closed { cut }
     }
+}
 
-    /// One client, from the handshake to the last answer.
-    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: &Acceptor, stopping: &ShutdownWatch) {
-        let handshake = acceptor.tls_handshake(ReadAhead::new(socket, peer));
-        let mut told_to_stop = stopping.clone();
-        let stream = tokio::select! {
-            shaken = tokio::time::timeout(self.limits.handshake_timeout, handshake) => match shaken {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(client = %peer, %error, "TLS handshake failed"),
-                Err(_) => return tracing::debug!(client = %peer, "TLS handshake timed out"),
-            },
-            _ = told_to_stop.wait_for(|stop| *stop) => return,
-        };
-        let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()));
-        if speaks_h2 {
-            self.proxy.process_new(stream, stopping).await;
-        } else {
-            self.serve_http1(stream, stopping).await;
+/// A front door that is open.
+struct Hall {
+    door: FrontDoor,
+    acceptor: Acceptor,
+    admission: Admission,
+    handshakes: Turns,
+}
+
+impl Hall {
+    fn of(door: FrontDoor) -> Self {
+        Self {
+            acceptor: Acceptor::from_server_config(door.tls.clone()),
+            admission: Admission::new(&door.limits),
+            handshakes: Turns::half_of_the_threads(),
+            door,
         }
     }
 
-    /// Requests one after the other, as `ServerApp::process_new` does it, but telling the connection
-    /// when it waits for the next one.
-    async fn serve_http1(&self, stream: Stream, stopping: &ShutdownWatch) {
-        let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive(KEEP_ALIVE);
-        // Else bytes of a next request that come before this one's answer break it off.
-        session.set_pipelining_enabled(true);
-        while let Some(reused) = self.proxy.process_new_http(session, stopping).await {
-            let (stream, settings) = reused.consume();
-            if let Some(connection) = client_connection(&stream) {
-                connection.await_request();
-            }
-            session = ServerSession::new_http1(stream);
-            if let Some(settings) = settings {
-                settings.apply_to_session(&mut session);
-            }
-            session.set_keepalive(KEEP_ALIVE);
+    /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
+    async fn accept(&self, listener: &TcpListener) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+        let room = self.admission.room().await;
+        let (socket, peer) = listener.accept().await?;
+        Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
+    }
+
+    /// One client, from the handshake to the last answer.
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, stopping: &ShutdownWatch) {
+        // Boxed, so that an idle connection does not keep the room that it needed.
+        let stream = tokio::select! {
+            stream = Box::pin(self.shake_hands(socket, peer)) => stream,
+            () = told_to_stop(stopping) => None,
+        };
+        let Some(stream) = stream else { return };
+        let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
+        let connection = Box::new(ClientConnection::new(stream, self.door.limits.clone()));
+        if speaks_h2 {
+            self.door.proxy.process_new(connection, stopping).await;
+        } else {
+            self.serve_http1(connection, stopping).await;
         }
+    }
+
+    async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
+        let handshake = self.handshakes.run(self.acceptor.tls_handshake(ReadAhead::new(socket, peer)));
+        match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(client = %peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(client = %peer, "TLS handshake timed out"),
+        }
+        None
+    }
+
+    /// Requests one after the other, as `ServerApp::process_new` does it, but with a session of pingora's
+    /// only while there is a request.
+    async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &ShutdownWatch) {
+        while self.next_header(&mut connection, stopping).await {
+            // Pipelining stays off: the connection itself keeps what comes too early.
+            let mut session = ServerSession::new_http1(connection);
+            session.set_keepalive(KEEP_ALIVE);
+            let Some(reused) = self.door.proxy.process_new_http(session, stopping).await else { return };
+            let (stream, _) = reused.consume();
+            let Ok(ours) = stream.into_any().downcast() else { return };
+            connection = ours;
+        }
+    }
+
+    /// Resolves for a connection that is idle, not just between two requests, when its place is needed.
+    async fn place_is_needed(&self) {
+        tokio::time::sleep(IDLE_AFTER).await;
+        self.admission.place_is_needed().await;
+    }
+
+    /// Whether a request came before the connection had to end.
+    async fn next_header(&self, connection: &mut ClientConnection, stopping: &ShutdownWatch) -> bool {
+        let began = tokio::select! {
+            began = connection.next_request() => began,
+            () = self.place_is_needed() => false,
+            () = told_to_stop(stopping) => false,
+        };
+        began
+            && tokio::select! {
+                biased;
+                complete = connection.header() => complete,
+                () = told_to_stop(stopping) => false,
+            }
     }
 }
 
+async fn told_to_stop(stopping: &ShutdownWatch) {
+    // A sender that is gone stops as well.
+    let _ = stopping.clone().wait_for(|stop| *stop).await;
+}
+
 /// Tells the connection below a session that the gate has its request.
-pub(crate) fn request_arrived(stream: &Stream) {
+pub(crate) fn request_arrived(stream: &Stream, request: &RequestHeader) {
     if let Some(connection) = client_connection(stream) {
-        connection.request_arrived();
+        connection.request_arrived(Extent::of(request));
     }
 }
 
@@ -156,10 +224,13 @@ fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
     stream.as_any().downcast_ref()
 }
 
-async fn wait_after(error: &io::Error) {
+async fn wait_after(error: &io::Error, failures: &mut Seldom) {
     // A client that left between connect and accept is no reason to wait.
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::warn!(%error, "cannot accept connections; raise the limit of open files if this goes on");
-        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return;
     }
+    if let Some(times) = failures.count() {
+        tracing::warn!(%error, times, "cannot accept connections; raise the limit of open files if this goes on");
+    }
+    tokio::time::sleep(ACCEPT_BACKOFF).await;
 }
