@@ -46,9 +46,10 @@ def growth_tables(scenarios):
         yield ""
         yield "| figure | program | " + " | ".join(f"{count:,}" for count in counts) + " |"
         yield "|---|---|" + "---|" * len(counts)
-        for figure in sizes[counts[0]][OURS]:
+        for figure in dict.fromkeys(figure for count in counts for figure in sizes[count][OURS]):
             for name in (OURS, THEIRS):
-                cells = [format(sizes[count][name][figure].median, form_of(figure)) for count in counts]
+                measured = [sizes[count][name].get(figure) for count in counts]
+                cells = [format(runs.median, form_of(figure)) if runs else "-" for runs in measured]
                 yield f"| {figure} | {name} | " + " | ".join(cells) + " |"
         yield ""
 
@@ -96,8 +97,9 @@ def plot(scenarios):
     for axis, (kind, what, title) in zip(axes.flat, panels):
         counts = sorted(kinds[kind])
         for name, colour in COLOURS.items():
-            values = [kinds[kind][count][name][what].median for count in counts]
-            axis.plot(counts, values, "o-", color=colour, label=name)
+            measured = [(count, kinds[kind][count][name].get(what)) for count in counts]
+            points = [(count, runs.median) for count, runs in measured if runs]
+            axis.plot(*zip(*points), "o-", color=colour, label=name)
         axis.set(title=title, xlabel=f"{kind} in the registry", xscale="log", yscale="log")
         axis.set_ylim(*((1, 1000) if what.endswith("MB") else (30, 10_000_000)))
         axis.set_ylabel("MB" if what.endswith("MB") else "server's processor time, us")

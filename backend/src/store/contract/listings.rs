@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lockgate_oci::Algorithm;
 
-use super::{AnyStore, name, push, put, repositories, sha256, tag, tags};
+use super::{AnyStore, manifest, name, push, put, repositories, sha256, tag, tags};
 use crate::store::NewManifest;
 
 pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AnyStore, by_digest, by_tag, name, push, put, read, sha256, tag, tags};
+use super::{AnyStore, by_digest, by_tag, manifest, name, push, put, read, sha256, tag, tags};
 use crate::store::{NewManifest, Requirement, StoreError};
 
 pub(super) async fn a_manifest_is_found_by_digest_and_by_tag(store: AnyStore) {
