@@ -76,9 +76,10 @@ pub(super) fn delete(
     inner.removing(repository, || {
         // The tags first: at no moment does one point at a manifest that is gone.
         for tag in tagged::noted(inner, repository, digest)? {
-            remove_if_current(inner, repository, &tag?, digest)?;
+            let tag = tag?;
+            remove_if_current(inner, repository, &tag, digest)?;
+            tagged::forget(inner, repository, digest, &tag)?;
         }
-        inner.durable.remove_tree(&layout.tagged(repository, digest))?;
         if let Some(subject) = subject {
             let referrers = layout.referrers(repository, subject);
             inner.durable.remove_file(&layout.referrer_link(repository, subject, digest), &referrers)?;

@@ -50,10 +50,12 @@ pub(super) fn note(inner: &Inner, repository: &RepositoryName, digest: &Digest, 
     Ok(inner.durable.make_file(&inner.layout.tagged(repository, digest).join(tag.as_str()))?)
 }
 
-/// Forgets that it may. Nobody may be setting the tag.
+/// Forgets that it may. Nobody may be setting the tag. A file that is not empty is somebody else's, and stays.
 pub(super) fn forget(inner: &Inner, repository: &RepositoryName, digest: &Digest, tag: &Tag) -> Result<()> {
-    let noted = inner.layout.tagged(repository, digest);
-    inner.durable.remove_file(&noted.join(tag.as_str()), &inner.layout.repository(repository))?;
+    let note = inner.layout.tagged(repository, digest).join(tag.as_str());
+    if fs::symlink_metadata(&note).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+        inner.durable.remove_file(&note, &inner.layout.repository(repository))?;
+    }
     Ok(())
 }
 
