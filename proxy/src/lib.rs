@@ -33,5 +33,6 @@ pub mod listener;
 pub mod logging;
 mod request;
 mod rescue;
+pub mod supervisor;
 mod upstream;
 pub mod watch;

@@ -59,6 +59,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     let mut config = Config::from_environment()?;
     config.listen.https = args.listen;
+    // Two processes over one storage would get in each other's way.
+    config.listen.handover = None;
     config.tls.pairs = vec![init::key_pair(init::plain(&args.dir))];
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
     config.upstream.origin = Origin::Unix(socket.to_owned());
@@ -76,9 +78,9 @@ async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> 
         // A dropped sender means the same: stop.
         let _ = backend_stops.await;
     }));
-    let app = App::start(config).await?;
+    let app = App::start(config, None).await?;
     welcome(app.address(), &data);
-    app.serve(stop).await;
+    app.serve(stop).await?;
     // The proxy's last transfer is over, so nobody asks the backend any more.
     let _ = stop_backend.send(());
     backend.await.map_err(boxed)?;

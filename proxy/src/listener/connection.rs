@@ -10,6 +10,8 @@
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
+//! While the process stops, `Idle` ends sooner: see [`super::stopping`].
+//!
 //! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have a
 //! deadline always: pingora's does not reach headers, flushes and closing. Whatever pingora writes
 //! before the gate saw a request is an error page of its own: it is replaced by OCI JSON. An HTTP/2
@@ -30,6 +32,7 @@ use pingora::protocols::{ALPN, IO};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::stopping::{News, Stopping};
 use crate::access_log;
 use crate::config::Limits;
 use crate::rescue;
@@ -59,6 +62,9 @@ pub(super) struct Connection<S> {
     /// Set by the gate, which holds the connection by a shared reference only.
     request_arrived: AtomicBool,
     deadline: Pin<Box<Sleep>>,
+    stopping: Stopping,
+    /// Of the end, which a task that waits for the next request must hear.
+    news: News,
     /// The deadline is for the client to take what is written.
     stalled: bool,
     /// What is said in place of an answer, once it is decided.
@@ -70,20 +76,27 @@ pub(super) struct Connection<S> {
 
 impl<S: IO + 'static> Connection<S> {
     /// Takes over a connection whose TLS handshake is done.
-    pub(super) fn new(io: S, limits: Limits) -> Self {
+    pub(super) fn new(io: S, limits: Limits, stopping: &Stopping) -> Self {
         let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
         let phase = if speaks_h2 { Phase::Request } else { Phase::Idle };
-        let deadline = Box::pin(tokio::time::sleep(limits.idle_timeout));
+        let deadline = Box::pin(tokio::time::sleep(idle_timeout(&limits, stopping)));
         Self {
             io,
             limits,
             phase,
             request_arrived: AtomicBool::new(speaks_h2),
             deadline,
+            stopping: stopping.clone(),
+            news: News::of(stopping),
             stalled: false,
             refusal: None,
             linger: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether the connection ends with the answer to this request.
+    pub(super) fn is_last_answer(&self) -> bool {
+        self.stopping.is_told()
     }
 
     /// Back to waiting: the last request is answered and its body read.
@@ -112,7 +125,7 @@ impl<S: IO + 'static> Connection<S> {
         match (self.request_arrived.load(Ordering::Relaxed), self.phase) {
             (_, Phase::Closing) => {}
             (true, _) => self.phase = Phase::Request,
-            (false, Phase::Request) => self.enter(Phase::Idle, self.limits.idle_timeout),
+            (false, Phase::Request) => self.enter(Phase::Idle, idle_timeout(&self.limits, &self.stopping)),
             (false, Phase::Idle | Phase::Header { .. }) => {}
         }
         self.phase
@@ -153,6 +166,11 @@ impl<S: IO + 'static> Connection<S> {
                 _ => self.phase = header,
             }
             return Poll::Ready(result);
+        }
+        while self.news.poll(cx).is_ready() {
+            if self.phase == Phase::Idle {
+                self.enter(Phase::Idle, idle_timeout(&self.limits, &self.stopping));
+            }
         }
         if self.deadline.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
@@ -210,6 +228,11 @@ impl<S: IO + 'static> Connection<S> {
         }
         Poll::Ready(())
     }
+}
+
+/// How long a client may be between two requests.
+fn idle_timeout(limits: &Limits, stopping: &Stopping) -> Duration {
+    stopping.patience().map_or(limits.idle_timeout, |patience| patience.min(limits.idle_timeout))
 }
 
 impl<S: IO + 'static> AsyncRead for Connection<S> {
@@ -271,14 +294,19 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::listener::stopping::Stop;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
     /// More than any of these tests writes at once.
     const PIPE: usize = 256 * 1024;
 
+    fn connection(io: DuplexStream) -> Connection<DuplexStream> {
+        Connection::new(io, Config::default().limits, &Stop::new().1)
+    }
+
     fn pair() -> (Connection<DuplexStream>, DuplexStream) {
         let (ours, theirs) = tokio::io::duplex(PIPE);
-        (Connection::new(ours, Config::default().limits), theirs)
+        (connection(ours), theirs)
     }
 
     /// All that the client is told until the connection ends.
@@ -364,7 +392,7 @@ mod tests {
     async fn a_client_that_takes_nothing_is_given_up() {
         let limits = Config::default().limits;
         let (ours, _client) = tokio::io::duplex(16);
-        let mut connection = Connection::new(ours, limits.clone());
+        let mut connection = connection(ours);
         connection.request_arrived();
         let start = Instant::now();
         let written = connection.write_all(&[b'a'; 64]).await;
@@ -376,7 +404,7 @@ mod tests {
     async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
         let limits = Config::default().limits;
         let (ours, _client) = tokio::io::duplex(16);
-        let mut connection = Connection::new(ours, limits.clone());
+        let mut connection = connection(ours);
         connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
         let start = Instant::now();
         AsyncWriteExt::shutdown(&mut connection).await.expect("closed");

@@ -6,7 +6,10 @@
 
 pub mod certificate;
 mod connection;
+mod entrance;
+mod handover;
 mod read_ahead;
+mod stopping;
 pub mod tls;
 
 use std::future::Future;
@@ -15,20 +18,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::{HttpServerApp, ServerApp as _};
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::tls::TlsStream;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::config::Limits;
+use crate::config::{self, Limits};
 use crate::gate::Gate;
+pub(crate) use entrance::Entrance;
+pub use entrance::EntranceError;
 use read_ahead::ReadAhead;
+use stopping::{Stop, Stopping};
 
 /// A client's connection as the gate finds it in a session.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
@@ -47,8 +51,23 @@ pub(crate) struct FrontDoor {
     pub(crate) proxy: Arc<HttpProxy<Gate>>,
     /// The budgets of a connection.
     pub(crate) limits: Limits,
-    /// How long connections in flight may go on after `shutdown`.
-    pub(crate) grace: Duration,
+    /// How the connections end.
+    pub(crate) shutdown: config::Shutdown,
+}
+
+/// Why no more connection is accepted.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Somebody wants this process to end.
+    Stopped,
+    /// Another process accepts them.
+    HandedOver,
+}
+
+/// The connections of a front door that accepts no more.
+pub(crate) struct Accepted {
+    connections: JoinSet<()>,
+    stop: Stop,
 }
 
 /// How a front door was closed.
@@ -59,57 +78,67 @@ pub struct Closed {
 }
 
 impl FrontDoor {
-    /// Serves `listener` until `shutdown` resolves, then lets requests in flight finish.
-    pub(crate) async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Closed {
-        let door = Arc::new(self);
-        let acceptor = Arc::new(Acceptor::from_server_config(door.tls.clone()));
-        let (stop, stopping) = watch::channel(false);
+    /// Serves who comes to `entrance` until `end` resolves.
+    pub(crate) async fn accept<E>(self: &Arc<Self>, entrance: &Entrance, end: impl Future<Output = E>) -> (Accepted, E) {
+        let acceptor = Arc::new(Acceptor::from_server_config(self.tls.clone()));
+        let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
-        tokio::pin!(shutdown);
+        tokio::pin!(end);
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = listener.accept() => match accepted {
+                accepted = entrance.accept() => match accepted {
                     Ok((socket, peer)) => {
-                        let (door, acceptor, stopping) = (door.clone(), acceptor.clone(), stopping.clone());
+                        let (door, acceptor, stopping) = (self.clone(), acceptor.clone(), stopping.clone());
                         connections.spawn(async move { door.welcome(socket, peer, &acceptor, &stopping).await });
                     }
                     Err(error) => wait_after(&error).await,
                 },
             }
         }
-        drop(listener);
-        door.drain(&stop, connections).await
     }
 
-    /// Tells every connection to stop after its request, and waits for them up to the grace period.
-    async fn drain(&self, stop: &watch::Sender<bool>, mut connections: JoinSet<()>) -> Closed {
-        stop.send_replace(true);
-        ServerApp::cleanup(&*self.proxy).await;
+    /// Lets every connection finish its request, and waits for them up to the grace period.
+    ///
+    /// Who handed over is in no hurry with clients that are between two requests: those are kept as long
+    /// as ever, unless `stopped` resolves.
+    pub(crate) async fn drain(&self, accepted: Accepted, end: End, stopped: impl Future<Output = ()>) -> Closed {
+        let Accepted { mut connections, stop } = accepted;
+        stop.begin(match end {
+            End::Stopped => self.shutdown.idle_timeout,
+            End::HandedOver => self.limits.idle_timeout,
+        });
+        let hurry = async {
+            stopped.await;
+            stop.begin(self.shutdown.idle_timeout);
+            std::future::pending().await
+        };
         let all_done = async { while connections.join_next().await.is_some() {} };
-        let finished = tokio::time::timeout(self.grace, all_done).await;
-        let cut = if finished.is_ok() { 0 } else { connections.len() };
+        let finished = tokio::select! {
+            finished = tokio::time::timeout(self.shutdown.grace, all_done) => finished.is_ok(),
+            () = hurry => false,
+        };
+        let cut = if finished { 0 } else { connections.len() };
         connections.shutdown().await;
         Closed { cut }
     }
 
     /// One client, from the handshake to the last answer.
-    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: &Acceptor, stopping: &ShutdownWatch) {
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: &Acceptor, stopping: &Stopping) {
         let handshake = acceptor.tls_handshake(ReadAhead::new(socket, peer));
-        let mut told_to_stop = stopping.clone();
         let stream = tokio::select! {
             shaken = tokio::time::timeout(self.limits.handshake_timeout, handshake) => match shaken {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => return tracing::debug!(client = %peer, %error, "TLS handshake failed"),
                 Err(_) => return tracing::debug!(client = %peer, "TLS handshake timed out"),
             },
-            _ = told_to_stop.wait_for(|stop| *stop) => return,
+            () = stopping.silence() => return,
         };
         let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()));
+        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone(), stopping));
         if speaks_h2 {
-            self.proxy.process_new(stream, stopping).await;
+            self.proxy.process_new(stream, stopping.for_pingora()).await;
         } else {
             self.serve_http1(stream, stopping).await;
         }
@@ -117,12 +146,12 @@ impl FrontDoor {
 
     /// Requests one after the other, as `ServerApp::process_new` does it, but telling the connection
     /// when it waits for the next one.
-    async fn serve_http1(&self, stream: Stream, stopping: &ShutdownWatch) {
+    async fn serve_http1(&self, stream: Stream, stopping: &Stopping) {
         let mut session = ServerSession::new_http1(stream);
         session.set_keepalive(KEEP_ALIVE);
         // Else bytes of a next request that come before this one's answer break it off.
         session.set_pipelining_enabled(true);
-        while let Some(reused) = self.proxy.process_new_http(session, stopping).await {
+        while let Some(reused) = self.proxy.process_new_http(session, stopping.for_pingora()).await {
             let (stream, settings) = reused.consume();
             if let Some(connection) = client_connection(&stream) {
                 connection.await_request();
@@ -149,6 +178,11 @@ pub(crate) fn linger(stream: &Stream) {
     if let Some(connection) = client_connection(stream) {
         connection.linger();
     }
+}
+
+/// Whether the connection below a session ends with the answer to this request.
+pub(crate) fn is_last_answer(stream: &Stream) -> bool {
+    client_connection(stream).is_some_and(ClientConnection::is_last_answer)
 }
 
 /// Our own type below a stream that pingora holds.
