@@ -1,6 +1,6 @@
 //! The proxy, `lockgate serve`, in front of whatever a test puts behind it.
 
-use crate::certificates::{Authority, Pair};
+use crate::certificates::{Authority, Pair, rename_over};
 use crate::curl::Curl;
 use crate::directory::fresh_dir;
 use crate::door::Door;
@@ -138,7 +138,8 @@ impl GateBuilder {
             writeln!(text, "{key} = {value}").expect("a String takes all");
         }
         let path = self.dir.path().join("lockgate.toml");
-        fs::write(&path, text).expect("the directory is ours");
+        // At once: a process that was started before may be about to read it.
+        rename_over(&path, text);
         path
     }
 

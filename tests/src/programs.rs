@@ -21,6 +21,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sha512sum", "coreutils"),
     ("skopeo", "skopeo"),
     ("strace", "strace"),
+    ("systemd-analyze", "systemd"),
     ("tar", "tar"),
     ("umount", "mount"),
     ("unshare", "util-linux"),

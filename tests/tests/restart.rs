@@ -122,16 +122,19 @@ impl LongUpload {
         self.connection.send("0\r\n\r\n").expect("the upload goes on");
         let answer = self.connection.response().expect("an answer to the upload");
         assert_eq!((answer.head.status(), answer.is_last()), (202, true));
-        let digest = sha256(&self.sent);
+        let digest = sha256(self.sent.as_slice());
         let location = answer.head.all("location").first().map_or(self.location, |&location| location.to_owned());
         Api::at(gate.door()).end_of_upload(&location, &digest).body("").run().expect(201);
         let blob = Api::at(gate.door()).blob("long", &digest).expect(200);
-        assert_eq!(sha256(&blob.body), digest);
+        assert_eq!(sha256(blob.body.as_slice()), digest);
     }
 }
 
 /// Twenty restarts in a row under load, each by `restart`, with an upload through the first process that spans them all.
-fn restart_again_and_again(configured: impl Fn(GateBuilder) -> GateBuilder, restart: impl Fn(&mut Gate, bool) -> Process) {
+fn restart_again_and_again(
+    configured: impl Fn(GateBuilder) -> GateBuilder,
+    restart: impl Fn(&mut Gate, bool) -> Process,
+) {
     let data = fresh_dir();
     let backend = Backend::over(data.path());
     let mut gate = configured(Gate::before(backend.url()).set("shutdown.grace", "10m")).start();

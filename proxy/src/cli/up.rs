@@ -8,6 +8,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use super::certs::SubjectName;
+use super::output::say;
 use super::{Error, init, serve};
 use crate::app::App;
 use crate::config::{Config, Origin};
@@ -93,11 +94,11 @@ fn welcome(address: SocketAddr, data: &Path) {
     } else {
         address.to_string()
     };
-    println!("storage      {}", data.display());
-    println!("\nA private registry is at https://{host}. In another terminal:");
-    println!("  docker login {host}");
-    println!("  docker tag IMAGE {host}/IMAGE");
-    println!("  docker push {host}/IMAGE\n");
+    say(format_args!("storage      {}", data.display()));
+    say(format_args!("\nA private registry is at https://{host}. In another terminal:"));
+    say(format_args!("  docker login {host}"));
+    say(format_args!("  docker tag IMAGE {host}/IMAGE"));
+    say(format_args!("  docker push {host}/IMAGE\n"));
 }
 
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> Error {

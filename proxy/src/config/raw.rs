@@ -165,7 +165,12 @@ pub(super) struct Shutdown {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)), handover: None, http2: false, threads: Within(0) }
+        Self {
+            https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)),
+            handover: None,
+            http2: false,
+            threads: Within(0),
+        }
     }
 }
 

@@ -219,3 +219,122 @@ fn is_end(error: &io::Error) -> bool {
 fn no_answer() -> io::Error {
     io::Error::other(format!("the running process did not answer within {ANSWER_TIMEOUT:?}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tempfile::TempDir;
+
+    struct Place {
+        dir: TempDir,
+        listener: Arc<TcpListener>,
+    }
+
+    impl Place {
+        async fn new() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+            Self { dir: tempfile::tempdir().expect("there is room"), listener: Arc::new(listener) }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.dir.path().join("handover.sock")
+        }
+
+        /// A process that serves until it is succeeded, and then ends.
+        fn serve(&self, handover: Handover) -> tokio::task::JoinHandle<()> {
+            let listener = Arc::clone(&self.listener);
+            tokio::spawn(async move { handover.succeeded(&listener).await })
+        }
+
+        async fn offer(&self) -> Offer {
+            Offer::ask(&self.path()).await.expect("no error").expect("an offer")
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_no_offer() {
+        let place = Place::new().await;
+        assert!(Offer::ask(&place.path()).await.expect("no error").is_none());
+        drop(unix::UnixListener::bind(place.path()).expect("bound"));
+        assert!(Offer::ask(&place.path()).await.expect("no error").is_none(), "a file left behind is nobody");
+    }
+
+    #[tokio::test]
+    async fn the_successor_holds_the_same_socket_and_is_the_next_to_hand_over() {
+        let place = Place::new().await;
+        let mut serving = place.serve(Handover::bind(&place.path()).expect("bound"));
+        for _ in 0..20 {
+            let Offer { listener, handover, predecessor } = place.offer().await;
+            assert_eq!(listener.local_addr().unwrap(), place.listener.local_addr().unwrap());
+            predecessor.relieve(&handover).await.expect("taken over");
+            serving.await.expect("it ended");
+            assert!(place.path().exists());
+            serving = place.serve(handover);
+        }
+        serving.abort();
+        serving.await.expect_err("aborted");
+        assert!(!place.path().exists(), "it goes with the last one");
+    }
+
+    #[tokio::test]
+    async fn a_successor_that_leaves_before_it_is_ready_changes_nothing() {
+        let place = Place::new().await;
+        let serving = place.serve(Handover::bind(&place.path()).expect("bound"));
+        drop(place.offer().await);
+        let Offer { handover, predecessor, .. } = place.offer().await;
+        assert!(!serving.is_finished());
+        predecessor.relieve(&handover).await.expect("taken over");
+        serving.await.expect("it ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_successor_that_hangs_is_told_that_it_is_too_late() {
+        let place = Place::new().await;
+        let serving = place.serve(Handover::bind(&place.path()).expect("bound"));
+        let Offer { handover, predecessor, .. } = place.offer().await;
+        tokio::time::sleep(READY_TIMEOUT * 2).await;
+        predecessor.relieve(&handover).await.expect_err("it is too late");
+        drop(handover);
+        assert!(!serving.is_finished() && place.path().exists());
+        drop(place.offer().await);
+    }
+
+    #[tokio::test]
+    async fn a_successor_whose_predecessor_is_killed_goes_on_alone() {
+        let place = Place::new().await;
+        let serving = place.serve(Handover::bind(&place.path()).expect("bound"));
+        let Offer { handover, predecessor, .. } = place.offer().await;
+        serving.abort();
+        serving.await.expect_err("aborted");
+        predecessor.relieve(&handover).await.expect("it has all it needs");
+        let serving = place.serve(handover);
+        let Offer { handover, predecessor, .. } = place.offer().await;
+        predecessor.relieve(&handover).await.expect("taken over");
+        serving.await.expect("it ended");
+    }
+
+    #[tokio::test]
+    async fn a_second_newcomer_waits_for_the_first() {
+        let place = Place::new().await;
+        let serving = place.serve(Handover::bind(&place.path()).expect("bound"));
+        let first = place.offer().await;
+        let path = place.path();
+        let second = tokio::spawn(async move { Offer::ask(&path).await.expect("no error").expect("an offer") });
+        first.predecessor.relieve(&first.handover).await.expect("taken over");
+        serving.await.expect("it ended");
+        let first_serving = place.serve(first.handover);
+        let second = second.await.expect("no panic");
+        second.predecessor.relieve(&second.handover).await.expect("taken over");
+        first_serving.await.expect("it ended");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_is_left_alone() {
+        let place = Place::new().await;
+        fs::write(place.path(), "precious").expect("written");
+        assert!(Offer::ask(&place.path()).await.is_err());
+        assert!(Handover::bind(&place.path()).is_err());
+        assert_eq!(fs::read(place.path()).expect("read"), b"precious");
+    }
+}

@@ -79,7 +79,11 @@ pub struct Closed {
 
 impl FrontDoor {
     /// Serves who comes to `entrance` until `end` resolves.
-    pub(crate) async fn accept<E>(self: &Arc<Self>, entrance: &Entrance, end: impl Future<Output = E>) -> (Accepted, E) {
+    pub(crate) async fn accept<E>(
+        self: &Arc<Self>,
+        entrance: &Entrance,
+        end: impl Future<Output = E>,
+    ) -> (Accepted, E) {
         let acceptor = Arc::new(Acceptor::from_server_config(self.tls.clone()));
         let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
