@@ -137,7 +137,9 @@ fn restart_again_and_again(
 ) {
     let data = fresh_dir();
     let backend = Backend::over(data.path());
-    let mut gate = configured(Gate::before(backend.url()).set("shutdown.grace", "10m")).start();
+    let gate = Gate::before(backend.url()).set("shutdown.grace", "10m");
+    // More than the default: a machine that is busy with other tests can leave a client aside for seconds.
+    let mut gate = configured(gate.set("shutdown.idle_timeout", "15s")).start();
     let door = StrictClient::at(gate.door());
     let load = Load::on(&door);
     let mut upload = LongUpload::begin(&gate, &door);
