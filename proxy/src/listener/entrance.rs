@@ -68,7 +68,7 @@ impl Entrance {
         let cannot_listen = |source| EntranceError::Listen { address: listen.https, source };
         let address = listener.local_addr().map_err(cannot_listen)?;
         if !is_bound_here && !is_as_wanted(address, listen.https) {
-            tracing::warn!(%address, "listen.https = {} is not used: this socket was handed over", listen.https);
+            tracing::warn!(%address, "listen.https = {} is not used: the socket that was given is", listen.https);
         }
         // Bound only by the one that has the address, so a file that is there is nobody's.
         let handover = match (handover, path) {
