@@ -194,6 +194,7 @@ impl ProxyHttp for Gate {
         if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {
             session.set_keepalive(None);
         }
+        rescue::say_if_last(session);
         headers::give_back(response, self.hsts(session))
     }
 

@@ -36,5 +36,6 @@ pub mod logging;
 mod login;
 mod request;
 mod rescue;
+pub mod supervisor;
 mod upstream;
 pub mod watch;

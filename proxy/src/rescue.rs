@@ -75,6 +75,7 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Optio
     if refusal.hang_up || body_pending {
         session.set_keepalive(None);
     }
+    say_if_last(session);
     let body = refusal.error.to_json();
     let header = refusal.header(body.len(), hsts)?;
     let is_head = session.req_header().method == Method::HEAD;
@@ -90,6 +91,14 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Optio
         let _ = session.as_mut().drain_request_body().await;
     }
     Ok(())
+}
+
+/// Has an answer say `Connection: close` where the process stops: a client that does not know would send
+/// its next request into the close.
+pub(crate) fn say_if_last(session: &mut Session) {
+    if session.as_downstream().stream().is_some_and(listener::is_last_answer) {
+        session.set_keepalive(None);
+    }
 }
 
 /// Sends a refusal on a connection that pingora drops afterwards, and closes it such that the client gets

@@ -41,6 +41,7 @@ mod process;
 mod programs;
 mod relay;
 mod secrets;
+mod strict;
 mod tmpfs;
 mod trace;
 mod up;
@@ -70,6 +71,7 @@ pub use process::{Capture, Finished, Process, Signal, finish, finish_with_input}
 pub use programs::{program, tool};
 pub use relay::Relay;
 pub use secrets::no_secret_in;
+pub use strict::{StrictClient, StrictConnection};
 pub use tmpfs::Tmpfs;
 pub use trace::{SystemCall, Trace};
 pub use up::Up;

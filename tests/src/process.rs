@@ -46,8 +46,16 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_reading(Stdio::piped(), command)
+    }
+
+    /// The same with something else for its standard input.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_reading(stdin: Stdio, command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{name} cannot be started: {e}"));
         let stdin = child.stdin.take();
         let stdout = Capture::of(child.stdout.take().expect("it is piped"));

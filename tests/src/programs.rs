@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("sha512sum", "coreutils"),
     ("skopeo", "skopeo"),
     ("strace", "strace"),
+    ("systemd-analyze", "systemd"),
     ("tar", "tar"),
     ("testssl", "testssl.sh"),
     ("umount", "mount"),

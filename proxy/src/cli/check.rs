@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lockgate_settings::{Origin, Problem, Problems};
 
 use super::Error;
+use super::output::say;
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Tls};
 use crate::listener::certificate::CertificateStore;
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     if !findings.problems.is_empty() {
         return Err(Error::Config(findings.problems));
     }
-    println!("{}: ok", args.config.display());
+    say(format_args!("{}: ok", args.config.display()));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::output::say;
 use crate::auth::{
     BCRYPT_MAX_PASSWORD, Notice, RewriteError, UserName, UserNameError, remove_user, replace_user, rewrite,
 };
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         let password = if args.stdin { read_password(io::stdin().lock())? } else { ask_password()? };
         ("set in", set_user(&args.file, &args.user, &password, args.cost)?)
     };
-    println!("{}: {done} {}", args.user, args.file.display());
+    say(format_args!("{}: {done} {}", args.user, args.file.display()));
     if let Some(notice) = notice {
         eprintln!("note: {notice}");
     }

@@ -8,15 +8,20 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Error;
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::Config;
-use crate::logging;
+use crate::listener::EntranceError;
+use crate::{logging, supervisor};
 
 /// Run the proxy in front of a registry.
 ///
 /// Nothing is made that is missing: a file that the configuration names and that is not there is an
 /// error. Every key of the configuration can be overridden by the environment, as in
 /// LOCKGATE_UPSTREAM_URL=http://registry:5000.
+///
+/// Where listen.handover is set and a process waits there, this one takes over from it once everything
+/// is loaded: no connection is refused, and the other finishes what it has in hand. A socket that
+/// systemd gives (LISTEN_FDS) is used in place of listen.https.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The configuration file.
@@ -25,13 +30,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let given = supervisor::given_listener().map_err(EntranceError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
     runtime(&config)?.block_on(async {
         let (stop, stop_at_once) = stop_signals().map_err(failed)?;
-        let app = App::start(&config).await?;
+        let app = App::start(&config, given).await?;
         tokio::select! {
-            _ = app.serve(stop) => {}
+            served = app.serve(stop) => drop(served?),
             () = stop_at_once => {}
         }
         Ok(())

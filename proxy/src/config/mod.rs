@@ -60,6 +60,8 @@ pub struct Config {
 pub struct Listen {
     /// The address of the TLS listener; port 0 lets the system choose.
     pub https: SocketAddr,
+    /// The Unix socket where a successor comes.
+    pub handover: Option<PathBuf>,
     /// Whether ALPN offers HTTP/2 beside HTTP/1.1.
     pub http2: bool,
     /// Threads that move bytes.
@@ -150,8 +152,10 @@ pub struct Log {
 /// The end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long transfers in flight may go on after SIGTERM or SIGINT.
+    /// How long transfers in flight may go on after SIGTERM, SIGINT or a hand-over.
     pub grace: Duration,
+    /// How long a connection without a request is kept after SIGTERM or SIGINT.
+    pub idle_timeout: Duration,
 }
 
 impl Config {
@@ -206,14 +210,17 @@ impl From<raw::Config> for Config {
             clients: ClientRule::new(raw.clients.refuse, raw.clients.except),
             limits: raw.limits.into(),
             log: Log { format: raw.log.format, level: raw.log.level.into() },
-            shutdown: Shutdown { grace: raw.shutdown.grace.duration() },
+            shutdown: Shutdown {
+                grace: raw.shutdown.grace.duration(),
+                idle_timeout: raw.shutdown.idle_timeout.duration(),
+            },
         }
     }
 }
 
 impl From<raw::Listen> for Listen {
     fn from(raw: raw::Listen) -> Self {
-        Self { https: raw.https, http2: raw.http2, threads: or_one_a_core(raw.threads.get()) }
+        Self { https: raw.https, handover: raw.handover, http2: raw.http2, threads: or_one_a_core(raw.threads.get()) }
     }
 }
 

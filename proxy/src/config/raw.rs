@@ -32,7 +32,12 @@ pub(super) struct Config {
 pub(super) struct Listen {
     /// The IP address and port where TLS connections are accepted. Port 0 lets the system choose one.
     #[serde(deserialize_with = "tcp_address")]
+    /// Not used where the socket is given by systemd (LISTEN_FDS) or taken over from a running process.
     pub(super) https: SocketAddr,
+    /// A Unix socket by which a new process takes over from the one that runs; empty for none. Both are
+    /// of the same user. Its directory must exist.
+    #[serde(deserialize_with = "path_if_any")]
+    pub(super) handover: Option<PathBuf>,
     /// Whether HTTP/2 is offered beside HTTP/1.1. docker, podman and skopeo do not ask for it, and it
     /// is slower for large layers.
     pub(super) http2: bool,
@@ -179,17 +184,25 @@ pub(super) struct Log {
     pub(super) level: Level,
 }
 
-/// `[shutdown]`: what SIGTERM and SIGINT begin.
+/// `[shutdown]`: what SIGTERM and SIGINT begin, and a hand-over for the process that was there before.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shutdown {
     /// How long transfers in flight may go on. `docker stop` waits 10 seconds unless it is told more.
     pub(super) grace: Period,
+    /// How long a connection without a request is kept meanwhile, so that one that is on its way is
+    /// still answered. After a hand-over it is `limits.idle_timeout`.
+    pub(super) idle_timeout: Period,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)), http2: false, threads: Within(0) }
+        Self {
+            https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)),
+            handover: None,
+            http2: false,
+            threads: Within(0),
+        }
     }
 }
 
@@ -271,7 +284,7 @@ impl Default for Log {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { grace: Period::from_secs(30) }
+        Self { grace: Period::from_secs(30), idle_timeout: Period::from_secs(2) }
     }
 }
 
@@ -376,6 +389,13 @@ fn tcp_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr,
     match Endpoint::deserialize(deserializer)? {
         Endpoint::Tcp(address) => Ok(address),
         Endpoint::Unix(_) => Err(D::Error::custom("TLS is served on an IP address and a port, as in \"0.0.0.0:5043\"")),
+    }
+}
+
+fn path_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" => Ok(None),
+        path => path.parse::<FilePath>().map(|path| Some(path.into())).map_err(D::Error::custom),
     }
 }
 

@@ -73,6 +73,7 @@ fn names_known_in(problem: &str) -> BTreeSet<&str> {
 /// A value other than the default for each key, as it is written in the environment.
 const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_LISTEN_HTTPS", "[::1]:443"),
+    ("LOCKGATE_LISTEN_HANDOVER", "/run/lockgate/handover.sock"),
     ("LOCKGATE_LISTEN_HTTP2", "true"),
     ("LOCKGATE_LISTEN_THREADS", "1000"),
     ("LOCKGATE_TLS_CERTIFICATE", "/a.crt"),
@@ -114,6 +115,7 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_LOG_FORMAT", "json"),
     ("LOCKGATE_LOG_LEVEL", "trace"),
     ("LOCKGATE_SHUTDOWN_GRACE", "301s"),
+    ("LOCKGATE_SHUTDOWN_IDLE_TIMEOUT", "302s"),
 ];
 
 fn other_config() -> Config {
@@ -122,7 +124,12 @@ fn other_config() -> Config {
     let pair =
         |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
     Config {
-        listen: Listen { https: "[::1]:443".parse().unwrap(), http2: true, threads: count(1000) },
+        listen: Listen {
+            https: "[::1]:443".parse().unwrap(),
+            handover: Some("/run/lockgate/handover.sock".into()),
+            http2: true,
+            threads: count(1000),
+        },
         tls: Tls { pairs: vec![pair("a"), pair("b")], versions: TlsVersions::Only13, hsts: "0s".parse().unwrap() },
         auth: Auth {
             htpasswd: "/users".into(),
@@ -161,7 +168,7 @@ fn other_config() -> Config {
             connections_per_address: Some(count(210)),
         },
         log: Log { format: LogFormat::Json, level: tracing::Level::TRACE },
-        shutdown: Shutdown { grace: seconds(301) },
+        shutdown: Shutdown { grace: seconds(301), idle_timeout: seconds(302) },
     }
 }
 

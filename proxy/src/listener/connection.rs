@@ -10,6 +10,8 @@
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
+//! While the process stops, `Waiting` ends sooner: see [`super::stopping`].
+//!
 //! While it waits no session of pingora's exists, and so none is in an idle connection's memory. pingora
 //! gets a header in one piece and a body to its last byte, never more ([`extent`]). In a request a client
 //! has to keep a [`pace`], in both directions: pingora's own timeouts do not reach headers, flushes and
@@ -39,6 +41,7 @@ use pingora::protocols::{ALPN, IO};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::stopping::Stopping;
 use crate::access_log;
 use crate::config::Limits;
 use crate::rescue;
@@ -76,6 +79,7 @@ pub(super) struct Connection<S> {
     /// Read from the client and not handed over: a header, or what came after a request.
     ahead: Vec<u8>,
     deadline: Pin<Box<Sleep>>,
+    stopping: Stopping,
     /// How the client sends the request's body, from its first byte on.
     sending: Option<Pace>,
     /// How it takes what is written.
@@ -91,7 +95,7 @@ pub(super) struct Connection<S> {
 
 impl<S: IO + 'static> Connection<S> {
     /// Takes over a connection whose TLS handshake is done.
-    pub(super) fn new(io: S, limits: Arc<Limits>) -> Self {
+    pub(super) fn new(io: S, limits: Arc<Limits>, stopping: &Stopping) -> Self {
         let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
         let phase = if speaks_h2 { Phase::Request(Extent::Unknown) } else { Phase::Waiting };
         Self {
@@ -100,6 +104,7 @@ impl<S: IO + 'static> Connection<S> {
             told: Mutex::new(None),
             ahead: Vec::new(),
             deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
+            stopping: stopping.clone(),
             sending: None,
             taking: Pace::new(taking_rule(&limits)),
             refusal: None,
@@ -112,6 +117,11 @@ impl<S: IO + 'static> Connection<S> {
     /// The same, with a `Strict-Transport-Security` on its own answers.
     pub(super) fn with_hsts(self, hsts: Option<HeaderValue>) -> Self {
         Self { hsts, ..self }
+    }
+
+    /// Whether the connection ends with the answer to this request.
+    pub(super) fn is_last_answer(&self) -> bool {
+        self.stopping.is_told()
     }
 
     /// Waits for the first byte of the next request. `false` when none comes: the client left, or asked

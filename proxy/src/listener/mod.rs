@@ -7,9 +7,12 @@
 mod admission;
 pub mod certificate;
 mod connection;
+mod entrance;
+mod handover;
 mod open_files;
 mod read_ahead;
 mod seldom;
+mod stopping;
 pub mod tls;
 mod turns;
 
@@ -20,24 +23,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use pingora::apps::{HttpServerApp, ServerApp};
+use pingora::apps::{HttpServerApp, ServerApp as _};
 use pingora::http::RequestHeader;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::tls::TlsStream;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::config::Limits;
+use crate::config::{self, Limits};
 use crate::gate::Gate;
 use admission::{Admission, Place};
 use connection::extent::Extent;
+pub(crate) use entrance::Entrance;
+pub use entrance::EntranceError;
 use read_ahead::ReadAhead;
 use seldom::Seldom;
+use stopping::{Stop, Stopping};
 use turns::Turns;
 
 /// A client's connection as the gate finds it in a session.
@@ -62,8 +66,23 @@ pub(crate) struct FrontDoor {
     pub(crate) limits: Arc<Limits>,
     /// `Strict-Transport-Security`, on every answer.
     pub(crate) hsts: Option<HeaderValue>,
-    /// How long connections in flight may go on after `shutdown`.
-    pub(crate) grace: Duration,
+    /// How the connections end.
+    pub(crate) shutdown: config::Shutdown,
+}
+
+/// Why no more connection is accepted.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Somebody wants this process to end.
+    Stopped,
+    /// Another process accepts them.
+    HandedOver,
+}
+
+/// The connections of a front door that accepts no more.
+pub(crate) struct Accepted {
+    connections: JoinSet<()>,
+    stop: Stop,
 }
 
 /// How a front door was closed.
@@ -74,18 +93,22 @@ pub struct Closed {
 }
 
 impl FrontDoor {
-    /// Serves `listener` until `shutdown` resolves, then lets requests in flight finish.
-    pub(crate) async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Closed {
-        let hall = Arc::new(Hall::of(self));
-        let (stop, stopping) = watch::channel(false);
+    /// Serves who comes to `entrance` until `end` resolves.
+    pub(crate) async fn accept<E>(
+        self: &Arc<Self>,
+        entrance: &Entrance,
+        end: impl Future<Output = E>,
+    ) -> (Accepted, E) {
+        let hall = Arc::new(Hall::of(self.clone()));
+        let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
         let mut failures = Seldom::default();
-        tokio::pin!(shutdown);
+        tokio::pin!(end);
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = hall.accept(&listener) => match accepted {
+                accepted = hall.accept(entrance) => match accepted {
                     Ok(Some((socket, peer, place))) => {
                         let (hall, stopping) = (hall.clone(), stopping.clone());
                         connections.spawn(async move { hall.welcome(socket, peer, &stopping).await; drop(place) });
@@ -98,17 +121,29 @@ impl FrontDoor {
                 },
             }
         }
-        drop(listener);
-        hall.door.drain(&stop, connections).await
     }
 
-    /// Tells every connection to stop after its request, and waits for them up to the grace period.
-    async fn drain(&self, stop: &watch::Sender<bool>, mut connections: JoinSet<()>) -> Closed {
-        stop.send_replace(true);
-        ServerApp::cleanup(&*self.proxy).await;
+    /// Lets every connection finish its request, and waits for them up to the grace period.
+    ///
+    /// Who handed over is in no hurry with clients that are between two requests: those are kept as long
+    /// as ever, unless `stopped` resolves.
+    pub(crate) async fn drain(&self, accepted: Accepted, end: End, stopped: impl Future<Output = ()>) -> Closed {
+        let Accepted { mut connections, stop } = accepted;
+        stop.begin(match end {
+            End::Stopped => self.shutdown.idle_timeout,
+            End::HandedOver => self.limits.idle_timeout,
+        });
+        let hurry = async {
+            stopped.await;
+            stop.begin(self.shutdown.idle_timeout);
+            std::future::pending().await
+        };
         let all_done = async { while connections.join_next().await.is_some() {} };
-        let finished = tokio::time::timeout(self.grace, all_done).await;
-        let cut = if finished.is_ok() { 0 } else { connections.len() };
+        let finished = tokio::select! {
+            finished = tokio::time::timeout(self.shutdown.grace, all_done) => finished.is_ok(),
+            () = hurry => false,
+        };
+        let cut = if finished { 0 } else { connections.len() };
         connections.shutdown().await;
         Closed { cut }
     }
@@ -116,14 +151,14 @@ impl FrontDoor {
 
 /// A front door that is open.
 struct Hall {
-    door: FrontDoor,
+    door: Arc<FrontDoor>,
     acceptor: Acceptor,
     admission: Admission,
     handshakes: Turns,
 }
 
 impl Hall {
-    fn of(door: FrontDoor) -> Self {
+    fn of(door: Arc<FrontDoor>) -> Self {
         Self {
             acceptor: Acceptor::from_server_config(door.tls.clone()),
             admission: Admission::new(&door.limits),
@@ -133,25 +168,25 @@ impl Hall {
     }
 
     /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
-    async fn accept(&self, listener: &TcpListener) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+    async fn accept(&self, entrance: &Entrance) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
         let room = self.admission.room().await;
-        let (socket, peer) = listener.accept().await?;
+        let (socket, peer) = entrance.accept().await?;
         Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
     }
 
     /// One client, from the handshake to the last answer.
-    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, stopping: &ShutdownWatch) {
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, stopping: &Stopping) {
         // Boxed, so that an idle connection does not keep the room that it needed.
         let stream = tokio::select! {
             stream = Box::pin(self.shake_hands(socket, peer)) => stream,
-            () = told_to_stop(stopping) => None,
+            () = stopping.silence() => None,
         };
         let Some(stream) = stream else { return };
         let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let connection = ClientConnection::new(stream, self.door.limits.clone()).with_hsts(self.door.hsts.clone());
-        let connection = Box::new(connection);
+        let connection = ClientConnection::new(stream, self.door.limits.clone(), stopping);
+        let connection = Box::new(connection.with_hsts(self.door.hsts.clone()));
         if speaks_h2 {
-            self.door.proxy.process_new(connection, stopping).await;
+            self.door.proxy.process_new(connection, stopping.for_pingora()).await;
         } else {
             self.serve_http1(connection, stopping).await;
         }
@@ -169,12 +204,12 @@ impl Hall {
 
     /// Requests one after the other, as `ServerApp::process_new` does it, but with a session of pingora's
     /// only while there is a request.
-    async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &ShutdownWatch) {
+    async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &Stopping) {
         while self.next_header(&mut connection, stopping).await {
             // Pipelining stays off: the connection itself keeps what comes too early.
             let mut session = ServerSession::new_http1(connection);
             session.set_keepalive(KEEP_ALIVE);
-            let Some(reused) = self.door.proxy.process_new_http(session, stopping).await else { return };
+            let Some(reused) = self.door.proxy.process_new_http(session, stopping.for_pingora()).await else { return };
             let (stream, _) = reused.consume();
             let Ok(ours) = stream.into_any().downcast() else { return };
             connection = ours;
@@ -187,25 +222,16 @@ impl Hall {
         self.admission.place_is_needed().await;
     }
 
-    /// Whether a request came before the connection had to end.
-    async fn next_header(&self, connection: &mut ClientConnection, stopping: &ShutdownWatch) -> bool {
+    /// Whether a request came before the connection had to end. One that has begun is a request on its way,
+    /// and is heard also by a process that stops.
+    async fn next_header(&self, connection: &mut ClientConnection, stopping: &Stopping) -> bool {
         let began = tokio::select! {
             began = connection.next_request() => began,
             () = self.place_is_needed() => false,
-            () = told_to_stop(stopping) => false,
+            () = stopping.silence() => false,
         };
-        began
-            && tokio::select! {
-                biased;
-                complete = connection.header() => complete,
-                () = told_to_stop(stopping) => false,
-            }
+        began && connection.header().await
     }
-}
-
-async fn told_to_stop(stopping: &ShutdownWatch) {
-    // A sender that is gone stops as well.
-    let _ = stopping.clone().wait_for(|stop| *stop).await;
 }
 
 /// Tells the connection below a session that the gate has its request.
@@ -221,6 +247,11 @@ pub(crate) fn linger(stream: &Stream) {
     if let Some(connection) = client_connection(stream) {
         connection.linger();
     }
+}
+
+/// Whether the connection below a session ends with the answer to this request.
+pub(crate) fn is_last_answer(stream: &Stream) -> bool {
+    client_connection(stream).is_some_and(ClientConnection::is_last_answer)
 }
 
 /// Our own type below a stream that pingora holds.

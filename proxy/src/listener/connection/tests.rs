@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::Config;
+use crate::listener::stopping::Stop;
 use pingora::http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
@@ -14,13 +15,13 @@ fn limits() -> Limits {
 
 fn pair() -> (Connection<DuplexStream>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(PIPE);
-    (Connection::new(ours, Arc::new(limits())), theirs)
+    (Connection::new(ours, Arc::new(limits()), &Stop::new().1), theirs)
 }
 
 /// A connection whose request the gate has, with `room` for what neither side has read.
 async fn in_request(limits: Limits, body: Extent, room: usize) -> (Connection<DuplexStream>, DuplexStream) {
     let (ours, mut client) = tokio::io::duplex(room.max(GET.len()));
-    let mut connection = Connection::new(ours, Arc::new(limits));
+    let mut connection = Connection::new(ours, Arc::new(limits), &Stop::new().1);
     client.write_all(GET).await.expect("sent");
     read_header(&mut connection).await;
     connection.request_arrived(body);
@@ -204,7 +205,7 @@ async fn a_client_that_waits_for_a_100_may_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
     let (ours, _client) = tokio::io::duplex(16);
-    let mut connection = Connection::new(ours, Arc::new(limits()));
+    let mut connection = Connection::new(ours, Arc::new(limits()), &Stop::new().1);
     connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
     let start = Instant::now();
     AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
