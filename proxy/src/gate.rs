@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{HeaderValue, USER_AGENT};
+use http::header::{EXPECT, HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -23,6 +24,7 @@ use crate::listener::request_arrived;
 use crate::login::Login;
 use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
 use crate::rescue::{self, Refusal};
+use crate::response::check_answer;
 use crate::upstream::Upstream;
 
 /// How often a connect is tried: at the address that was known, and at what the resolver says then.
@@ -77,6 +79,20 @@ fn raw_header(session: &Session) -> Bytes {
     session.as_downstream().as_http1().map(|http1| http1.get_headers_raw_bytes()).unwrap_or_default()
 }
 
+/// Whether the client sends its body only after a 100 (RFC 9110, 10.1.1).
+fn awaits_leave(session: &Session) -> bool {
+    let expected = session.req_header().headers.get(EXPECT);
+    expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// HTTP/1.0 knows none (RFC 9110, 15.2): such a client would take one for the answer.
+fn ignore_interim_answers_for_http_1_0(session: &mut Session) {
+    let is_old = session.req_header().version < Version::HTTP_11;
+    if let (true, ServerSession::H1(http1)) = (is_old, session.as_downstream_mut()) {
+        http1.set_ignore_info_resp(true);
+    }
+}
+
 fn user_agent(request: &RequestHeader) -> &str {
     request.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
@@ -117,6 +133,8 @@ impl ProxyHttp for Gate {
         session.set_total_drain_timeout(Some(self.limits.drain_timeout));
         // Else an answer given before the body ended is lost in a reset.
         session.set_close_on_response_before_downstream_finish(false);
+        passage.awaits_leave = awaits_leave(session);
+        ignore_interim_answers_for_http_1_0(session);
         Ok(())
     }
 
@@ -181,6 +199,15 @@ impl ProxyHttp for Gate {
         Ok(())
     }
 
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        check_answer(response, &mut passage.interim_answers)
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
@@ -188,7 +215,12 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
     ) -> Result<()> {
         if response.status.is_informational() {
+            passage.awaits_leave &= response.status != StatusCode::CONTINUE;
             return Ok(());
+        }
+        if passage.awaits_leave {
+            // Whether its body still comes is the client's choice: what follows could be it or a request.
+            session.set_keepalive(None);
         }
         passage.upstream_time = passage.forwarded.map(|at| at.elapsed());
         if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
@@ -22,6 +22,10 @@ pub(crate) struct Passage {
     pub(crate) forwarded: Option<Instant>,
     /// From then to the upstream's response header.
     pub(crate) upstream_time: Option<Duration>,
+    /// How many 1xx the upstream has answered.
+    pub(crate) interim_answers: usize,
+    /// The client waits for 100 before it sends its body, and was not given it.
+    pub(crate) awaits_leave: bool,
 }
 
 /// A request is refused, or still to be judged, until it is admitted; only then has it a permit.
@@ -41,6 +45,8 @@ impl Passage {
             failed_connects: 0,
             forwarded: None,
             upstream_time: None,
+            interim_answers: 0,
+            awaits_leave: false,
         }
     }
 
@@ -72,8 +78,11 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
             "a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)",
         ));
     }
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
-        return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    // pingora takes a list of equal numbers for one of them, and forwards the list.
+    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
+        return Err(malformed("Content-Length is one number and stands once (RFC 9110, 8.6)"));
     }
     check_host(request, raw.is_empty())
 }
@@ -94,7 +103,8 @@ fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
     }
 }
 
-fn is_chunked(headers: &HeaderMap) -> bool {
+/// Whether `Transfer-Encoding` stands once and says `chunked`, and nothing else.
+pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let only = codings.next().filter(|_| codings.next().is_none());
     only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -200,6 +210,7 @@ mod tests {
         assert!(framing(&[host, chunked, chunked], "").is_err());
         assert!(framing(&[host, ("Transfer-Encoding", "gzip, chunked")], "").is_err());
         assert!(framing(&[host, ("Content-Length", "2"), ("Content-Length", "2")], "").is_err());
+        assert!(framing(&[host, ("Content-Length", "2, 2")], "").is_err());
     }
 
     #[test]

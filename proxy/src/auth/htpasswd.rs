@@ -160,6 +160,14 @@ impl Users {
         self.hashes
     }
 
+    /// Each user who can log in, sorted.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn names(&self) -> Vec<UserName> {
+        let mut names: Vec<_> = self.hashes.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
     /// How many users can log in.
     pub fn count(&self) -> usize {
         self.hashes.len()

@@ -169,6 +169,12 @@ impl Config {
         lockgate_settings::load::<raw::Config>(file, ENV_PREFIX).map(Self::from)
     }
 
+    /// Reads a text, without an environment; `file` only names it in problems.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
+        lockgate_settings::parse::<raw::Config>(text, file, ENV_PREFIX, []).map(Self::from)
+    }
+
     /// Reads `file` as [`Config::load`] does, with everything that is wrong beside what could be read:
     /// a mistaken key has its default.
     pub fn survey(file: &Path) -> (Option<Self>, Problems) {
