@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 mod gate;
 mod headers;
+mod last_byte;
 pub mod listener;
 pub mod logging;
 mod request;

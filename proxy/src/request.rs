@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
 use crate::access::Permit;
+use crate::last_byte::LastByte;
 
 /// What the gate knows of one request, from its arrival to its access-log line.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Passage {
     pub(crate) forwarded: Option<Instant>,
     /// From then to the upstream's response header.
     pub(crate) upstream_time: Option<Duration>,
+    /// Of a body of declared length that came over HTTP/2.
+    pub(crate) last_byte: Option<LastByte>,
 }
 
 /// A request is refused, or still to be judged, until it is admitted; only then has it a permit.
@@ -41,6 +44,7 @@ impl Passage {
             failed_connects: 0,
             forwarded: None,
             upstream_time: None,
+            last_byte: None,
         }
     }
 
@@ -74,6 +78,9 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
     }
     if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
         return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
+    }
+    if headers.get_all(COOKIE).iter().count() > 1 {
+        return Err(malformed("Cookie stands more than once, and a registry knows none (RFC 6265, 5.4)"));
     }
     check_host(request, raw.is_empty())
 }

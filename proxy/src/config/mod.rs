@@ -120,6 +120,11 @@ pub struct Limits {
     pub send_timeout: Duration,
     /// How long the body of a refused request is read and thrown away.
     pub drain_timeout: Duration,
+    /// HTTP/2: requests at a time on one connection; 1 to 1000.
+    pub streams: u32,
+    /// HTTP/2: the allowance of frames without content on one connection, which grows back within 10
+    /// seconds; 100 to 1,000,000.
+    pub control_frames: u32,
 }
 
 /// The log on standard error.
@@ -248,6 +253,8 @@ impl From<raw::Limits> for Limits {
             body_timeout: raw.body_timeout.duration(),
             send_timeout: raw.send_timeout.duration(),
             drain_timeout: raw.drain_timeout.duration(),
+            streams: u32::try_from(raw.streams.get()).expect("it is at most 1000"),
+            control_frames: u32::try_from(raw.control_frames.get()).expect("it is at most 1,000,000"),
         }
     }
 }

@@ -135,6 +135,12 @@ pub(super) struct Limits {
     pub(super) send_timeout: Period,
     /// How long the body of a refused request is still read, so that the client gets to see why.
     pub(super) drain_timeout: Period,
+    /// HTTP/2: requests at a time on one connection. Clients are told, and what is over it is refused.
+    pub(super) streams: Within<1, 1000>,
+    /// HTTP/2: frames that carry neither a request nor content (PING, SETTINGS, WINDOW_UPDATE and the
+    /// like; a reset counts for ten) which a client may send on one connection in a burst. As many again
+    /// may come in every 10 seconds, and more while it is sent a layer.
+    pub(super) control_frames: Within<100, 1_000_000>,
 }
 
 /// `[log]`: what is written to standard error.
@@ -213,8 +219,10 @@ impl Default for Limits {
             header_size: ByteSize::from_kib(32),
             idle_timeout: Period::from_secs(75),
             body_timeout: Period::from_secs(60),
-            send_timeout: Period::from_secs(60),
+            send_timeout: Period::from_secs(55),
             drain_timeout: Period::from_secs(10),
+            streams: Within(100),
+            control_frames: Within(1000),
         }
     }
 }

@@ -13,7 +13,7 @@
 //! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have a
 //! deadline always: pingora's does not reach headers, flushes and closing. Whatever pingora writes
 //! before the gate saw a request is an error page of its own: it is replaced by OCI JSON. An HTTP/2
-//! connection stays in `Request`; h2 has budgets of its own.
+//! connection stays in `Request`; its budgets are in [`super::http2`].
 
 mod pingora_io;
 

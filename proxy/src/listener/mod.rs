@@ -6,6 +6,7 @@
 
 pub mod certificate;
 mod connection;
+mod http2;
 mod read_ahead;
 pub mod tls;
 
@@ -107,11 +108,11 @@ impl FrontDoor {
             _ = told_to_stop.wait_for(|stop| *stop) => return,
         };
         let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()));
+        let connection = ClientConnection::new(stream, self.limits.clone());
         if speaks_h2 {
-            self.proxy.process_new(stream, stopping).await;
+            http2::serve(&self.proxy, connection, &self.limits, stopping).await;
         } else {
-            self.serve_http1(stream, stopping).await;
+            self.serve_http1(Box::new(connection), stopping).await;
         }
     }
 
