@@ -59,7 +59,7 @@ pub use docker::Docker;
 pub use docker_registry::DockerRegistry;
 pub use door::Door;
 pub use gate::{Gate, GateBuilder, log_field};
-pub use http2::Http2;
+pub use http2::{Http2, Outcome, field_block, frame, frame_bytes};
 pub use image::ImageLayout;
 pub use last_will::LastWill;
 pub use message::{Head, Response};
