@@ -1,6 +1,8 @@
 //! Frames that cost the sender little: however many come, the gate holds nothing for them and ends the connection.
 
-use crate::common::{ALICE, ENHANCE_YOUR_CALM, MANIFEST, UPLOAD, assert_serves, fields_with, is_refused, open_gate, ping};
+use crate::common::{
+    ALICE, ENHANCE_YOUR_CALM, MANIFEST, UPLOAD, assert_serves, fields_with, is_refused, open_gate, ping,
+};
 use lockgate_e2e::{Gate, Http2, Outcome, PATIENCE, Upstream, eventually, field_block, frame, frame_bytes};
 
 /// The most that a flood may make the gate grow.

@@ -10,7 +10,9 @@
 //! - **A request's body** must not stand still for `limits.body_timeout` while its windows are open.
 //!   Where they are closed the client waits for us.
 
-use std::collections::HashMap;
+mod allowance;
+mod bodies;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,15 +22,10 @@ use tokio::time::Instant;
 
 use super::frames::{Frame, FrameReader, Kind, Seen};
 use crate::config::Limits;
+use allowance::{Allowance, Exhausted};
+use bodies::Bodies;
 
-/// What every stream may send before it is told that it may send more, from when the client knows.
-pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// The same, until the client knows (RFC 9113, 6.9.2).
-const INITIAL_WINDOW: u32 = 65_535;
-
-/// How long it takes until a spent allowance is whole again.
-const ALLOWANCE_PERIOD: Duration = Duration::from_secs(10);
+pub(super) use bodies::STREAM_WINDOW;
 
 /// What a reset costs, the client's or ours: each ended work that was begun.
 const RESET_COST: u32 = 10;
@@ -174,7 +171,7 @@ impl Record {
     }
 
     fn is_timed(&self) -> bool {
-        self.rules.header_since.is_some() || !self.rules.bodies.open.is_empty()
+        self.rules.header_since.is_some() || !self.rules.bodies.is_empty()
     }
 
     fn fault(&self, now: Instant) -> Option<Fault> {
@@ -255,123 +252,6 @@ impl Rules {
             Kind::Settings | Kind::Continuation | Kind::Other => {}
         }
         Ok(())
-    }
-}
-
-/// The allowance does not cover what was spent.
-#[derive(Debug)]
-struct Exhausted;
-
-/// How many frames without content may still come.
-#[derive(Debug)]
-struct Allowance {
-    most: u32,
-    left: u32,
-    /// Until when it has grown back.
-    grown: Instant,
-}
-
-impl Allowance {
-    fn new(most: u32, now: Instant) -> Self {
-        Self { most, left: most, grown: now }
-    }
-
-    fn earn(&mut self, amount: u32) {
-        self.left = self.left.saturating_add(amount).min(self.most);
-    }
-
-    fn spend(&mut self, amount: u32, now: Instant) -> Result<(), Exhausted> {
-        if self.left < amount {
-            self.grow(now);
-        }
-        self.left = self.left.checked_sub(amount).ok_or(Exhausted)?;
-        Ok(())
-    }
-
-    fn grow(&mut self, now: Instant) {
-        let share = (now - self.grown).as_secs_f64() / ALLOWANCE_PERIOD.as_secs_f64();
-        // A share of a u32 that is at most whole.
-        let amount = (f64::from(self.most) * share.min(1.0)) as u32;
-        if amount > 0 {
-            self.earn(amount);
-            self.grown = now;
-        }
-    }
-}
-
-/// The bodies that are under way.
-#[derive(Debug)]
-struct Bodies {
-    timeout: Duration,
-    open: HashMap<u32, Body>,
-    /// The highest stream that a client opened: a second field block on one is its trailers.
-    newest: u32,
-    new_window: u32,
-    connection_window: i64,
-}
-
-#[derive(Debug)]
-struct Body {
-    window: i64,
-    /// When it last moved, or could move again.
-    moved: Instant,
-}
-
-impl Bodies {
-    fn new(timeout: Duration) -> Self {
-        let connection_window = i64::from(INITIAL_WINDOW);
-        Self { timeout, open: HashMap::new(), newest: 0, new_window: INITIAL_WINDOW, connection_window }
-    }
-
-    fn open(&mut self, stream: u32, now: Instant) {
-        if stream > self.newest {
-            self.newest = stream;
-            self.open.insert(stream, Body { window: i64::from(self.new_window), moved: now });
-        }
-    }
-
-    fn close(&mut self, stream: u32) {
-        self.newest = self.newest.max(stream);
-        self.open.remove(&stream);
-    }
-
-    fn moved(&mut self, stream: u32, bytes: u32, now: Instant) {
-        if let Some(body) = self.open.get_mut(&stream).filter(|_| bytes > 0) {
-            body.moved = now;
-        }
-    }
-
-    fn spend_windows(&mut self, frame: &Frame) {
-        self.connection_window -= i64::from(frame.length);
-        if let Some(body) = self.open.get_mut(&frame.stream) {
-            body.window -= i64::from(frame.length);
-        }
-    }
-
-    /// The client acknowledged our SETTINGS.
-    fn windows_known(&mut self) {
-        let more = i64::from(STREAM_WINDOW - self.new_window);
-        self.new_window = STREAM_WINDOW;
-        self.open.values_mut().for_each(|body| body.window += more);
-    }
-
-    fn widen(&mut self, stream: u32, increment: u32, now: Instant) {
-        if stream == 0 {
-            if self.connection_window <= 0 {
-                self.open.values_mut().for_each(|body| body.moved = now);
-            }
-            self.connection_window += i64::from(increment);
-        } else if let Some(body) = self.open.get_mut(&stream) {
-            if body.window <= 0 {
-                body.moved = now;
-            }
-            body.window += i64::from(increment);
-        }
-    }
-
-    fn stand_still(&self, now: Instant) -> bool {
-        let is_late = |body: &Body| body.window > 0 && now - body.moved >= self.timeout;
-        self.connection_window > 0 && self.open.values().any(is_late)
     }
 }
 

@@ -64,10 +64,7 @@ impl Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A part of a DATA frame's payload.
-    Content {
-        stream: u32,
-        bytes: u32,
-    },
+    Content { stream: u32, bytes: u32 },
     /// The end of a frame.
     Frame(Frame),
 }

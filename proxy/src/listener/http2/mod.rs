@@ -103,8 +103,7 @@ pub(super) async fn serve(
     };
     let requests = JoinSet::new();
     let idle_since = Instant::now();
-    let serving =
-        Serving { proxy, limits, connection, digest, conduct, requests, idle_since, stopping_since: None };
+    let serving = Serving { proxy, limits, connection, digest, conduct, requests, idle_since, stopping_since: None };
     serving.run(stopping.clone()).await;
 }
 
