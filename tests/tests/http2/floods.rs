@@ -85,6 +85,27 @@ fn requests_that_are_reset_at_once_end_the_connection_and_few_of_them_reach_the_
     assert!(reached < 1000, "{reached}");
 }
 
+/// Each is in work when it is given up: h2 bounds only those that nobody took yet.
+#[test]
+fn a_client_that_gives_up_request_after_request_is_let_go() {
+    let upstream = Upstream::silent();
+    let gate = crate::common::before(&upstream).set("limits.control_frames", 100).start();
+    let mut client = Http2::open(gate.door());
+    for request in 0..100_u32 {
+        let path = format!("/v2/a/manifests/{request}");
+        client.request(2 * request + 1, "GET", &path, ALICE, true);
+        let ended = || client.frames().iter().any(|frame| frame.kind == frame::GOAWAY);
+        let reached = || upstream.received().iter().any(|request| request.head.target() == path);
+        eventually(PATIENCE, "the request, or the end", || (reached() || ended()).then_some(()));
+        if ended() {
+            break;
+        }
+        client.frame(frame::RST_STREAM, 0, 2 * request + 1, &8_u32.to_be_bytes());
+    }
+    assert_eq!(client.closed_within(PATIENCE), Some(ENHANCE_YOUR_CALM));
+    assert!(upstream.received().len() < 100);
+}
+
 #[test]
 fn a_gate_that_is_made_to_reset_streams_ends_the_connection() {
     let (upstream, gate) = open_gate();

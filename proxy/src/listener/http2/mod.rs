@@ -112,6 +112,7 @@ fn options(limits: &Limits) -> H2Options {
     options
         .max_header_list_size(u32::try_from(limits.header_size).expect("it is at most 1 MiB"))
         .max_concurrent_streams(limits.streams)
+        .max_concurrent_reset_streams(limits.streams as usize)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER);
