@@ -51,12 +51,10 @@ fn floods_of_frames_without_content_end_the_connection() {
         ("frames of an unknown type", frame_bytes(0xfa, 0, 0, b"")),
         ("large frames of an unknown type", frame_bytes(0xfa, 0, 0, &[0; 16 * 1024])),
     ];
-    let mut ended = 0;
-    for (what, frame) in frames {
+    for (ended, (what, frame)) in (1..).zip(frames) {
         let mut client = Http2::open(gate.door());
         client.request(1, "PATCH", UPLOAD, ALICE, false);
         assert_calmed(flood(&gate, &mut client, repeated(frame, 100_000)));
-        ended += 1;
         let lines = || gate.log().text().matches("limits.control_frames").count();
         eventually(PATIENCE, &format!("the end of {what} in the log"), || (lines() == ended).then_some(()));
     }
