@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{EXPECT, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -20,6 +20,7 @@ use crate::access_log;
 use crate::auth::Verifier;
 use crate::config::{ClientRule, Config, Limits};
 use crate::headers;
+use crate::last_byte::LastByte;
 use crate::listener::request_arrived;
 use crate::login::Login;
 use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
@@ -77,6 +78,11 @@ impl Gate {
 /// The header section as the client sent it; nothing over HTTP/2.
 fn raw_header(session: &Session) -> Bytes {
     session.as_downstream().as_http1().map(|http1| http1.get_headers_raw_bytes()).unwrap_or_default()
+}
+
+/// What `Content-Length` says; the h2 crate has seen that it is a number.
+fn declared_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the client sends its body only after a 100 (RFC 9110, 10.1.1).
@@ -181,18 +187,22 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
+        passage.last_byte = session.is_http2().then(|| declared_length(request)).flatten().map(LastByte::of);
         headers::forward(request, client_ip(session), self.forward_authorization)
     }
 
-    /// HTTP/2 clients end a body with an empty piece. pingora would write it to the upstream as a last
+    /// HTTP/2 clients may end a body with an empty piece. pingora would write it to the upstream as a last
     /// chunk of its own, and the next request on that connection would begin in the wrong place.
     async fn request_body_filter(
         &self,
         _: &mut Session,
         piece: &mut Option<Bytes>,
         is_last: bool,
-        _: &mut Passage,
+        passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(last_byte) = &mut passage.last_byte {
+            *piece = Some(last_byte.pass(piece.take().unwrap_or_default(), is_last));
+        }
         if is_last && piece.as_ref().is_some_and(Bytes::is_empty) {
             *piece = None;
         }

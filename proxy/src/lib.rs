@@ -35,6 +35,7 @@ mod exposure;
 pub mod fuzzing;
 mod gate;
 mod headers;
+mod last_byte;
 pub mod listener;
 pub mod logging;
 mod login;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
 use crate::access::Permit;
+use crate::last_byte::LastByte;
 
 /// What the gate knows of one request, from its arrival to its access-log line.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Passage {
     pub(crate) interim_answers: usize,
     /// The client waits for 100 before it sends its body, and was not given it.
     pub(crate) awaits_leave: bool,
+    /// Of a body of declared length that came over HTTP/2.
+    pub(crate) last_byte: Option<LastByte>,
 }
 
 /// A request is refused, or still to be judged, until it is admitted; only then has it a permit.
@@ -47,6 +50,7 @@ impl Passage {
             upstream_time: None,
             interim_answers: 0,
             awaits_leave: false,
+            last_byte: None,
         }
     }
 
@@ -83,6 +87,9 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
     let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
     if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
         return Err(malformed("Content-Length is one number and stands once (RFC 9110, 8.6)"));
+    }
+    if headers.get_all(COOKIE).iter().count() > 1 {
+        return Err(malformed("Cookie stands more than once, and a registry knows none (RFC 6265, 5.4)"));
     }
     check_host(request, raw.is_empty())
 }

@@ -64,7 +64,7 @@ pub use docker_registry::DockerRegistry;
 pub use door::Door;
 pub use fault::{Act, Fault, Next, Point, honest_body, upstream_with};
 pub use gate::{Gate, GateBuilder, log_field};
-pub use http2::Http2;
+pub use http2::{Http2, Outcome, field_block, frame, frame_bytes};
 pub use image::ImageLayout;
 pub use last_will::LastWill;
 pub use message::{Head, Response};

@@ -165,7 +165,7 @@ impl Wire {
         self.incoming().await_bytes(PATIENCE, "any answer", |bytes, ended| (ended || bytes.len() > read).then_some(()));
     }
 
-    fn incoming(&self) -> &Capture {
+    pub(crate) fn incoming(&self) -> &Capture {
         self.client.stdout()
     }
 

@@ -138,6 +138,11 @@ pub struct Limits {
     pub connections: Option<NonZeroUsize>,
     /// Connections of one IPv4 address or IPv6 /64 network, if they are limited.
     pub connections_per_address: Option<NonZeroUsize>,
+    /// HTTP/2: requests at a time on one connection; 1 to 1000.
+    pub streams: u32,
+    /// HTTP/2: the allowance of frames without content on one connection, which grows back within 10
+    /// seconds; 100 to 1,000,000.
+    pub control_frames: u32,
 }
 
 /// The log on standard error.
@@ -288,6 +293,8 @@ impl From<raw::Limits> for Limits {
             min_body_rate: raw.min_body_rate.bytes(),
             connections: NonZeroUsize::new(raw.connections.get()),
             connections_per_address: NonZeroUsize::new(raw.connections_per_address.get()),
+            streams: u32::try_from(raw.streams.get()).expect("it is at most 1000"),
+            control_frames: u32::try_from(raw.control_frames.get()).expect("it is at most 1,000,000"),
         }
     }
 }

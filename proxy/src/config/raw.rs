@@ -172,6 +172,12 @@ pub(super) struct Limits {
     pub(super) connections: Within<0, 10_000_000>,
     /// How many of them may come from one address (of IPv6: one /64 network); 0 for all.
     pub(super) connections_per_address: Within<0, 10_000_000>,
+    /// HTTP/2: requests at a time on one connection. Clients are told, and what is over it is refused.
+    pub(super) streams: Within<1, 1000>,
+    /// HTTP/2: frames that carry neither a request nor content (PING, SETTINGS, WINDOW_UPDATE and the
+    /// like; a reset counts for ten) which a client may send on one connection in a burst. As many again
+    /// may come in every 10 seconds, and more while it is sent a layer.
+    pub(super) control_frames: Within<100, 1_000_000>,
 }
 
 /// `[log]`: what is written to standard error.
@@ -267,11 +273,13 @@ impl Default for Limits {
             header_count: Within(100),
             idle_timeout: Period::from_secs(75),
             body_timeout: Period::from_secs(60),
-            send_timeout: Period::from_secs(60),
+            send_timeout: Period::from_secs(55),
             min_body_rate: ByteSize::from_kib(1),
             drain_timeout: Period::from_secs(10),
             connections: Within(0),
             connections_per_address: Within(1024),
+            streams: Within(100),
+            control_frames: Within(1000),
         }
     }
 }

@@ -16,7 +16,8 @@
 //! gets a header in one piece and a body to its last byte, never more ([`extent`]). In a request a client
 //! has to keep a [`pace`], in both directions: pingora's own timeouts do not reach headers, flushes and
 //! closing. Whatever pingora writes before the gate saw a request is an error page of its own: it is
-//! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; h2 has budgets of its own.
+//! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; its budgets are in
+//! [`super::http2`].
 
 pub(crate) mod extent;
 mod header_scan;

@@ -9,6 +9,7 @@ pub mod certificate;
 mod connection;
 mod entrance;
 mod handover;
+mod http2;
 mod open_files;
 mod read_ahead;
 mod seldom;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use pingora::apps::{HttpServerApp, ServerApp as _};
+use pingora::apps::HttpServerApp as _;
 use pingora::http::RequestHeader;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
@@ -184,11 +185,11 @@ impl Hall {
         let Some(stream) = stream else { return };
         let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
         let connection = ClientConnection::new(stream, self.door.limits.clone(), stopping);
-        let connection = Box::new(connection.with_hsts(self.door.hsts.clone()));
+        let connection = connection.with_hsts(self.door.hsts.clone());
         if speaks_h2 {
-            self.door.proxy.process_new(connection, stopping.for_pingora()).await;
+            http2::serve(self, connection, stopping.for_pingora()).await;
         } else {
-            self.serve_http1(connection, stopping).await;
+            self.serve_http1(Box::new(connection), stopping).await;
         }
     }
 
