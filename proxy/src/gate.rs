@@ -20,7 +20,7 @@ use crate::auth::{Credentials, Identity, Refused, Verifier};
 use crate::config::{ClientRule, Config, Limits};
 use crate::headers;
 use crate::listener::request_arrived;
-use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
+use crate::request::{Passage, Stage, Target, check_framing, check_method, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::upstream::Upstream;
 
@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     /// `Basic realm="..."`
     challenge: HeaderValue,
     forward_authorization: bool,
+    /// For a request of HTTP/1.0 that names no host.
+    host: HeaderValue,
 }
 
 impl Gate {
@@ -50,6 +52,7 @@ impl Gate {
             limits: config.limits.clone(),
             challenge: config.auth.realm.challenge(),
             forward_authorization: config.upstream.forward_authorization,
+            host: config.upstream.origin.host(),
         }
     }
 
@@ -57,6 +60,7 @@ impl Gate {
     async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
         let request = session.req_header();
         check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
+        check_method(&request.method).map_err(Refusal::hanging_up)?;
         let Target::Api(route) = Target::read(request.raw_path()).map_err(Refusal::hanging_up)? else {
             return Err(not_a_registry_path().into());
         };
@@ -181,7 +185,7 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
-        headers::forward(request, client_ip(session), self.forward_authorization)
+        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)
     }
 
     /// HTTP/2 clients end a body with an empty piece. pingora would write it to the upstream as a last

@@ -6,7 +6,6 @@ use std::process::Command;
 
 /// Debian's package of each tool.
 const PACKAGES: &[(&str, &str)] = &[
-    ("base64", "coreutils"),
     ("buildah", "buildah"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
