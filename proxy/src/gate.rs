@@ -23,7 +23,7 @@ use crate::headers;
 use crate::last_byte::LastByte;
 use crate::listener::request_arrived;
 use crate::login::Login;
-use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
+use crate::request::{Passage, Stage, Target, check_framing, check_method, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::response::check_answer;
 use crate::upstream::Upstream;
@@ -40,6 +40,8 @@ pub(crate) struct Gate {
     forward_authorization: bool,
     /// `Strict-Transport-Security`
     hsts: Option<HeaderValue>,
+    /// For a request of HTTP/1.0 that names no host.
+    host: HeaderValue,
 }
 
 impl Gate {
@@ -51,6 +53,7 @@ impl Gate {
             limits: config.limits.clone(),
             forward_authorization: config.upstream.forward_authorization,
             hsts: config.tls.hsts.header(),
+            host: config.upstream.origin.host(),
         }
     }
 
@@ -58,6 +61,7 @@ impl Gate {
     async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
         let request = session.req_header();
         check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
+        check_method(&request.method).map_err(Refusal::hanging_up)?;
         let Target::Api(route) = Target::read(request.raw_path()).map_err(Refusal::hanging_up)? else {
             return Err(not_a_registry_path().into());
         };
@@ -188,7 +192,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
         passage.last_byte = session.is_http2().then(|| declared_length(request)).flatten().map(LastByte::of);
-        headers::forward(request, client_ip(session), self.forward_authorization)
+        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)
     }
 
     /// HTTP/2 clients may end a body with an empty piece. pingora would write it to the upstream as a last

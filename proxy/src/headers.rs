@@ -28,8 +28,16 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Prepares a request for the upstream: forwarding headers as the nginx of the seeds sets them, and
 /// nothing that a stranger claims. `Host` stays as the client sent it, with its port: registries build
-/// their `Location`s from it.
-pub(crate) fn forward(request: &mut RequestHeader, client: Option<IpAddr>, keep_authorization: bool) -> Result<()> {
+/// their `Location`s from it. A client of HTTP/1.0 that sent none gets `host`, the upstream's own name.
+pub(crate) fn forward(
+    request: &mut RequestHeader,
+    client: Option<IpAddr>,
+    keep_authorization: bool,
+    host: &HeaderValue,
+) -> Result<()> {
+    if !request.headers.contains_key(HOST) {
+        request.insert_header(HOST, host)?;
+    }
     strip_strangers_claims(request);
     if !keep_authorization {
         request.remove_header(&AUTHORIZATION);
@@ -102,12 +110,15 @@ pub(crate) fn is_for_localhost(request: &RequestHeader) -> bool {
 mod tests {
     use super::*;
 
+    const HOST_OF_UPSTREAM: HeaderValue = HeaderValue::from_static("registry:5000");
+
     fn forwarded(headers: &[(&'static str, &'static str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
         for (name, value) in headers {
             request.append_header(*name, *value).expect("a header");
         }
-        forward(&mut request, Some("192.0.2.7".parse().expect("an address")), false).expect("forwarded");
+        forward(&mut request, Some("192.0.2.7".parse().expect("an address")), false, &HOST_OF_UPSTREAM)
+            .expect("forwarded");
         request
     }
 
@@ -142,14 +153,20 @@ mod tests {
         ]);
         let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["accept", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]);
+        assert_eq!(names, ["accept", "host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]);
+    }
+
+    #[test]
+    fn every_request_names_one_host() {
+        assert_eq!(value(&forwarded(&[("Host", "reg.test:5043")]), "host"), ["reg.test:5043"]);
+        assert_eq!(value(&forwarded(&[]), "host"), ["registry:5000"]);
     }
 
     #[test]
     fn authorization_goes_on_only_where_it_is_configured() {
         let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
         request.append_header("Authorization", "Basic YTpi").expect("a header");
-        forward(&mut request, None, true).expect("forwarded");
+        forward(&mut request, None, true, &HOST_OF_UPSTREAM).expect("forwarded");
         assert!(request.headers.contains_key(AUTHORIZATION));
     }
 

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
@@ -76,6 +77,12 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
     if has_bare_line_feed(raw) {
         return Err(malformed("its header lines must end in CRLF (RFC 9112, 2.2)"));
     }
+    // pingora escapes or drops what does not belong into a request line: only the raw bytes still tell.
+    if !raw.is_empty() && !begins_with_request_line(raw) {
+        return Err(malformed(
+            "its first line must be METHOD SP TARGET SP HTTP/1.1, without other bytes (RFC 9112, 3)",
+        ));
+    }
     // pingora drops a Content-Length that came with Transfer-Encoding: only the raw bytes still tell.
     if headers.contains_key(TRANSFER_ENCODING) && (names_header(raw, CONTENT_LENGTH.as_str()) || !is_chunked(headers)) {
         return Err(malformed(
@@ -83,10 +90,11 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
         ));
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    // pingora takes a list of equal numbers for one of them, and forwards the list.
-    let is_number = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
-    if !lengths.next().is_none_or(is_number) || lengths.next().is_some() {
-        return Err(malformed("Content-Length is one number and stands once (RFC 9110, 8.6)"));
+    if lengths.next().is_some_and(|length| !is_length(length.as_bytes())) {
+        return Err(malformed("Content-Length must be one number, in digits (RFC 9110, 8.6)"));
+    }
+    if lengths.next().is_some() {
+        return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
     }
     if headers.get_all(COOKIE).iter().count() > 1 {
         return Err(malformed("Cookie stands more than once, and a registry knows none (RFC 6265, 5.4)"));
@@ -99,15 +107,41 @@ fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
-            let names_one = host
-                .to_str()
-                .is_ok_and(|host| host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@')));
+            let names_one = host.to_str().is_ok_and(names_one_host);
             if names_one { Ok(()) } else { Err(malformed("Host must name one host, and its port (RFC 9110, 7.2)")) }
         }
         (None, _) if is_http2 || request.version == http::Version::HTTP_10 => Ok(()),
         (None, _) => Err(malformed("Host is missing (RFC 9112, 3.2)")),
         (Some(_), Some(_)) => Err(malformed("Host stands more than once (RFC 9112, 3.2)")),
     }
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110, 7.2); the `http` crate takes more for an authority.
+fn names_one_host(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        !host.is_empty() && !text.contains('@') && (host.len() == text.len() || authority.port_u16().is_some())
+    })
+}
+
+/// Whether the first line, behind empty ones, is a request line to the byte: three parts that nobody can
+/// split in another way.
+fn begins_with_request_line(raw: &[u8]) -> bool {
+    let mut lines = raw.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let parts: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let is_graphic = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_graphic);
+    // A fragment, which pingora cuts off, is no part of a target.
+    parts.len() == 3
+        && parts.iter().all(is_graphic)
+        && !parts[1].contains(&b'#')
+        && matches!(parts[2], b"HTTP/1.1" | b"HTTP/1.0")
+}
+
+/// A number of bytes that every reader reads alike.
+fn is_length(value: &[u8]) -> bool {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number && std::str::from_utf8(value).is_ok_and(|digits| digits.parse::<i64>().is_ok())
 }
 
 /// Whether `Transfer-Encoding` stands once and says `chunked`, and nothing else.
@@ -135,6 +169,21 @@ fn malformed(rule: &str) -> OciError {
         .with_status(StatusCode::BAD_REQUEST)
 }
 
+/// Refuses methods that no registry has. TRACE would send the credentials back to whoever can make a
+/// browser ask (RFC 9110, 9.3.8).
+///
+/// # Errors
+/// 501 (RFC 9110, 9.1).
+pub(crate) fn check_method(method: &Method) -> Result<(), OciError> {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if KNOWN.contains(method) {
+        return Ok(());
+    }
+    let message = "a registry has the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals";
+    Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))
+}
+
 /// What a request is for, as far as its target tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -152,8 +201,8 @@ impl Target {
     /// that two readers decode differently is how a guard is walked around.
     pub(crate) fn read(target: &[u8]) -> Result<Self, OciError> {
         let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-        if path.first() != Some(&b'/') {
-            return Err(malformed("its target must be a path (RFC 9112, 3.2.1)"));
+        if path.first() != Some(&b'/') || target.contains(&b'#') {
+            return Err(malformed("its target must be a path, without a fragment (RFC 9112, 3.2.1)"));
         }
         let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\');
         match std::str::from_utf8(path) {
@@ -221,6 +270,45 @@ mod tests {
     }
 
     #[test]
+    fn a_length_is_digits_and_nothing_else() {
+        let host = ("Host", "reg.test");
+        for bad in ["", "2, 2", "2,", "+2", "-2", "0x2", "2.0", "1_0", "2 2", "9223372036854775808"] {
+            assert!(framing(&[host, ("Content-Length", bad)], "").is_err(), "{bad:?}");
+        }
+        for good in ["0", "010", "9223372036854775807"] {
+            assert_eq!(framing(&[host, ("Content-Length", good)], ""), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_line_has_three_parts_and_no_other_byte() {
+        let host = ("Host", "reg.test");
+        for bad in [
+            " GET / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET / a HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET /\0 HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET  HTTP/1.1",
+            "GET / HTTP/2.0",
+            "GET /#a HTTP/1.1",
+        ] {
+            assert!(framing(&[host], &format!("{bad}\r\nHost: reg.test\r\n\r\n")).is_err(), "{bad:?}");
+        }
+        assert_eq!(framing(&[host], "\r\n\r\nGET /?a=b HTTP/1.0\r\nHost: reg.test\r\n\r\n"), Ok(()));
+    }
+
+    #[test]
+    fn only_the_methods_of_a_registry_are_known() {
+        for (name, known) in [("GET", true), ("PATCH", true), ("OPTIONS", true), ("TRACE", false), ("get", false)] {
+            let method = Method::from_bytes(name.as_bytes()).expect("a token");
+            assert_eq!(check_method(&method).is_ok(), known, "{name}");
+        }
+    }
+
+    #[test]
     fn a_line_ended_by_a_bare_line_feed_is_refused() {
         let host = ("Host", "reg.test");
         assert!(framing(&[host], "GET / HTTP/1.1\r\nX: y\n\r\n").is_err());
@@ -229,10 +317,17 @@ mod tests {
 
     #[test]
     fn host_must_name_one_host() {
-        for bad in ["", "a@reg.test", "reg.test, evil.test", "a b"] {
+        for bad in
+            ["", "a@reg.test", "reg.test, evil.test", "a b", "a:b", "a:", ":443", "a:1:2", "a/b", "[::1", "a:99999"]
+        {
             let mut request = request(&[]);
             request.append_header("Host", bad).expect("a header");
             assert!(check_framing(&request, b"GET / HTTP/1.1\r\n").is_err(), "{bad:?}");
+        }
+        for good in ["reg.test", "reg.test:5043", "127.0.0.1:1", "[::1]", "[::1]:5043", "a_b"] {
+            let mut request = request(&[]);
+            request.append_header("Host", good).expect("a header");
+            assert_eq!(check_framing(&request, b"GET / HTTP/1.1\r\n"), Ok(()), "{good:?}");
         }
         assert!(framing(&[], "GET / HTTP/1.1\r\n\r\n").is_err());
         assert!(framing(&[("Host", "a"), ("Host", "a")], "GET / HTTP/1.1\r\n\r\n").is_err());
@@ -250,6 +345,8 @@ mod tests {
             "/v2/%00",
             "/v2/a%2fb/tags/list",
             "/v2/ canary",
+            "/v2/#a",
+            "/v2/?a#b",
         ] {
             assert!(Target::read(bad.as_bytes()).is_err(), "{bad}");
         }

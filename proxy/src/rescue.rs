@@ -4,6 +4,7 @@
 //! nothing here calls it.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -157,7 +158,10 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
             OciError::new(ErrorCode::Unsupported, "the request's body stopped arriving (limits.body_timeout); send it again")
                 .with_status(StatusCode::REQUEST_TIMEOUT),
         ),
-        (ErrorSource::Downstream, ErrorType::ReadError) if fell_behind(error) => Some(
+        (ErrorSource::Downstream, ErrorType::ReadError) if read_ended_by(error, io::ErrorKind::InvalidData) => {
+            Some(malformed_request())
+        }
+        (ErrorSource::Downstream, ErrorType::ReadError) if read_ended_by(error, io::ErrorKind::TimedOut) => Some(
             OciError::new(ErrorCode::Unsupported, "the request's body arrives too slowly (limits.min_body_rate); check the network and send it again")
                 .with_status(StatusCode::REQUEST_TIMEOUT),
         ),
@@ -165,10 +169,7 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
             ErrorSource::Downstream,
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
         ) => None,
-        (ErrorSource::Downstream, _) => Some(
-            OciError::new(ErrorCode::Unsupported, "the request cannot be forwarded as it was sent: its header or its chunks are malformed")
-                .with_status(StatusCode::BAD_REQUEST),
-        ),
+        (ErrorSource::Downstream, _) => Some(malformed_request()),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(for_status(500)),
     }
 }
@@ -188,10 +189,15 @@ fn for_status(code: u16) -> OciError {
     OciError::new(ErrorCode::Unknown, message).with_status(status)
 }
 
-/// Whether the client's connection gave up a read because the client was too slow.
-fn fell_behind(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<std::io::Error>();
-    cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::TimedOut)
+fn malformed_request() -> OciError {
+    let message = "the request cannot be forwarded as it was sent: its header or its chunks are malformed";
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)
+}
+
+/// Whether the client's connection gave up a read for this reason: the client was too slow, or its chunks
+/// are none.
+fn read_ended_by(error: &Error, kind: io::ErrorKind) -> bool {
+    error.root_cause().downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == kind)
 }
 
 fn is_no_connection(kind: &ErrorType) -> bool {

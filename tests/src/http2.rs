@@ -1,8 +1,8 @@
 //! HTTP/2 as far as a test needs it that chooses its frames itself (RFC 9113).
 
 use crate::door::Door;
-use crate::secrets::note_authorization;
 use crate::process::Capture;
+use crate::secrets::note_authorization;
 use crate::waiting::PATIENCE;
 use crate::wire::Wire;
 use std::io;

@@ -3,6 +3,8 @@
 //! The harness notes each password, hash and `Authorization` value that goes through its hands. What a program of ours
 //! logged is searched for all of them when its process is dropped, so that every test makes this claim.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,18 +82,8 @@ fn noted() -> MutexGuard<'static, BTreeSet<String>> {
     NOTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// RFC 4648, section 4.
 pub(crate) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
-        for place in 0..4 {
-            let letter = char::from(ALPHABET[bits >> (18 - 6 * place) & 0x3f]);
-            text.push(if place <= group.len() { letter } else { '=' });
-        }
-    }
-    text
+    STANDARD.encode(bytes)
 }
 
 #[cfg(test)]
@@ -100,14 +92,6 @@ mod tests {
 
     fn is_caught(log: &str) -> bool {
         std::panic::catch_unwind(|| no_secret_in("a program", log)).is_err()
-    }
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(plain.as_bytes()), encoded);
-        }
-        assert_eq!(base64(b"alice:correct-horse"), "YWxpY2U6Y29ycmVjdC1ob3JzZQ==");
     }
 
     #[test]

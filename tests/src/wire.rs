@@ -21,7 +21,7 @@ pub struct Wire {
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Ending {
     /// A response that is whole by its own framing.
     Whole(Response),
     /// The connection ended before that; what came until then.
@@ -93,18 +93,18 @@ impl Wire {
     ///
     /// # Panics
     /// When there is neither after [`PATIENCE`].
-    pub fn outcome(&mut self, to_head: bool) -> Outcome {
+    pub fn outcome(&mut self, to_head: bool) -> Ending {
         loop {
             let read = self.read;
             let (outcome, length) = self.incoming().await_bytes(PATIENCE, "an answer or the end", |bytes, ended| {
                 match Response::parse(&bytes[read..], to_head, ended) {
-                    Some((response, length)) => Some((Outcome::Whole(response), length)),
-                    None => ended.then(|| (Outcome::Broken(bytes[read..].to_vec()), bytes.len() - read)),
+                    Some((response, length)) => Some((Ending::Whole(response), length)),
+                    None => ended.then(|| (Ending::Broken(bytes[read..].to_vec()), bytes.len() - read)),
                 }
             });
             self.read += length;
             match outcome {
-                Outcome::Whole(interim) if matches!(interim.head.status(), 100 | 102..=199) => {}
+                Ending::Whole(interim) if matches!(interim.head.status(), 100 | 102..=199) => {}
                 outcome => return outcome,
             }
         }

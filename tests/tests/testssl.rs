@@ -14,9 +14,8 @@ const BOUND: Duration = Duration::from_secs(300);
 const SECTIONS: [&str; 5] = ["--protocols", "--server-defaults", "--server-preference", "--fs", "--vulnerable"];
 
 /// What is the deployment's to choose: the id of the finding, and why.
-const EXCEPTIONS: [(&str, &str); 1] = [
-    ("cert_revocation", "an authority of one's own has no CRL and no OCSP responder; a public one brings its own"),
-];
+const EXCEPTIONS: [(&str, &str); 1] =
+    [("cert_revocation", "an authority of one's own has no CRL and no OCSP responder; a public one brings its own")];
 
 #[test]
 fn testssl_finds_nothing_above_low() {

@@ -19,6 +19,7 @@
 //! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; its budgets are in
 //! [`super::http2`].
 
+mod chunks;
 pub(crate) mod extent;
 mod header_scan;
 mod pace;
@@ -46,6 +47,7 @@ use super::stopping::Stopping;
 use crate::access_log;
 use crate::config::Limits;
 use crate::rescue;
+use chunks::Malformed;
 use extent::Extent;
 use header_scan::{Budget, Flaw, HeaderScan};
 use pace::{Pace, Rule};
@@ -251,12 +253,12 @@ impl<S: IO + 'static> Connection<S> {
                 return self.poll_too_slow(cx);
             }
             let new = &buf.filled()[before..];
-            let n = body.take(new);
+            let n = body.take(new).map_err(malformed)?;
             self.ahead.extend_from_slice(&new[n..]);
             buf.set_filled(before + n);
             self.sent(n);
         } else {
-            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]);
+            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(malformed)?;
             self.hand_over(n, buf);
         }
         self.phase = Phase::Request(body);
@@ -350,6 +352,11 @@ impl<S: IO + 'static> Connection<S> {
         }
         Poll::Ready(())
     }
+}
+
+/// What `rescue` tells a client apart by whose chunks nobody can read.
+fn malformed(_: Malformed) -> io::Error {
+    io::ErrorKind::InvalidData.into()
 }
 
 /// What holds for a client that takes an answer.

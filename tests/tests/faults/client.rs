@@ -1,6 +1,6 @@
 //! The client's side: every kind of request, what may come of it, and what must work afterwards.
 
-use lockgate_e2e::{Door, Fault, Gate, Head, Outcome, Pattern, Response, Upstream, Wire, honest_body, upstream_with};
+use lockgate_e2e::{Door, Ending, Fault, Gate, Head, Pattern, Response, Upstream, Wire, honest_body, upstream_with};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,14 +168,14 @@ fn trial(door: &Door, number: usize, kind: Kind, gives: &[Gives]) -> Result<(), 
     }
     let says_close = |head: &Head| head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
     match &outcome {
-        Outcome::Broken(_) => {}
-        Outcome::Whole(response) if says_close(&response.head) => {
+        Ending::Broken(_) => {}
+        Ending::Whole(response) if says_close(&response.head) => {
             let surplus = wire.closed_within(CLOSES_WITHIN);
             if !surplus.is_empty() {
                 return Err(format!("after the last answer: {}", String::from_utf8_lossy(&surplus)));
             }
         }
-        Outcome::Whole(_) => {
+        Ending::Whole(_) => {
             honest(&mut wire, number, "same").map_err(|why| format!("{why}, after {}", shown(&outcome)))?
         }
     }
@@ -193,16 +193,16 @@ pub(crate) fn honest(wire: &mut Wire, number: usize, connection: &str) -> Result
     Err(format!("the next request on the {connection} connection got {}", shown(&outcome)))
 }
 
-fn is_given(gives: Gives, outcome: &Outcome, kind: Kind, target: &str) -> bool {
+fn is_given(gives: Gives, outcome: &Ending, kind: Kind, target: &str) -> bool {
     match (gives, outcome) {
-        (Gives::Cut, Outcome::Broken(bytes)) => bytes.starts_with(b"HTTP/1.1 200 ") && !is_stolen(bytes),
-        (Gives::Refusal(status), Outcome::Whole(response)) => {
+        (Gives::Cut, Ending::Broken(bytes)) => bytes.starts_with(b"HTTP/1.1 200 ") && !is_stolen(bytes),
+        (Gives::Refusal(status), Ending::Whole(response)) => {
             response.head.status() == status && is_oci_error(response, kind.is_head())
         }
-        (Gives::Passed(status), Outcome::Whole(response)) => {
+        (Gives::Passed(status), Ending::Whole(response)) => {
             response.head.status() == status && is_well_formed(response) && !is_stolen(&response.body)
         }
-        (Gives::Honest, Outcome::Whole(response)) => {
+        (Gives::Honest, Ending::Whole(response)) => {
             let body = if kind.is_head() { Vec::new() } else { honest_body(kind.method(), target) };
             response.head.status() == 200 && response.body == body && is_well_formed(response)
         }
@@ -242,11 +242,11 @@ fn is_stolen(bytes: &[u8]) -> bool {
     bytes.windows(STOLEN.len()).any(|window| window == STOLEN.as_bytes())
 }
 
-fn shown(outcome: &Outcome) -> String {
+fn shown(outcome: &Ending) -> String {
     let beginning = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
     match outcome {
-        Outcome::Broken(bytes) => format!("a broken answer of {} bytes: {:?}", bytes.len(), beginning(bytes)),
-        Outcome::Whole(response) => {
+        Ending::Broken(bytes) => format!("a broken answer of {} bytes: {:?}", bytes.len(), beginning(bytes)),
+        Ending::Whole(response) => {
             format!(
                 "{:?} with {} bytes {:?}",
                 beginning(&response.head.raw),

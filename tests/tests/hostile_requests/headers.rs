@@ -1,0 +1,75 @@
+//! What a client says that only a proxy may say, and what concerns one connection only (RFC 9110, 7.6).
+
+use super::case::Case;
+
+pub const CASES: &[Case] = &[
+    ("XFF", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Forwarded-For: 10.9.9.9\r\n\r\n", "? H01"),
+    (
+        "XFF twice",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Forwarded-For: 10.9.9.9\r\nX-Forwarded-For: 10.9.9.8\r\n\r\n",
+        "? H01b",
+    ),
+    ("X-Real-IP", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Real-IP: 10.9.9.9\r\n\r\n", "? H02"),
+    ("XFH", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Forwarded-Host: evil.test\r\n\r\n", "? H03"),
+    (
+        "XF port",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Forwarded-Port: 1\r\nX-Forwarded-Server: x\r\nX-Forwarded-Prefix: /x\r\n\r\n",
+        "? H03b",
+    ),
+    ("X-Forwarded-Proto http", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Forwarded-Proto: http\r\n\r\n", "? H04"),
+    ("Forwarded", r"GET /v2/ HTTP/1.1\r\n{H}{A}Forwarded: for=10.9.9.9;host=evil.test;proto=http\r\n\r\n", "? H05"),
+    ("underscore alias", r"GET /v2/ HTTP/1.1\r\n{H}{A}X_Forwarded_Proto: http\r\nX_Remote_User: root\r\n\r\n", "? H06"),
+    ("X-Remote-User", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Remote-User: root\r\n\r\n", "? H07"),
+    ("Remote-User", r"GET /v2/ HTTP/1.1\r\n{H}{A}Remote-User: root\r\nREMOTE_USER: root\r\n\r\n", "? H07b"),
+    ("mixed case", r"GET /v2/ HTTP/1.1\r\n{H}{A}x-ReMoTe-UsEr: root\r\n\r\n", "? H07c"),
+    ("dots", r"GET /v2/ HTTP/1.1\r\n{H}{A}X.Remote.User: root\r\n\r\n", "? H07d"),
+    (
+        "Connection names our identity header",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: close, X-Remote-User\r\n\r\n",
+        "? H08",
+    ),
+    ("Connection XFF", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: X-Forwarded-For, X-Forwarded-Proto\r\n\r\n", "? H09"),
+    ("Connection Host", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Host\r\n\r\n", "? H09b"),
+    ("Connection keep-alive many", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: {repeat 2000 a,}close\r\n\r\n", "? H09c"),
+    ("Connection cookie", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Cookie\r\nCookie: a=b\r\n\r\n", "? H09d"),
+    ("Connection TE", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Transfer-Encoding\r\n\r\n", "? H09e"),
+    ("Connection names Authorization", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Authorization\r\n\r\n", "? H10"),
+    ("Keep-Alive", r"GET /v2/ HTTP/1.1\r\n{H}{A}Keep-Alive: timeout=5\r\nConnection: keep-alive\r\n\r\n", "? H11"),
+    ("TE", r"GET /v2/ HTTP/1.1\r\n{H}{A}TE: trailers\r\nConnection: TE\r\n\r\n", "? H11b"),
+    ("Trailer", r"GET /v2/ HTTP/1.1\r\n{H}{A}Trailer: X-A\r\n\r\n", "? H11c"),
+    ("Proxy-Connection", r"GET /v2/ HTTP/1.1\r\n{H}{A}Proxy-Connection: keep-alive\r\n\r\n", "? H11d"),
+    ("TE no conn", r"GET /v2/ HTTP/1.1\r\n{H}{A}TE: trailers, deflate\r\n\r\n", "? H11e"),
+    (
+        "Connection names Content-Length",
+        r"POST /v2/a/blobs/uploads/ HTTP/1.1\r\n{H}{A}Connection: Content-Length\r\nContent-Length: {lenC}\r\n\r\n{C}",
+        "? H12",
+    ),
+    ("Proxy-Auth", r"GET /v2/ HTTP/1.1\r\n{H}{A}Proxy-Authorization: Basic abc\r\nProxy-Foo: x\r\n\r\n", "? H13"),
+    (
+        "Proxy-Authenticate",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}Proxy-Authenticate: x\r\nProxy-Authentication-Info: y\r\n\r\n",
+        "? H13b",
+    ),
+    ("httpoxy", r"GET /v2/ HTTP/1.1\r\n{H}{A}Proxy: http://evil.test\r\n\r\n", "? H14"),
+    (
+        "X-Original-Method",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}X-Original-Method: DELETE\r\nX-HTTP-Method: DELETE\r\nX-Method-Override: DELETE\r\n\r\n",
+        "? H15",
+    ),
+    ("method override", r"GET /v2/ HTTP/1.1\r\n{H}{A}X-HTTP-Method-Override: DELETE\r\n\r\n", "? H16"),
+    ("range on v2", r"GET /v2/ HTTP/1.1\r\n{H}{A}Range: bytes=0-0\r\n\r\n", "? H17"),
+    ("Via", r"GET /v2/ HTTP/1.1\r\n{H}{A}Via: 1.1 x\r\n\r\n", "? H17b"),
+    ("Max-Forwards", r"GET /v2/ HTTP/1.1\r\n{H}{A}Max-Forwards: 0\r\n\r\n", "? H17c"),
+    ("HTTP2-Settings", r"GET /v2/ HTTP/1.1\r\n{H}{A}HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", "? H17d"),
+    ("Content-Encoding", r"GET /v2/ HTTP/1.1\r\n{H}{A}Content-Encoding: gzip\r\n\r\n", "? H17e"),
+    (
+        "Client-Ip",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}Client-IP: 1.2.3.4\r\nTrue-Client-IP: 1.2.3.4\r\nX-Client-IP: 1\r\nCF-Connecting-IP: 1\r\n\r\n",
+        "? H17f",
+    ),
+    (
+        "X-SSL",
+        r"GET /v2/ HTTP/1.1\r\n{H}{A}X-SSL-Client-Verify: SUCCESS\r\nX-Scheme: http\r\nFront-End-Https: on\r\n\r\n",
+        "? H17g",
+    ),
+];
