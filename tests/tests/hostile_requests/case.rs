@@ -12,7 +12,7 @@ use lockgate_e2e::{Division, Door, Gate, PATIENCE, Received, Records, Scheme, Up
 ///
 /// The outcome is the status of each answer, then `open` or `closed`: `401 open`. `|` separates outcomes that are both
 /// right.
-pub type Case = (&'static str, &'static str, &'static str);
+pub(crate) type Case = (&'static str, &'static str, &'static str);
 
 const HOST: &str = r"Host: registry.test\r\n";
 const ALICE: &str = r"Authorization: Basic {base64 alice:correct-horse}\r\n";
@@ -27,7 +27,7 @@ const SENTINEL_ANSWER: &str = "the sentinel passed";
 const LONG: usize = 4096;
 
 /// Sends every row of a table, divided among records in every way, and compares what became of it.
-pub fn run(table: &[Case]) {
+pub(crate) fn run(table: &[Case]) {
     let (upstream, gate) = set_up();
     let mut wrong = Vec::new();
     for (name, text, outcome) in table {
