@@ -16,6 +16,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("openssl", "openssl"),
     ("podman", "podman"),
+    ("python3", "python3"),
     ("sha256sum", "coreutils"),
     ("sha512sum", "coreutils"),
     ("skopeo", "skopeo"),

@@ -60,14 +60,19 @@ fn set_up() -> (Upstream, Gate) {
         }
         Ok(())
     });
-    let users = [("alice", "correct-horse"), ("colon", "a:b"), ("jürg", "été"), ("long", &"a".repeat(80))];
+    let gate = Gate::before(upstream.url()).htpasswd(users()).start();
+    (upstream, gate)
+}
+
+/// The users that the rows name, those among them who must not get in.
+pub(crate) fn users() -> String {
+    let users = [("alice", "correct-horse"), ("colon", "a:b"), ("jürg", "été"), ("long72", &"a".repeat(80))];
     let mut lines: Vec<String> =
         users.iter().map(|(user, password)| htpasswd_line(Scheme::Bcrypt, user, password)).collect();
     let too_costly = htpasswd_line(Scheme::Bcrypt, "cost31", "x").replace("$04$", "$31$");
     let comment = format!("#{}", htpasswd_line(Scheme::Bcrypt, "carol", "carol"));
     lines.extend([too_costly, comment, "nohash:".to_owned(), "plain:text".to_owned()]);
-    let gate = Gate::before(upstream.url()).htpasswd(lines.join("\n")).start();
-    (upstream, gate)
+    lines.join("\n")
 }
 
 /// Sends the bytes, and the sentinel behind them where the connection is open.

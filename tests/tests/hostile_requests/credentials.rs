@@ -68,17 +68,17 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (
         "72 of 80 bytes, which is all that bcrypt hashed",
-        r"GET /v2/ HTTP/1.1\r\n{H}Authorization: Basic {base64 long:{repeat 72 a}}\r\n\r\n",
+        r"GET /v2/ HTTP/1.1\r\n{H}Authorization: Basic {base64 long72:{repeat 72 a}}\r\n\r\n",
         "200 open",
     ),
     (
         "long right",
-        r"GET /v2/ HTTP/1.1\r\n{H}Authorization: Basic {base64 long:{repeat 72 a}aaaaaaaa}\r\n\r\n",
+        r"GET /v2/ HTTP/1.1\r\n{H}Authorization: Basic {base64 long72:{repeat 72 a}aaaaaaaa}\r\n\r\n",
         "401 open",
     ),
     (
         "long wrong tail",
-        r"GET /v2/canary/manifests/x HTTP/1.1\r\n{H}Authorization: Basic {base64 long:{repeat 72 a}bbbbbbbb}\r\n\r\n",
+        r"GET /v2/canary/manifests/x HTTP/1.1\r\n{H}Authorization: Basic {base64 long72:{repeat 72 a}bbbbbbbb}\r\n\r\n",
         "401 open",
     ),
     (

@@ -7,6 +7,7 @@ mod credentials;
 mod framing;
 mod headers;
 mod paths;
+mod replay;
 mod syntax;
 
 #[test]
