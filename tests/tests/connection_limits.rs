@@ -18,8 +18,8 @@ fn is_served(wire: &mut Wire) {
 
 /// A TCP connection that says nothing, and whether it is closed at once.
 fn is_closed(gate: &Gate) -> bool {
-    let mut silent = TcpStream::connect(gate.door().address).unwrap();
-    silent.set_read_timeout(Some(AT_ONCE)).unwrap();
+    let mut silent = TcpStream::connect(gate.door().address).expect("it listens");
+    silent.set_read_timeout(Some(AT_ONCE)).expect("it is not zero");
     matches!(silent.read(&mut [0]), Ok(0))
 }
 

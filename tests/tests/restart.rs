@@ -103,7 +103,9 @@ impl LongUpload {
     fn begin(gate: &Gate, door: &StrictClient) -> Self {
         let location = Api::at(gate.door()).start_upload("long");
         let mut connection = door.connect().expect("connected");
-        let path = location.strip_prefix("https://").map_or(location.as_str(), |rest| &rest[rest.find('/').unwrap()..]);
+        let path = location
+            .strip_prefix("https://")
+            .map_or(location.as_str(), |rest| &rest[rest.find('/').expect("a URL has a path")..]);
         let head = format!("PATCH {path} HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n");
         connection.send(head).expect("taken");
         Self { connection, location, sent: Vec::new() }

@@ -74,19 +74,21 @@ impl<'a> Request<'a> {
             return take(&mut rest, length).map(<[u8]>::to_vec);
         }
         let mut body = Vec::new();
-        while self.is_chunked {
+        if !self.is_chunked {
+            return Ok(body);
+        }
+        loop {
             let size = line(&mut rest)?.split(|&byte| byte == b';').next().unwrap_or_default();
             let size = number(size.trim_ascii_end(), 16)?;
             if size == 0 {
                 while !line(&mut rest)?.is_empty() {}
-                break;
+                return Ok(body);
             }
             body.extend_from_slice(take(&mut rest, size)?);
             if !line(&mut rest)?.is_empty() {
                 return Err("a chunk is longer than its size");
             }
         }
-        Ok(body)
     }
 }
 
