@@ -187,7 +187,8 @@ impl Hall {
         let connection = ClientConnection::new(stream, self.door.limits.clone(), stopping);
         let connection = connection.with_hsts(self.door.hsts.clone());
         if speaks_h2 {
-            http2::serve(self, connection, stopping.for_pingora()).await;
+            // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
+            Box::pin(http2::serve(self, connection, stopping.for_pingora())).await;
         } else {
             self.serve_http1(Box::new(connection), stopping).await;
         }
