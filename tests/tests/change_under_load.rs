@@ -14,6 +14,10 @@ const CHANGES: usize = 100;
 /// a second, and of what changes more often it sees the last.
 const EACH: usize = 10;
 
+/// The change of a round that leaves half a certificate, and the one that leaves half a line of users.
+const HALF_CERTIFICATE: usize = 1;
+const HALF_LINE: usize = 4;
+
 /// How long a change may take to hold: 2 s are promised, the rest is for a machine that is busy with other tests.
 const PROMISED: Duration = Duration::from_millis(3500);
 
@@ -105,7 +109,7 @@ fn change_certificate(gate: &Gate, pairs: &[Pair], number: usize) {
     let (pair, other) = (&pairs[number % pairs.len()], &pairs[(number + 1) % pairs.len()]);
     let (certificate, key) = (read(&pair.certificate), read(&pair.key));
     match number % EACH {
-        1 | 6 => rename_over(&gate.pair.certificate, &certificate[..certificate.len() / 2]),
+        HALF_CERTIFICATE | 6 => rename_over(&gate.pair.certificate, &certificate[..certificate.len() / 2]),
         3 => rename_over(&gate.pair.key, read(&other.key)),
         5 => fs::write(&gate.pair.key, &key[..key.len() / 3]).expect("the directory is ours"),
         8 => fs::remove_file(&gate.pair.certificate).expect("the directory is ours"),
@@ -122,7 +126,7 @@ fn change_users(gate: &Gate, alice: &str, bobs: &[String], number: usize) {
     match number % EACH {
         // A plain password closes the door to its user, and a line without a colon refuses the file.
         2 => rename_over(&gate.htpasswd, format!("{good}mallory:open-sesame\n")),
-        4 => rename_over(&gate.htpasswd, format!("{good}mallory:open-sesame\nhalf a li")),
+        HALF_LINE => rename_over(&gate.htpasswd, format!("{good}mallory:open-sesame\nhalf a li")),
         6 => fs::write(&gate.htpasswd, "").expect("the directory is ours"),
         8 => fs::remove_file(&gate.htpasswd).expect("the directory is ours"),
         _ => rename_over(&gate.htpasswd, good),
@@ -163,9 +167,17 @@ fn a_hundred_certificates_and_a_hundred_user_files_change_under_load_and_no_requ
         });
         for number in 0..CHANGES {
             let taken = seen(CERTIFICATE_TAKEN);
+            let refused = (seen(CERTIFICATE_REFUSED), seen(USERS_REFUSED));
             change_certificate(&gate, &pairs, number);
             change_users(&gate, &alice, &bobs, number);
             load.await_handshakes();
+            // Most of what is wrong is gone again before it is read. In the first round some of it stays.
+            if number == HALF_CERTIFICATE {
+                eventually(PROMISED, "a refusal", || (seen(CERTIFICATE_REFUSED) > refused.0).then_some(()));
+            }
+            if number == HALF_LINE {
+                eventually(PROMISED, "a refusal", || (seen(USERS_REFUSED) > refused.1).then_some(()));
+            }
             if number % EACH == EACH - 1 {
                 eventually(PROMISED, "the new password", || (status_of_bob(number) == 200).then_some(()));
                 assert_eq!(status_of_bob(number + 1 - EACH), 401, "an old password is refused");
