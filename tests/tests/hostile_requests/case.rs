@@ -11,7 +11,7 @@ use lockgate_e2e::{Division, Door, Gate, PATIENCE, Received, Records, Scheme, Up
 /// `{repeat N text}`, `{base64 text}`; at the end `{fin}` for a client that closes its sending side.
 ///
 /// The outcome is the status of each answer, then `open` or `closed`: `401 open`. `|` separates outcomes that are both
-/// right.
+/// right: what follows an answer that closes, as the sentinel does, may reset the connection before it is read.
 pub(crate) type Case = (&'static str, &'static str, &'static str);
 
 const HOST: &str = r"Host: registry.test\r\n";

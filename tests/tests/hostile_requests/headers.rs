@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
     (
         "Connection names our identity header",
         r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: close, X-Remote-User\r\n\r\n",
-        "200 closed",
+        "200 closed | closed",
     ),
     (
         "Connection XFF",
