@@ -127,6 +127,15 @@ impl Process {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number of kB");
         kib * 1024
     }
+
+    /// By how many bytes the most memory it ever held is more than `before`. The kernel adds its count up from one for
+    /// each processor, so that it may also say less.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn growth_since(&self, before: u64) -> u64 {
+        self.peak_memory().saturating_sub(before)
+    }
 }
 
 impl Drop for Process {
