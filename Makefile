@@ -5,9 +5,10 @@
 TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
+CARGO_CYCLONEDX := 0.5.9
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: help up test check fuzz bench image tools clients engine programs fmt clippy doc deny
+.PHONY: help up test check fuzz bench sbom image tools clients engine programs fmt clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -31,6 +32,11 @@ bench: tools ## measure the backend beside docker-registry, ten minutes; tables 
 	python3 bench/bench.py
 	python3 bench/report.py
 
+sbom: tools ## list what each program is built from, as CycloneDX JSON in target/sbom/
+	@scripts/need.sh jq
+	@command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-cyclonedx@$(CARGO_CYCLONEDX)
+	scripts/sbom.sh
+
 image: engine ## the container image that compose.yaml runs
 	DOCKER_BUILDKIT=1 docker build --tag $(or $(LOCKGATE_IMAGE),lockgate) .
 
@@ -41,7 +47,7 @@ tools:
 	@scripts/need.sh cc=build-essential cmake
 
 clients:
-	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace
+	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace testssl=testssl.sh systemd-analyze=systemd
 
 # The second line is for the project's own machines, which have nothing but package registries to get an engine from.
 ENGINE_SCRIPT := ../shared/ci/docker-engine.sh
@@ -68,5 +74,5 @@ ADVISORIES := https://github.com/rustsec/advisory-db
 deny: tools
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
-	@if timeout 20 git ls-remote $(ADVISORIES) HEAD >/dev/null 2>&1; then cargo deny --locked check advisories; \
-	    else echo "advisories: not checked, $(ADVISORIES) cannot be reached from here"; fi
+	@if why=$$(timeout 20 git ls-remote $(ADVISORIES) HEAD 2>&1 >/dev/null); then cargo deny --locked check advisories; \
+	    else echo "advisories: NOT CHECKED, their database cannot be reached from here: $${why:-no answer within 20 s}"; fi

@@ -124,8 +124,9 @@ def push_blob(client, repository, content):
     return name
 
 
-def image(config, layers=()):
-    """An image manifest over a config and layers that were pushed, as (content, media type)."""
+def image(config, layers=(), annotation=None):
+    """An image manifest over a config and layers that were pushed, as (content, media type). With another
+    annotation it is another manifest."""
     media_type = "application/vnd.oci.image.manifest.v1+json"
     manifest = {
         "schemaVersion": 2,
@@ -135,6 +136,8 @@ def image(config, layers=()):
             {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": layer, "size": 1} for layer in layers
         ],
     }
+    if annotation is not None:
+        manifest["annotations"] = {"org.opencontainers.image.version": annotation}
     return json.dumps(manifest).encode(), media_type
 
 

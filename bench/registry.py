@@ -89,12 +89,17 @@ def transfer(name, work, mebibytes):
     }
 
 
+# What takes long is repeated less.
+SECONDS_EACH = 4
+
+
 def cost_of(server, repeats, request):
     """Microseconds of the server's processor time for one request."""
-    cpu = server.cpu()
-    for index in range(repeats):
-        request(index)
-    return (server.cpu() - cpu) / repeats * 1e6
+    cpu, end, done = server.cpu(), time.monotonic() + SECONDS_EACH, 0
+    while done < repeats and (done == 0 or time.monotonic() < end):
+        request(done)
+        done += 1
+    return (server.cpu() - cpu) / done * 1e6
 
 
 def manifests(name, work, repeats):
@@ -138,10 +143,11 @@ def many_pushes(name, work, clients, mebibytes):
         return {"idle MB": idle / 1e6, f"peak MB of {clients} pushes": server.peak_memory() / 1e6}
 
 
-def growth(name, work, kind, count, repeats):
-    """What requests cost in a registry that holds `count` tags, repositories or blobs."""
+def growth(name, work, trees, kind, count, repeats):
+    """What requests cost in a registry that holds `count` tags, repositories or blobs, which is made in `trees`
+    unless it is there."""
     data = work / "data"
-    reference = work / f"{kind}-{count}"
+    reference = trees / f"{kind}-{count}"
     if not reference.exists():
         tree.GROW[kind](reference, count)
         # Else whoever syncs first would pay for the writing of all that.
@@ -149,7 +155,11 @@ def growth(name, work, kind, count, repeats):
     data.symlink_to(reference)
     with running(name, data, work) as server, Client(server.port) as client:
         server.await_rest()
-        return {**GROWTH[kind](server, client, count, repeats), "peak MB": server.peak_memory() / 1e6}
+        return {**GROWTH[kind](server, client, data, count, repeats), "peak MB": server.peak_memory() / 1e6}
+
+
+# Manifests that are deleted, each with its one tag.
+DELETES = 10
 
 
 def _list(client, target):
@@ -158,7 +168,7 @@ def _list(client, target):
     return body
 
 
-def _tags(server, client, count, repeats):
+def _tags(server, client, data, count, repeats):
     page = f"/v2/{tree.REPOSITORY}/tags/list?n=100"
     middle = f"{page}&last={tree.tag(count // 2)}"
     head = f"/v2/{tree.REPOSITORY}/manifests/{tree.tag(count // 2)}"
@@ -171,16 +181,33 @@ def _tags(server, client, count, repeats):
         put(index)
         _list(client, middle)
 
-    return {
+    def push_one(_):
+        name = f"gone-{os.urandom(4).hex()}"
+        content, media_type = image(digest(b"{}"), annotation=name)
+        put_manifest(client, tree.REPOSITORY, name, content, media_type)
+        return digest(content)
+
+    def delete(manifest):
+        target = f"/v2/{tree.REPOSITORY}/manifests/{manifest}"
+        status, _, body = client.request("DELETE", target)
+        expect(202, status, f"DELETE {target}, {body[:200]}")
+
+    figures = {
         "first page ever us": cost_of(server, 1, lambda _: _list(client, page)),
         "page us": cost_of(server, repeats, lambda _: _list(client, middle)),
         "HEAD us": cost_of(server, repeats, lambda _: client.request("HEAD", head)),
         "PUT us": cost_of(server, repeats, put),
         "PUT and page us": cost_of(server, repeats, put_and_list),
     }
+    pushed = [push_one(index) for index in range(DELETES)]
+    foreign = [tree.tagged_image(data, f"foreign-{os.urandom(4).hex()}") for _ in range(DELETES)]
+    figures["DELETE us"] = cost_of(server, DELETES, lambda index: delete(pushed[index]))
+    figures["DELETE of a foreign one us"] = cost_of(server, DELETES, lambda index: delete(foreign[index]))
+    figures["whole list us"] = cost_of(server, 3, lambda _: _list(client, f"/v2/{tree.REPOSITORY}/tags/list"))
+    return figures
 
 
-def _repositories(server, client, count, repeats):
+def _repositories(server, client, _data, count, repeats):
     page = "/v2/_catalog?n=100"
     middle = f"{page}&last={tree.repository(count // 2, count).replace('/', '%2F')}"
 
@@ -194,7 +221,7 @@ def _repositories(server, client, count, repeats):
     }
 
 
-def _blobs(server, client, count, repeats):
+def _blobs(server, client, _data, count, repeats):
     def head(index):
         target = f"/v2/{tree.REPOSITORY}/blobs/{tree.blob(index * 7919 % count)}"
         status, _, _ = client.request("HEAD", target)
@@ -203,7 +230,19 @@ def _blobs(server, client, count, repeats):
     def push_new(_):
         push_blob(client, tree.REPOSITORY, os.urandom(16))
 
-    return {"HEAD us": cost_of(server, repeats, head), "PUT us": cost_of(server, repeats, push_new)}
+    other = f"other/{os.urandom(4).hex()}"
+
+    def mount(index):
+        name = tree.blob(index * 104_729 % count)
+        target = f"/v2/{other}/blobs/uploads/?mount={name}&from={tree.REPOSITORY}"
+        status, _, _ = client.request("POST", target)
+        expect(201, status, target)
+
+    return {
+        "HEAD us": cost_of(server, 10 * repeats, head),
+        "PUT us": cost_of(server, repeats, push_new),
+        "mount us": cost_of(server, repeats, mount),
+    }
 
 
 GROWTH = {"tags": _tags, "repositories": _repositories, "blobs": _blobs}

@@ -60,9 +60,10 @@ def growth_tables(scenarios):
         yield ""
         yield "| figure | program | " + " | ".join(f"{count:,}" for count in counts) + " |"
         yield "|---|---|" + "---|" * len(counts)
-        for figure in sizes[counts[0]][OURS]:
+        for figure in dict.fromkeys(figure for count in counts for figure in sizes[count][OURS]):
             for name in (OURS, THEIRS):
-                cells = [format(sizes[count][name][figure].median, form_of(figure)) for count in counts]
+                measured = [sizes[count][name].get(figure) for count in counts]
+                cells = [format(runs.median, form_of(figure)) if runs else "-" for runs in measured]
                 yield f"| {figure} | {name} | " + " | ".join(cells) + " |"
         yield ""
 
@@ -105,18 +106,22 @@ def plot(scenarios):
     from matplotlib import pyplot
 
     panels = [("tags", "page us", "a page of 100 tags"), ("repositories", "page us", "a page of 100 repositories"),
-              ("tags", "PUT us", "PUT of a manifest, a new tag"), ("blobs", "HEAD us", "HEAD of a blob")]
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(13, 3.4), layout="constrained", sharey=True)
+              ("tags", "PUT us", "PUT of a manifest, a new tag"), ("tags", "DELETE us", "DELETE of a manifest"),
+              ("blobs", "HEAD us", "HEAD of a blob"), ("blobs", "PUT us", "push of a blob"),
+              ("blobs", "mount us", "mount of a blob"), ("blobs", "peak MB", "peak memory")]
+    figure, axes = pyplot.subplots(2, len(panels) // 2, figsize=(13, 6.4), layout="constrained")
     kinds = growth(scenarios)
-    for axis, (kind, what, title) in zip(axes, panels):
+    for axis, (kind, what, title) in zip(axes.flat, panels):
         counts = sorted(kinds[kind])
         for name, colour in COLOURS.items():
-            values = [kinds[kind][count][name][what].median for count in counts]
-            axis.plot(counts, values, "o-", color=colour, label=name)
+            measured = [(count, kinds[kind][count][name].get(what)) for count in counts]
+            points = [(count, runs.median) for count, runs in measured if runs]
+            axis.plot(*zip(*points), "o-", color=colour, label=name)
         axis.set(title=title, xlabel=f"{kind} in the registry", xscale="log", yscale="log")
+        axis.set_ylim(*((1, 1000) if what.endswith("MB") else (30, 10_000_000)))
+        axis.set_ylabel("MB" if what.endswith("MB") else "server's processor time, us")
         axis.grid(True, which="major", alpha=0.3)
-    axes[0].set_ylabel("server's processor time, us")
-    axes[0].legend()
+    axes.flat[0].legend()
     figure.savefig(PLOT, metadata={"Date": None})
     return figure
 

@@ -42,6 +42,17 @@ def _store_image(root, name):
     return manifest
 
 
+def tagged_image(data, tag_name):
+    """An image of its own with one tag, as distribution writes it; its manifest's digest."""
+    root = data / ROOT
+    manifests = f"repositories/{REPOSITORY}/_manifests"
+    manifest, below = _store(root, image(digest(b"{}"), annotation=tag_name)[0])
+    _write(root / f"{manifests}/revisions/{below}/link", manifest)
+    _write(root / f"{manifests}/tags/{tag_name}/index/{below}/link", manifest)
+    _write(root / f"{manifests}/tags/{tag_name}/current/link", manifest)
+    return manifest.decode()
+
+
 def tags(data, count):
     root = data / ROOT
     manifest = _store_image(root, REPOSITORY)

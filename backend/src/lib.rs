@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! server     accept, a task a connection, drain; beside it, sweep removes stale uploads
+//!   connection   what hyper cannot parse is refused in OCI JSON, too
 //!   http     Route x Method -> handler; headers, queries, ranges; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
 //!       manifest     what a manifest names
@@ -31,6 +32,7 @@
 //! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 
 pub mod config;
+mod connection;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

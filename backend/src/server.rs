@@ -1,5 +1,6 @@
 //! Serving: the accept loop, a task a connection, and an end that cuts nobody off.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::connection::{Connection, Debt};
 use crate::http::{Options, Registry, answer};
 use crate::listener::{Listener, Stream};
 use crate::store::Store;
@@ -79,7 +81,15 @@ where
     I: Read + Write + Unpin + 'static,
 {
     let idle_timeout = registry.options.idle_timeout;
-    let service = service_fn(move |request| answer(Arc::clone(&registry), request));
+    let debt = Debt::default();
+    let io = Connection::new(io, debt.clone());
+    let service = service_fn(move |request| {
+        let (registry, in_hand) = (Arc::clone(&registry), debt.request());
+        async move {
+            let response = answer(registry, request).await?;
+            Ok::<_, Infallible>(response.map(|body| in_hand.answer(body)))
+        }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(idle_timeout)

@@ -57,7 +57,7 @@ pub(crate) fn unreadable(client: Option<&SocketAddr>, error: &OciError) {
 }
 
 /// An IPv4 client is written as one on an IPv6 listener too.
-fn address(client: Option<&SocketAddr>) -> String {
+pub(crate) fn address(client: Option<&SocketAddr>) -> String {
     let Some(client) = client.and_then(|client| client.as_inet()) else { return NONE.to_owned() };
     std::net::SocketAddr::new(client.ip().to_canonical(), client.port()).to_string()
 }

@@ -2,19 +2,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::auth::{self, Users, Verifier};
+use crate::auth::{Users, Verifier};
 use crate::config::Config;
 use crate::gate::{Gate, MAX_TRIES};
 use crate::listener::certificate::CertificateStore;
-use crate::listener::{Closed, FrontDoor, tls};
+use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor, tls};
+use crate::supervisor;
 use crate::upstream::Upstream;
 use crate::watch;
 
@@ -24,14 +24,9 @@ pub enum StartError {
     /// Files that the configuration names are missing or wrong: every problem, one a line.
     #[error("{}", .0.join("\n"))]
     Files(Vec<String>),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server there, or the port below 1024 without the right?")]
-    Listen {
-        /// `listen.https`.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// There is no socket to listen on.
+    #[error(transparent)]
+    Entrance(#[from] EntranceError),
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -42,9 +37,8 @@ pub enum StartError {
 
 /// A proxy that is bound and ready to serve.
 pub struct App {
-    listener: TcpListener,
-    address: SocketAddr,
-    door: FrontDoor,
+    entrance: Entrance,
+    door: Arc<FrontDoor>,
     background: JoinSet<()>,
 }
 
@@ -55,23 +49,21 @@ struct Files {
 }
 
 impl App {
-    /// Loads what the configuration names and binds. From here on connections queue up.
+    /// Loads what the configuration names, and then opens the socket: the one that is `given`, or that of
+    /// the process which serves by now (`listen.handover`), or one of its own. From here on connections
+    /// queue up.
     ///
     /// # Errors
-    /// Every file that is missing or wrong at once; or the address that cannot be bound.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    /// Every file that is missing or wrong at once; or why there is no socket.
+    pub async fn start(config: &Config, given: Option<TcpListener>) -> Result<Self, StartError> {
         let files = Files::load(config)?;
         for warning in files.users.warnings() {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
-        let limits = auth::Limits { threads: config.auth.hash_threads, ..auth::Limits::default() };
-        let verifier = Arc::new(Verifier::new(files.users, limits).map_err(StartError::Threads)?);
+        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits).map_err(StartError::Threads)?);
         let upstream = Arc::new(Upstream::new(&config.upstream));
-        let tls = tls::server_config(files.certificates.clone(), config.listen.http2)?;
-        let address = config.listen.https;
-        let listen = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
+        let entrance = Entrance::open(&config.listen, given).await?;
 
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_resolved());
@@ -79,26 +71,63 @@ impl App {
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
         let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
-        let door = FrontDoor { tls, proxy, limits: config.limits.clone(), grace: config.shutdown.grace };
-        Ok(Self { listener, address, door, background })
+        let door = FrontDoor {
+            tls,
+            proxy,
+            limits: Arc::new(config.limits.clone()),
+            hsts: config.tls.hsts.header(),
+            shutdown: config.shutdown.clone(),
+        };
+        Ok(Self { entrance, door: Arc::new(door), background })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.entrance.address()
     }
 
-    /// Serves until `shutdown` resolves, then lets what is in flight finish.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Closed {
-        tracing::info!(address = %self.address, "listening");
-        let closed = self.door.serve(self.listener, shutdown).await;
-        let mut background = self.background;
+    /// Serves until `shutdown` resolves or another process has taken over, then lets what is in flight
+    /// finish.
+    ///
+    /// # Errors
+    /// The process that served before serves on, and this one has ended.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
+        let Self { mut entrance, door, mut background } = self;
+        tokio::pin!(shutdown);
+        let predecessor = entrance.predecessor();
+        let end = async {
+            // By now this process accepts, too.
+            let took_over = entrance.relieve(predecessor).await?;
+            tracing::info!(address = %entrance.address(), took_over, "listening");
+            supervisor::ready();
+            Ok::<End, EntranceError>(tokio::select! {
+                () = &mut shutdown => End::Stopped,
+                () = entrance.succeeded() => End::HandedOver,
+            })
+        };
+        let (accepted, end) = door.accept(&entrance, end).await;
+        drop(entrance);
+        let closed = match end {
+            Ok(End::HandedOver) => {
+                tracing::info!("another process has taken over; transfers in flight may finish");
+                Ok(door.drain(accepted, End::HandedOver, shutdown).await)
+            }
+            Ok(End::Stopped) => {
+                supervisor::stopping();
+                Ok(door.drain(accepted, End::Stopped, std::future::pending()).await)
+            }
+            Err(error) => {
+                door.drain(accepted, End::Stopped, shutdown).await;
+                Err(error)
+            }
+        };
         background.shutdown().await;
+        let closed = closed?;
         match closed.cut {
             0 => tracing::info!("stopped; every transfer finished"),
             cut => tracing::warn!(cut, "stopped; connections were cut after shutdown.grace"),
         }
-        closed
+        Ok(closed)
     }
 }
 

@@ -6,50 +6,54 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use crate::access::Permit;
 use crate::access_log;
-use crate::auth::{Credentials, Identity, Refused, Verifier};
+use crate::auth::Verifier;
 use crate::config::{ClientRule, Config, Limits};
 use crate::headers;
+use crate::last_byte::LastByte;
 use crate::listener::request_arrived;
-use crate::request::{Passage, Stage, Target, check_framing, no_such_route};
+use crate::login::Login;
+use crate::request::{Passage, Stage, Target, check_framing, check_method, no_such_route};
 use crate::rescue::{self, Refusal};
+use crate::response::check_answer;
 use crate::upstream::Upstream;
 
 /// How often a connect is tried: at the address that was known, and at what the resolver says then.
 const CONNECT_ATTEMPTS: usize = 2;
 
-/// What a client waits before it asks again when too many passwords are being checked, in seconds.
-const BUSY_RETRY_AFTER: u32 = 1;
-
 /// Everything a request is judged by.
 pub(crate) struct Gate {
-    verifier: Arc<Verifier>,
+    login: Login,
     upstream: Arc<Upstream>,
     clients: ClientRule,
     limits: Limits,
-    /// `Basic realm="..."`
-    challenge: HeaderValue,
     forward_authorization: bool,
+    /// `Strict-Transport-Security`
+    hsts: Option<HeaderValue>,
+    /// For a request of HTTP/1.0 that names no host.
+    host: HeaderValue,
 }
 
 impl Gate {
     pub(crate) fn new(config: &Config, verifier: Arc<Verifier>, upstream: Arc<Upstream>) -> Self {
         Self {
-            verifier,
+            login: Login::new(verifier, &config.auth.realm),
             upstream,
             clients: config.clients.clone(),
             limits: config.limits.clone(),
-            challenge: config.auth.realm.challenge(),
             forward_authorization: config.upstream.forward_authorization,
+            hsts: config.tls.hsts.header(),
+            host: config.upstream.origin.host(),
         }
     }
 
@@ -57,43 +61,46 @@ impl Gate {
     async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
         let request = session.req_header();
         check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
+        check_method(&request.method).map_err(Refusal::hanging_up)?;
         let Target::Api(route) = Target::read(request.raw_path()).map_err(Refusal::hanging_up)? else {
             return Err(not_a_registry_path().into());
         };
         if self.clients.refuses(user_agent(request)) {
             return Err(legacy_client().into());
         }
-        let identity = self.identify(request).await?;
+        let identity = self.login.identify(&request.headers, client_ip(session)).await?;
         let route = route.map_err(no_such_route)?;
         Ok(Permit::decide(identity, route))
     }
 
-    async fn identify(&self, request: &RequestHeader) -> std::result::Result<Identity, Refusal> {
-        let mut values = request.headers.get_all(AUTHORIZATION).iter();
-        let value = match (values.next(), values.next()) {
-            (Some(value), None) => value,
-            (None, _) => return Err(self.unauthorized("log in first: docker login HOST:PORT")),
-            (Some(_), Some(_)) => {
-                let error = OciError::new(ErrorCode::Unauthorized, "Authorization stands more than once");
-                return Err(Refusal::hanging_up(error.with_status(StatusCode::BAD_REQUEST)));
-            }
-        };
-        let credentials =
-            Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
-        self.verifier.verify(&credentials).await.map_err(|refused| match refused {
-            Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
-            Refused::Busy => Refusal::busy(BUSY_RETRY_AFTER),
-        })
-    }
-
-    fn unauthorized(&self, message: &str) -> Refusal {
-        Refusal::unauthorized(self.challenge.clone(), message)
+    /// What the client is told in `Strict-Transport-Security`.
+    fn hsts(&self, session: &Session) -> Option<&HeaderValue> {
+        self.hsts.as_ref().filter(|_| !headers::is_for_localhost(session.req_header()))
     }
 }
 
 /// The header section as the client sent it; nothing over HTTP/2.
 fn raw_header(session: &Session) -> Bytes {
     session.as_downstream().as_http1().map(|http1| http1.get_headers_raw_bytes()).unwrap_or_default()
+}
+
+/// What `Content-Length` says; the h2 crate has seen that it is a number.
+fn declared_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the client sends its body only after a 100 (RFC 9110, 10.1.1).
+fn awaits_leave(session: &Session) -> bool {
+    let expected = session.req_header().headers.get(EXPECT);
+    expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// HTTP/1.0 knows none (RFC 9110, 15.2): such a client would take one for the answer.
+fn ignore_interim_answers_for_http_1_0(session: &mut Session) {
+    let is_old = session.req_header().version < Version::HTTP_11;
+    if let (true, ServerSession::H1(http1)) = (is_old, session.as_downstream_mut()) {
+        http1.set_ignore_info_resp(true);
+    }
 }
 
 fn user_agent(request: &RequestHeader) -> &str {
@@ -129,13 +136,15 @@ impl ProxyHttp for Gate {
         // pingora makes the context before it reads the request.
         passage.arrived = Instant::now();
         if let Some(stream) = session.as_downstream().stream() {
-            request_arrived(stream);
+            request_arrived(stream, session.req_header());
         }
         session.set_read_timeout(Some(self.limits.body_timeout));
         session.set_write_timeout(Some(self.limits.send_timeout));
         session.set_total_drain_timeout(Some(self.limits.drain_timeout));
         // Else an answer given before the body ended is lost in a reset.
         session.set_close_on_response_before_downstream_finish(false);
+        passage.awaits_leave = awaits_leave(session);
+        ignore_interim_answers_for_http_1_0(session);
         Ok(())
     }
 
@@ -146,7 +155,8 @@ impl ProxyHttp for Gate {
                 Ok(false)
             }
             Err(refusal) => {
-                rescue::answer(session, &refusal).await?;
+                let hsts = self.hsts(session);
+                rescue::answer(session, &refusal, hsts).await?;
                 Ok(true)
             }
         }
@@ -181,22 +191,35 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
-        headers::forward(request, client_ip(session), self.forward_authorization)
+        passage.last_byte = session.is_http2().then(|| declared_length(request)).flatten().map(LastByte::of);
+        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)
     }
 
-    /// HTTP/2 clients end a body with an empty piece. pingora would write it to the upstream as a last
+    /// HTTP/2 clients may end a body with an empty piece. pingora would write it to the upstream as a last
     /// chunk of its own, and the next request on that connection would begin in the wrong place.
     async fn request_body_filter(
         &self,
         _: &mut Session,
         piece: &mut Option<Bytes>,
         is_last: bool,
-        _: &mut Passage,
+        passage: &mut Passage,
     ) -> Result<()> {
+        if let Some(last_byte) = &mut passage.last_byte {
+            *piece = Some(last_byte.pass(piece.take().unwrap_or_default(), is_last));
+        }
         if is_last && piece.as_ref().is_some_and(Bytes::is_empty) {
             *piece = None;
         }
         Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _: &mut Session,
+        response: &mut ResponseHeader,
+        passage: &mut Passage,
+    ) -> Result<()> {
+        check_answer(response, &mut passage.interim_answers)
     }
 
     async fn response_filter(
@@ -206,13 +229,19 @@ impl ProxyHttp for Gate {
         passage: &mut Passage,
     ) -> Result<()> {
         if response.status.is_informational() {
+            passage.awaits_leave &= response.status != StatusCode::CONTINUE;
             return Ok(());
+        }
+        if passage.awaits_leave {
+            // Whether its body still comes is the client's choice: what follows could be it or a request.
+            session.set_keepalive(None);
         }
         passage.upstream_time = passage.forwarded.map(|at| at.elapsed());
         if session.req_header().version < Version::HTTP_11 && headers::unchunk(response) {
             session.set_keepalive(None);
         }
-        headers::give_back(response)
+        rescue::say_if_last(session);
+        headers::give_back(response, self.hsts(session))
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut Passage) -> FailToProxy {
@@ -226,7 +255,8 @@ impl ProxyHttp for Gate {
         // A body that is malformed or does not come has no end to read on to.
         let is_clients_fault = *error.esource() == ErrorSource::Downstream;
         let refusal = if is_clients_fault { Refusal::hanging_up(oci) } else { oci.into() };
-        let answered = rescue::last_answer(session, &refusal).await;
+        let hsts = self.hsts(session);
+        let answered = rescue::last_answer(session, &refusal, hsts).await;
         if let Err(error) = &answered {
             tracing::debug!(%error, "the client did not take the answer");
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, FORWARDED, HeaderValue, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING};
 use lockgate_oci::{API_VERSION, API_VERSION_HEADER};
 use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -28,8 +28,16 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Prepares a request for the upstream: forwarding headers as the nginx of the seeds sets them, and
 /// nothing that a stranger claims. `Host` stays as the client sent it, with its port: registries build
-/// their `Location`s from it.
-pub(crate) fn forward(request: &mut RequestHeader, client: Option<IpAddr>, keep_authorization: bool) -> Result<()> {
+/// their `Location`s from it. A client of HTTP/1.0 that sent none gets `host`, the upstream's own name.
+pub(crate) fn forward(
+    request: &mut RequestHeader,
+    client: Option<IpAddr>,
+    keep_authorization: bool,
+    host: &HeaderValue,
+) -> Result<()> {
+    if !request.headers.contains_key(HOST) {
+        request.insert_header(HOST, host)?;
+    }
     strip_strangers_claims(request);
     if !keep_authorization {
         request.remove_header(&AUTHORIZATION);
@@ -66,11 +74,11 @@ fn appended(request: &RequestHeader, client: &str) -> HeaderValue {
     HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Prepares an upstream's answer for the client.
-pub(crate) fn give_back(response: &mut ResponseHeader) -> Result<()> {
+/// Prepares an upstream's answer for the client; `hsts` as in [`sign`].
+pub(crate) fn give_back(response: &mut ResponseHeader, hsts: Option<&HeaderValue>) -> Result<()> {
     // It is about the upstream's connection, and the client has one of its own (RFC 9110, 7.6.1).
     response.remove_header("Keep-Alive");
-    sign(response)
+    sign(response, hsts)
 }
 
 /// For a client that knows no chunks (HTTP/1.0): the end of the connection then ends the body. Says
@@ -79,21 +87,38 @@ pub(crate) fn unchunk(response: &mut ResponseHeader) -> bool {
     response.remove_header(&TRANSFER_ENCODING).is_some()
 }
 
-/// Every answer says that a registry speaks, once, whatever the upstream said.
-pub(crate) fn sign(response: &mut ResponseHeader) -> Result<()> {
+/// Every answer says that a registry speaks, and for how long only https is to be spoken with it
+/// (`hsts`), each once, whatever the upstream said.
+pub(crate) fn sign(response: &mut ResponseHeader, hsts: Option<&HeaderValue>) -> Result<()> {
+    if let Some(hsts) = hsts {
+        response.insert_header(STRICT_TRANSPORT_SECURITY, hsts)?;
+    }
     response.insert_header(API_VERSION_HEADER, API_VERSION)
+}
+
+/// Does the request name this machine itself? What is then said of the host holds for every other
+/// program that listens there, on whatever port.
+pub(crate) fn is_for_localhost(request: &RequestHeader) -> bool {
+    let header = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = header.or_else(|| request.uri.authority().map(|authority| authority.as_str()));
+    let host = authority.map_or("", |authority| authority.split(':').next().unwrap_or_default());
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOST_OF_UPSTREAM: HeaderValue = HeaderValue::from_static("registry:5000");
+
     fn forwarded(headers: &[(&'static str, &'static str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
         for (name, value) in headers {
             request.append_header(*name, *value).expect("a header");
         }
-        forward(&mut request, Some("192.0.2.7".parse().expect("an address")), false).expect("forwarded");
+        forward(&mut request, Some("192.0.2.7".parse().expect("an address")), false, &HOST_OF_UPSTREAM)
+            .expect("forwarded");
         request
     }
 
@@ -128,14 +153,20 @@ mod tests {
         ]);
         let mut names: Vec<_> = request.headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["accept", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]);
+        assert_eq!(names, ["accept", "host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"]);
+    }
+
+    #[test]
+    fn every_request_names_one_host() {
+        assert_eq!(value(&forwarded(&[("Host", "reg.test:5043")]), "host"), ["reg.test:5043"]);
+        assert_eq!(value(&forwarded(&[]), "host"), ["registry:5000"]);
     }
 
     #[test]
     fn authorization_goes_on_only_where_it_is_configured() {
         let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
         request.append_header("Authorization", "Basic YTpi").expect("a header");
-        forward(&mut request, None, true).expect("forwarded");
+        forward(&mut request, None, true, &HOST_OF_UPSTREAM).expect("forwarded");
         assert!(request.headers.contains_key(AUTHORIZATION));
     }
 
@@ -144,7 +175,7 @@ mod tests {
         let mut response = ResponseHeader::build(200, None).expect("a response");
         response.append_header("Keep-Alive", "timeout=5").expect("a header");
         response.append_header("Transfer-Encoding", "chunked").expect("a header");
-        give_back(&mut response).expect("given back");
+        give_back(&mut response, None).expect("given back");
         assert!(!response.headers.contains_key("keep-alive"));
         assert!(unchunk(&mut response) && !response.headers.contains_key(TRANSFER_ENCODING));
         assert!(!unchunk(&mut response));
@@ -155,7 +186,24 @@ mod tests {
         let mut response = ResponseHeader::build(200, None).expect("a response");
         response.append_header(API_VERSION_HEADER, "registry/1.0").expect("a header");
         response.append_header(API_VERSION_HEADER, "registry/2.0").expect("a header");
-        sign(&mut response).expect("signed");
+        sign(&mut response, None).expect("signed");
         assert_eq!(response.headers.get_all(API_VERSION_HEADER).iter().collect::<Vec<_>>(), ["registry/2.0"]);
+    }
+
+    #[test]
+    fn localhost_is_known_by_its_names_of_rfc_6761_with_and_without_a_port() {
+        let is_local = |host: &'static str| {
+            let mut request = RequestHeader::build("GET", b"/v2/", None).expect("a request");
+            request.append_header("Host", host).expect("a header");
+            is_for_localhost(&request)
+        };
+        for host in ["localhost", "localhost:5043", "LocalHost.", "registry.localhost:5043"] {
+            assert!(is_local(host), "{host}");
+        }
+        for host in
+            ["registry.example.com", "localhost.example.com:5043", "mylocalhost", "127.0.0.1:5043", "[::1]:5043"]
+        {
+            assert!(!is_local(host), "{host}");
+        }
     }
 }

@@ -13,6 +13,7 @@
 //!                           if not: a refusal as OCI JSON                         rescue
 //! upstream_peer             where to?       Permit -> address                     upstream
 //! upstream_request_filter   what is forwarded                                     headers
+//! upstream_response_filter  is it an answer?                                      response
 //! response_filter           what every answer carries                             headers
 //! fail_to_proxy             502, 504, 408, 400 as OCI JSON                        rescue
 //! logging                   a line                                                access_log
@@ -23,15 +24,24 @@
 
 mod access;
 mod access_log;
+mod any_certificate;
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+mod exposure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod headers;
+mod last_byte;
 pub mod listener;
 pub mod logging;
+mod login;
 mod request;
 mod rescue;
+mod response;
+pub mod supervisor;
 mod upstream;
 pub mod watch;

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, StatusCode};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode};
 use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
 use crate::access::Permit;
+use crate::last_byte::LastByte;
 
 /// What the gate knows of one request, from its arrival to its access-log line.
 #[derive(Debug)]
@@ -22,6 +24,12 @@ pub(crate) struct Passage {
     pub(crate) forwarded: Option<Instant>,
     /// From then to the upstream's response header.
     pub(crate) upstream_time: Option<Duration>,
+    /// How many 1xx the upstream has answered.
+    pub(crate) interim_answers: usize,
+    /// The client waits for 100 before it sends its body, and was not given it.
+    pub(crate) awaits_leave: bool,
+    /// Of a body of declared length that came over HTTP/2.
+    pub(crate) last_byte: Option<LastByte>,
 }
 
 /// A request is refused, or still to be judged, until it is admitted; only then has it a permit.
@@ -41,6 +49,9 @@ impl Passage {
             failed_connects: 0,
             forwarded: None,
             upstream_time: None,
+            interim_answers: 0,
+            awaits_leave: false,
+            last_byte: None,
         }
     }
 
@@ -66,14 +77,27 @@ pub(crate) fn check_framing(request: &RequestHeader, raw: &[u8]) -> Result<(), O
     if has_bare_line_feed(raw) {
         return Err(malformed("its header lines must end in CRLF (RFC 9112, 2.2)"));
     }
+    // pingora escapes or drops what does not belong into a request line: only the raw bytes still tell.
+    if !raw.is_empty() && !begins_with_request_line(raw) {
+        return Err(malformed(
+            "its first line must be METHOD SP TARGET SP HTTP/1.1, without other bytes (RFC 9112, 3)",
+        ));
+    }
     // pingora drops a Content-Length that came with Transfer-Encoding: only the raw bytes still tell.
     if headers.contains_key(TRANSFER_ENCODING) && (names_header(raw, CONTENT_LENGTH.as_str()) || !is_chunked(headers)) {
         return Err(malformed(
             "a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)",
         ));
     }
-    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some_and(|length| !is_length(length.as_bytes())) {
+        return Err(malformed("Content-Length must be one number, in digits (RFC 9110, 8.6)"));
+    }
+    if lengths.next().is_some() {
         return Err(malformed("Content-Length stands more than once (RFC 9110, 8.6)"));
+    }
+    if headers.get_all(COOKIE).iter().count() > 1 {
+        return Err(malformed("Cookie stands more than once, and a registry knows none (RFC 6265, 5.4)"));
     }
     check_host(request, raw.is_empty())
 }
@@ -83,9 +107,7 @@ fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => {
-            let names_one = host
-                .to_str()
-                .is_ok_and(|host| host.parse::<http::uri::Authority>().is_ok_and(|a| !a.as_str().contains('@')));
+            let names_one = host.to_str().is_ok_and(names_one_host);
             if names_one { Ok(()) } else { Err(malformed("Host must name one host, and its port (RFC 9110, 7.2)")) }
         }
         (None, _) if is_http2 || request.version == http::Version::HTTP_10 => Ok(()),
@@ -94,7 +116,36 @@ fn check_host(request: &RequestHeader, is_http2: bool) -> Result<(), OciError> {
     }
 }
 
-fn is_chunked(headers: &HeaderMap) -> bool {
+/// `uri-host [ ":" port ]` (RFC 9110, 7.2); the `http` crate takes more for an authority.
+fn names_one_host(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|authority| {
+        let host = authority.host();
+        !host.is_empty() && !text.contains('@') && (host.len() == text.len() || authority.port_u16().is_some())
+    })
+}
+
+/// Whether the first line, behind empty ones, is a request line to the byte: three parts that nobody can
+/// split in another way.
+fn begins_with_request_line(raw: &[u8]) -> bool {
+    let mut lines = raw.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let parts: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
+    let is_graphic = |part: &&[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_graphic);
+    // A fragment, which pingora cuts off, is no part of a target.
+    parts.len() == 3
+        && parts.iter().all(is_graphic)
+        && !parts[1].contains(&b'#')
+        && matches!(parts[2], b"HTTP/1.1" | b"HTTP/1.0")
+}
+
+/// A number of bytes that every reader reads alike.
+fn is_length(value: &[u8]) -> bool {
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_number && std::str::from_utf8(value).is_ok_and(|digits| digits.parse::<i64>().is_ok())
+}
+
+/// Whether `Transfer-Encoding` stands once and says `chunked`, and nothing else.
+pub(crate) fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let only = codings.next().filter(|_| codings.next().is_none());
     only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -118,6 +169,21 @@ fn malformed(rule: &str) -> OciError {
         .with_status(StatusCode::BAD_REQUEST)
 }
 
+/// Refuses methods that no registry has. TRACE would send the credentials back to whoever can make a
+/// browser ask (RFC 9110, 9.3.8).
+///
+/// # Errors
+/// 501 (RFC 9110, 9.1).
+pub(crate) fn check_method(method: &Method) -> Result<(), OciError> {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    if KNOWN.contains(method) {
+        return Ok(());
+    }
+    let message = "a registry has the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals";
+    Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))
+}
+
 /// What a request is for, as far as its target tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -135,8 +201,8 @@ impl Target {
     /// that two readers decode differently is how a guard is walked around.
     pub(crate) fn read(target: &[u8]) -> Result<Self, OciError> {
         let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
-        if path.first() != Some(&b'/') {
-            return Err(malformed("its target must be a path (RFC 9112, 3.2.1)"));
+        if path.first() != Some(&b'/') || target.contains(&b'#') {
+            return Err(malformed("its target must be a path, without a fragment (RFC 9112, 3.2.1)"));
         }
         let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\');
         match std::str::from_utf8(path) {
@@ -200,6 +266,46 @@ mod tests {
         assert!(framing(&[host, chunked, chunked], "").is_err());
         assert!(framing(&[host, ("Transfer-Encoding", "gzip, chunked")], "").is_err());
         assert!(framing(&[host, ("Content-Length", "2"), ("Content-Length", "2")], "").is_err());
+        assert!(framing(&[host, ("Content-Length", "2, 2")], "").is_err());
+    }
+
+    #[test]
+    fn a_length_is_digits_and_nothing_else() {
+        let host = ("Host", "reg.test");
+        for bad in ["", "2, 2", "2,", "+2", "-2", "0x2", "2.0", "1_0", "2 2", "9223372036854775808"] {
+            assert!(framing(&[host, ("Content-Length", bad)], "").is_err(), "{bad:?}");
+        }
+        for good in ["0", "010", "9223372036854775807"] {
+            assert_eq!(framing(&[host, ("Content-Length", good)], ""), Ok(()), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_line_has_three_parts_and_no_other_byte() {
+        let host = ("Host", "reg.test");
+        for bad in [
+            " GET / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET / a HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "GET /\0 HTTP/1.1",
+            "GET /\u{e9} HTTP/1.1",
+            "GET  HTTP/1.1",
+            "GET / HTTP/2.0",
+            "GET /#a HTTP/1.1",
+        ] {
+            assert!(framing(&[host], &format!("{bad}\r\nHost: reg.test\r\n\r\n")).is_err(), "{bad:?}");
+        }
+        assert_eq!(framing(&[host], "\r\n\r\nGET /?a=b HTTP/1.0\r\nHost: reg.test\r\n\r\n"), Ok(()));
+    }
+
+    #[test]
+    fn only_the_methods_of_a_registry_are_known() {
+        for (name, known) in [("GET", true), ("PATCH", true), ("OPTIONS", true), ("TRACE", false), ("get", false)] {
+            let method = Method::from_bytes(name.as_bytes()).expect("a token");
+            assert_eq!(check_method(&method).is_ok(), known, "{name}");
+        }
     }
 
     #[test]
@@ -211,10 +317,17 @@ mod tests {
 
     #[test]
     fn host_must_name_one_host() {
-        for bad in ["", "a@reg.test", "reg.test, evil.test", "a b"] {
+        for bad in
+            ["", "a@reg.test", "reg.test, evil.test", "a b", "a:b", "a:", ":443", "a:1:2", "a/b", "[::1", "a:99999"]
+        {
             let mut request = request(&[]);
             request.append_header("Host", bad).expect("a header");
             assert!(check_framing(&request, b"GET / HTTP/1.1\r\n").is_err(), "{bad:?}");
+        }
+        for good in ["reg.test", "reg.test:5043", "127.0.0.1:1", "[::1]", "[::1]:5043", "a_b"] {
+            let mut request = request(&[]);
+            request.append_header("Host", good).expect("a header");
+            assert_eq!(check_framing(&request, b"GET / HTTP/1.1\r\n"), Ok(()), "{good:?}");
         }
         assert!(framing(&[], "GET / HTTP/1.1\r\n\r\n").is_err());
         assert!(framing(&[("Host", "a"), ("Host", "a")], "GET / HTTP/1.1\r\n\r\n").is_err());
@@ -232,6 +345,8 @@ mod tests {
             "/v2/%00",
             "/v2/a%2fb/tags/list",
             "/v2/ canary",
+            "/v2/#a",
+            "/v2/?a#b",
         ] {
             assert!(Target::read(bad.as_bytes()).is_err(), "{bad}");
         }

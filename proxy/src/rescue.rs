@@ -4,10 +4,11 @@
 //! nothing here calls it.
 
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, StatusCode};
 use lockgate_oci::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
 use pingora::http::ResponseHeader;
@@ -42,9 +43,8 @@ impl Refusal {
     }
 
     /// 429: come back in so many seconds.
-    pub(crate) fn busy(seconds: u32) -> Self {
-        let error =
-            OciError::new(ErrorCode::TooManyRequests, "too many passwords are being checked; try again shortly");
+    pub(crate) fn too_many(seconds: u32, message: impl Into<String>) -> Self {
+        let error = OciError::new(ErrorCode::TooManyRequests, message);
         Self { retry_after: Some(seconds), ..error.into() }
     }
 
@@ -53,8 +53,8 @@ impl Refusal {
         Self { hang_up: true, ..error.into() }
     }
 
-    fn header(&self, body_length: usize) -> Result<ResponseHeader> {
-        let mut header = ResponseHeader::build(self.error.status(), Some(6))?;
+    fn header(&self, body_length: usize, hsts: Option<&HeaderValue>) -> Result<ResponseHeader> {
+        let mut header = ResponseHeader::build(self.error.status(), Some(7))?;
         header.insert_header("Content-Type", OciError::CONTENT_TYPE)?;
         header.insert_header("Content-Length", body_length)?;
         if let Some(challenge) = &self.challenge {
@@ -63,20 +63,22 @@ impl Refusal {
         if let Some(seconds) = self.retry_after {
             header.insert_header("Retry-After", seconds)?;
         }
-        headers::sign(&mut header)?;
+        headers::sign(&mut header, hsts)?;
         Ok(header)
     }
 }
 
 /// Sends a refusal. The connection is kept where no body is pending; else the body is read and thrown
 /// away, up to the drain timeout, so that a client that reads only after writing still gets its answer.
-pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+/// `hsts` as in [`headers::sign`].
+pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Option<&HeaderValue>) -> Result<()> {
     let body_pending = !session.is_body_empty() && !session.is_body_done();
     if refusal.hang_up || body_pending {
         session.set_keepalive(None);
     }
+    say_if_last(session);
     let body = refusal.error.to_json();
-    let header = refusal.header(body.len())?;
+    let header = refusal.header(body.len(), hsts)?;
     let is_head = session.req_header().method == Method::HEAD;
     session.write_response_header(Box::new(header), is_head).await?;
     if !is_head {
@@ -92,11 +94,19 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal) -> Result<(
     Ok(())
 }
 
+/// Has an answer say `Connection: close` where the process stops: a client that does not know would send
+/// its next request into the close.
+pub(crate) fn say_if_last(session: &mut Session) {
+    if session.as_downstream().stream().is_some_and(listener::is_last_answer) {
+        session.set_keepalive(None);
+    }
+}
+
 /// Sends a refusal on a connection that pingora drops afterwards, and closes it such that the client gets
 /// to read it.
-pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Result<()> {
+pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal, hsts: Option<&HeaderValue>) -> Result<()> {
     session.set_keepalive(None);
-    answer(session, refusal).await?;
+    answer(session, refusal, hsts).await?;
     if !session.is_http2() {
         session.as_downstream_mut().shutdown().await;
     }
@@ -104,7 +114,7 @@ pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal) -> Res
 }
 
 /// A refusal as bytes, for a connection on which no request could be read.
-pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
+pub(crate) fn on_the_wire(error: &OciError, hsts: Option<&HeaderValue>) -> Bytes {
     let body = error.to_json();
     let mut text = format!("HTTP/1.1 {}\r\n", error.status());
     let length = body.len().to_string();
@@ -114,7 +124,8 @@ pub(crate) fn on_the_wire(error: &OciError) -> Bytes {
         (API_VERSION_HEADER, API_VERSION),
         (CONNECTION.as_str(), "close"),
     ];
-    for (name, value) in fields {
+    let hsts = hsts.and_then(|hsts| Some((STRICT_TRANSPORT_SECURITY.as_str(), hsts.to_str().ok()?)));
+    for (name, value) in fields.into_iter().chain(hsts) {
         // Writing to a String cannot fail.
         let _ = write!(text, "{name}: {value}\r\n");
     }
@@ -147,14 +158,18 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
             OciError::new(ErrorCode::Unsupported, "the request's body stopped arriving (limits.body_timeout); send it again")
                 .with_status(StatusCode::REQUEST_TIMEOUT),
         ),
+        (ErrorSource::Downstream, ErrorType::ReadError) if read_ended_by(error, io::ErrorKind::InvalidData) => {
+            Some(malformed_request())
+        }
+        (ErrorSource::Downstream, ErrorType::ReadError) if read_ended_by(error, io::ErrorKind::TimedOut) => Some(
+            OciError::new(ErrorCode::Unsupported, "the request's body arrives too slowly (limits.min_body_rate); check the network and send it again")
+                .with_status(StatusCode::REQUEST_TIMEOUT),
+        ),
         (
             ErrorSource::Downstream,
             ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
         ) => None,
-        (ErrorSource::Downstream, _) => Some(
-            OciError::new(ErrorCode::Unsupported, "the request cannot be forwarded as it was sent: its header or its chunks are malformed")
-                .with_status(StatusCode::BAD_REQUEST),
-        ),
+        (ErrorSource::Downstream, _) => Some(malformed_request()),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(for_status(500)),
     }
 }
@@ -174,6 +189,17 @@ fn for_status(code: u16) -> OciError {
     OciError::new(ErrorCode::Unknown, message).with_status(status)
 }
 
+fn malformed_request() -> OciError {
+    let message = "the request cannot be forwarded as it was sent: its header or its chunks are malformed";
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)
+}
+
+/// Whether the client's connection gave up a read for this reason: the client was too slow, or its chunks
+/// are none.
+fn read_ended_by(error: &Error, kind: io::ErrorKind) -> bool {
+    error.root_cause().downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == kind)
+}
+
 fn is_no_connection(kind: &ErrorType) -> bool {
     use ErrorType::{BindError, ConnectError, ConnectNoRoute, ConnectRefused, SocketError};
     matches!(kind, BindError | ConnectError | ConnectNoRoute | ConnectRefused | SocketError)
@@ -186,6 +212,12 @@ fn is_timeout(kind: &ErrorType) -> bool {
 /// 431: more header than the budget has room for.
 pub(crate) fn header_too_large(limit: usize) -> OciError {
     let message = format!("the request's header is over this proxy's limit of {limit} bytes (limits.header_size)");
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// 431: more fields than the budget.
+pub(crate) fn too_many_fields(limit: usize) -> OciError {
+    let message = format!("the request's header has over {limit} fields (limits.header_count)");
     OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
@@ -249,11 +281,14 @@ mod tests {
 
     #[test]
     fn a_refusal_on_the_wire_is_a_whole_http_answer() {
-        let text = String::from_utf8(on_the_wire(&unreachable()).to_vec()).expect("text");
+        let text =
+            String::from_utf8(on_the_wire(&unreachable(), Some(&HeaderValue::from_static("max-age=60"))).to_vec())
+                .expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
         assert!(head.contains("Docker-Distribution-Api-Version: registry/2.0"), "{head}");
+        assert!(head.contains("strict-transport-security: max-age=60"), "{head}");
         assert!(body.starts_with(r#"{"errors":[{"code":"UNAVAILABLE""#), "{body}");
     }
 }

@@ -85,7 +85,7 @@ fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, is_news: bool
     match Users::load(file, policy) {
         Ok(users) => {
             if is_news {
-                tracing::info!(users = users.len(), "logins are checked against the users that are now on disk");
+                tracing::info!(users = users.count(), "logins are checked against the users that are now on disk");
                 for warning in users.warnings() {
                     tracing::warn!(file = %file.display(), "{warning}");
                 }
@@ -213,7 +213,7 @@ mod tests {
     use tokio::time::{Instant, sleep_until, timeout};
 
     use super::*;
-    use crate::auth::Limits;
+    use crate::config::Config;
     use crate::listener::certificate::samples::Samples;
 
     /// A running watch after its first call. Its channel carries the content of the first file at each further one.
@@ -396,16 +396,16 @@ mod tests {
         let path = file(&dir, "htpasswd", &format!("alice:{NOBODY_KNOWS}\n"));
         let policy = Policy::default();
         let loaded = Users::load(&path, &policy).unwrap();
-        let verifier = Arc::new(Verifier::new(loaded, Limits::default()).unwrap());
+        let verifier = Arc::new(Verifier::new(loaded, Config::default().auth.limits).unwrap());
         let task = tokio::spawn(users(path.clone(), policy, Arc::clone(&verifier)));
         for (content, expected) in [
-            (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), 2),
-            ("no colon\n".to_owned(), 2),
-            (format!("bob:{NOBODY_KNOWS}\n"), 1),
+            (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), [true, true]),
+            ("no colon\n".to_owned(), [true, true]),
+            (format!("bob:{NOBODY_KNOWS}\n"), [false, true]),
         ] {
             fs::write(&path, content).unwrap();
             sleep(Duration::from_secs(2)).await;
-            assert_eq!(verifier.user_count(), expected);
+            assert_eq!(["alice", "bob"].map(|user| verifier.knows(&user.parse().unwrap())), expected);
         }
         task.abort();
     }

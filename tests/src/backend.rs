@@ -92,7 +92,8 @@ impl Backend {
 fn start(data: &Path, listen: &str, settings: &str) -> (Process, TempDir) {
     let dir = fresh_dir();
     let config: PathBuf = dir.path().join("backend.toml");
-    let text = format!("listen.http = '{listen}'\nstorage.data = '{}'\n{settings}\n", data.display());
+    let text =
+        format!("listen.http = '{listen}'\nstorage.data = '{}'\nlog.level = 'trace'\n{settings}\n", data.display());
     fs::write(&config, text).expect("the directory is ours");
     (Process::start(program("lockgate-backend").arg("serve").arg("--config").arg(&config)), dir)
 }

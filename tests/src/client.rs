@@ -3,11 +3,10 @@
 
 use crate::door::Door;
 use crate::message::{Response, copy_body, read_head};
-use crate::programs::tool;
+use crate::secrets::base64;
 use crate::wire::Wire;
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
 use std::time::Duration;
 
 /// How long an answer is waited for. A registry that promises more than it sends is found out by it.
@@ -54,7 +53,7 @@ impl Client {
     /// # Panics
     /// When a tool is missing.
     pub fn at(door: &Door) -> Self {
-        let authorization = format!("Authorization: Basic {}\r\n", base64(&door.credentials()));
+        let authorization = format!("Authorization: Basic {}\r\n", base64(door.credentials().as_bytes()));
         Self { server: Server::Tls { door: door.clone(), authorization }, connection: None }
     }
 
@@ -152,14 +151,4 @@ fn read_response(reader: &mut BufReader<TcpStream>, is_head: bool) -> io::Result
         copy_body(reader, head.framing(), &mut body)?;
     }
     Ok(Response { head, body })
-}
-
-fn base64(text: &str) -> String {
-    let mut command = tool("base64");
-    let child = command.arg("--wrap=0").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = child.expect("base64 starts");
-    // Dropped at the end of the statement, which is the end of input.
-    child.stdin.take().expect("it is piped").write_all(text.as_bytes()).expect("base64 reads");
-    let output = child.wait_with_output().expect("base64 ends");
-    String::from_utf8(output.stdout).expect("it is ASCII")
 }

@@ -4,6 +4,7 @@ use crate::directory::fresh_dir;
 use crate::message::Head;
 use crate::process::{Process, finish};
 use crate::programs::tool;
+use crate::secrets::{note_authorizations, note_credentials};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -65,6 +66,7 @@ impl Curl {
 
     /// `USER:PASSWORD`.
     pub fn user(self, credentials: &str) -> Self {
+        note_credentials(credentials);
         self.args(&["--user", credentials])
     }
 
@@ -75,6 +77,7 @@ impl Curl {
 
     /// A header, `Name: value`.
     pub fn header(self, header: &str) -> Self {
+        note_authorizations(header.as_bytes());
         self.args(&["--header", header])
     }
 

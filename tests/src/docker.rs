@@ -4,6 +4,7 @@ use crate::directory::fresh_dir;
 use crate::door::Door;
 use crate::process::{Finished, Process, finish, finish_with_input};
 use crate::programs::tool;
+use crate::secrets::note_password;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,7 @@ impl Docker {
 
     /// `docker login` with the door's user and this password.
     pub fn login(&self, password: &str) -> Finished {
+        note_password(&self.door.user, password);
         let address = self.door.address.to_string();
         let arguments = ["login", "--username", &self.door.user, "--password-stdin", &address];
         finish_with_input(&mut self.command(&arguments), password.as_bytes())

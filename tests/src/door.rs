@@ -1,5 +1,6 @@
 //! What a client has to be told to come in.
 
+use crate::secrets::note_password;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ impl Door {
 
     /// `USER:PASSWORD`.
     pub fn credentials(&self) -> String {
+        note_password(&self.user, &self.password);
         format!("{}:{}", self.user, self.password)
     }
 

@@ -1,6 +1,6 @@
 //! The proxy, `lockgate serve`, in front of whatever a test puts behind it.
 
-use crate::certificates::{Authority, Pair};
+use crate::certificates::{Authority, Pair, rename_over};
 use crate::curl::Curl;
 use crate::directory::fresh_dir;
 use crate::door::Door;
@@ -12,10 +12,12 @@ use crate::wire::Wire;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
-use std::fs;
-use std::net::SocketAddr;
+use std::fs::{self, Permissions};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -29,9 +31,13 @@ pub struct GateBuilder {
     settings: BTreeMap<String, String>,
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
+    given: Option<TcpListener>,
     authority: Authority,
     pair: Pair,
 }
+
+/// Makes standard input the first of the sockets that `LISTEN_FDS` announces, as `sd_listen_fds(3)` has it.
+const GIVE_STDIN: &str = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"";
 
 impl GateBuilder {
     /// Sets a key. What is no number, truth value or list is quoted.
@@ -68,6 +74,11 @@ impl GateBuilder {
         self
     }
 
+    /// Gives it the socket that it listens on, as systemd does.
+    pub fn given(self, listener: TcpListener) -> Self {
+        Self { given: Some(listener), ..self }.wrapped_in(&["sh", "-c", GIVE_STDIN, "sh"])
+    }
+
     /// The authority that clients trust.
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -83,7 +94,7 @@ impl GateBuilder {
     /// # Panics
     /// When it does not.
     pub fn start(self) -> Gate {
-        let process = Process::start(&mut self.command());
+        let process = self.process();
         let address = listening_address(process.stderr());
         let door = Door {
             address,
@@ -92,7 +103,15 @@ impl GateBuilder {
             password: PASSWORD.to_owned(),
         };
         let htpasswd = self.dir.path().join("htpasswd");
-        Gate { process, door, htpasswd, pair: self.pair, authority: self.authority, dir: self.dir }
+        let (pair, authority) = (self.pair.clone(), self.authority.clone());
+        Gate { process, door, htpasswd, pair, authority, builder: self }
+    }
+
+    fn process(&self) -> Process {
+        let stdin = self.given.as_ref().map_or_else(Stdio::piped, |listener| {
+            OwnedFd::from(listener.try_clone().expect("a socket can be shared")).into()
+        });
+        Process::start_reading(stdin, &mut self.command())
     }
 
     /// Starts it where it should not start, and awaits its end.
@@ -120,7 +139,8 @@ impl GateBuilder {
             writeln!(text, "{key} = {value}").expect("a String takes all");
         }
         let path = self.dir.path().join("lockgate.toml");
-        fs::write(&path, text).expect("the directory is ours");
+        // At once: a process that was started before may be about to read it.
+        rename_over(&path, text);
         path
     }
 
@@ -151,8 +171,8 @@ pub struct Gate {
     pub pair: Pair,
     /// The authority that issued it.
     pub authority: Authority,
-    // The last field: it goes when the process is gone.
-    dir: TempDir,
+    // The last field: its directory goes when the process is gone.
+    builder: GateBuilder,
 }
 
 impl Gate {
@@ -168,11 +188,13 @@ impl Gate {
         let htpasswd = dir.path().join("htpasswd");
         let line = htpasswd_line(Scheme::Bcrypt, USER, PASSWORD);
         fs::write(&htpasswd, format!("{line}\n")).expect("the directory is ours");
+        fs::set_permissions(&htpasswd, Permissions::from_mode(0o600)).expect("the file is ours");
         let builder = GateBuilder {
             dir,
             settings: BTreeMap::new(),
             environment: Vec::new(),
             wrapper: Vec::new(),
+            given: None,
             authority,
             pair: pair.clone(),
         };
@@ -180,6 +202,7 @@ impl Gate {
             .certificate(&pair)
             .set("listen.https", "127.0.0.1:0")
             .set("auth.htpasswd", htpasswd.display())
+            .set("log.level", "trace")
             .set("upstream.url", upstream)
     }
 
@@ -190,7 +213,24 @@ impl Gate {
 
     /// The directory of its files.
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        self.builder.dir.path()
+    }
+
+    /// Starts another process with the same configuration and socket, beside this one.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn another(&self) -> Process {
+        self.builder.process()
+    }
+
+    /// Goes on with another process, which is awaited, in place of this one, which is returned.
+    ///
+    /// # Panics
+    /// When the other does not listen.
+    pub fn go_on_with(&mut self, another: Process) -> Process {
+        assert_eq!(listening_address(another.stderr()), self.door.address);
+        std::mem::replace(&mut self.process, another)
     }
 
     /// A request with curl, with the door's user.

@@ -17,7 +17,8 @@
 //! ```
 //!
 //! A test never sleeps to let something happen: it awaits the state itself, with a bound ([`eventually`]). When a test
-//! panics, everything it started prints what it logged.
+//! panics, everything it started prints what it logged. When it does not, what our programs logged, all of it at the
+//! level `trace`, is searched for every password that went through the harness.
 
 mod api;
 mod backend;
@@ -30,6 +31,7 @@ mod directory;
 mod docker;
 mod docker_registry;
 mod door;
+mod fault;
 mod gate;
 mod http2;
 mod image;
@@ -38,7 +40,10 @@ mod message;
 mod plain_api;
 mod process;
 mod programs;
+mod records;
 mod relay;
+mod secrets;
+mod strict;
 mod tmpfs;
 mod trace;
 mod up;
@@ -58,19 +63,23 @@ pub use directory::fresh_dir;
 pub use docker::Docker;
 pub use docker_registry::DockerRegistry;
 pub use door::Door;
+pub use fault::{Act, Fault, Next, Point, honest_body, upstream_with};
 pub use gate::{Gate, GateBuilder, log_field};
-pub use http2::Http2;
+pub use http2::{Http2, Outcome, field_block, frame, frame_bytes};
 pub use image::ImageLayout;
 pub use last_will::LastWill;
 pub use message::{Head, Response};
 pub use plain_api::{IMAGE, PlainApi, digest_of, image_of};
 pub use process::{Capture, Finished, Process, Signal, finish, finish_with_input};
 pub use programs::{program, tool};
+pub use records::{Division, Records};
 pub use relay::Relay;
+pub use secrets::no_secret_in;
+pub use strict::{StrictClient, StrictConnection};
 pub use tmpfs::Tmpfs;
 pub use trace::{SystemCall, Trace};
 pub use up::Up;
 pub use upstream::{Connection, Received, Upstream, ok};
 pub use users::{Scheme, htpasswd_line, openssl_line};
 pub use waiting::{PATIENCE, eventually};
-pub use wire::Wire;
+pub use wire::{Ending, Wire};

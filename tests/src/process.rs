@@ -1,8 +1,11 @@
 //! A child process: all it prints is kept, it is ended by its id when dropped, and a test that panics shows its log.
 
+use crate::secrets::no_secret_in;
 use crate::waiting::{PATIENCE, eventually};
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -18,6 +21,8 @@ pub struct Process {
     stdin: Option<ChildStdin>,
     stdout: Capture,
     stderr: Capture,
+    /// Whether it is one of our programs, which log on standard error.
+    is_ours: bool,
 }
 
 /// What a user or an orchestrator sends.
@@ -41,13 +46,21 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_reading(Stdio::piped(), command)
+    }
+
+    /// The same with something else for its standard input.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_reading(stdin: Stdio, command: &mut Command) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{name} cannot be started: {e}"));
         let stdin = child.stdin.take();
         let stdout = Capture::of(child.stdout.take().expect("it is piped"));
         let stderr = Capture::of(child.stderr.take().expect("it is piped"));
-        Self { name, child, stdin, stdout, stderr }
+        Self { name, child, stdin, stdout, stderr, is_ours: runs_ours(command) }
     }
 
     /// Its process id.
@@ -114,6 +127,15 @@ impl Process {
         let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("it is a number of kB");
         kib * 1024
     }
+
+    /// By how many bytes the most memory it ever held is more than `before`. The kernel adds its count up from one for
+    /// each processor, so that it may also say less.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn growth_since(&self, before: u64) -> u64 {
+        self.peak_memory().saturating_sub(before)
+    }
 }
 
 impl Drop for Process {
@@ -122,8 +144,18 @@ impl Drop for Process {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- {} wrote ---\n{}{}", self.name, self.stdout.tail(), self.stderr.tail());
+        } else if self.is_ours {
+            no_secret_in(&self.name, &String::from_utf8_lossy(&self.stderr.to_end()));
         }
     }
+}
+
+/// Whether a command is one of the programs under test, or another that runs one.
+fn runs_ours(command: &Command) -> bool {
+    let is_ours = |word: &OsStr| {
+        ["lockgate", "lockgate-backend"].map(OsStr::new).map(Some).contains(&Path::new(word).file_name())
+    };
+    is_ours(command.get_program()) || command.get_args().any(is_ours)
 }
 
 /// All that came out of a stream so far; grows on a thread of its own.

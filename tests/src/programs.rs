@@ -6,7 +6,6 @@ use std::process::Command;
 
 /// Debian's package of each tool.
 const PACKAGES: &[(&str, &str)] = &[
-    ("base64", "coreutils"),
     ("buildah", "buildah"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
@@ -17,11 +16,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("mount", "mount"),
     ("openssl", "openssl"),
     ("podman", "podman"),
+    ("python3", "python3"),
     ("sha256sum", "coreutils"),
     ("sha512sum", "coreutils"),
     ("skopeo", "skopeo"),
     ("strace", "strace"),
+    ("systemd-analyze", "systemd"),
     ("tar", "tar"),
+    ("testssl", "testssl.sh"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
 ];

@@ -78,7 +78,9 @@ impl Up {
 }
 
 fn start(dir: &Path, ip: &str) -> Process {
-    Process::start(program("lockgate").args(["up", "--listen", &format!("{ip}:0"), "--dir"]).arg(dir))
+    let mut lockgate = program("lockgate");
+    lockgate.env("LOCKGATE_LOG_LEVEL", "trace").args(["up", "--listen", &format!("{ip}:0"), "--dir"]).arg(dir);
+    Process::start(&mut lockgate)
 }
 
 /// The value of a line `LABEL: VALUE` on standard output.

@@ -2,8 +2,9 @@
 
 use crate::message::{Framing, Head, copy_body, read_head};
 use crate::waiting::PATIENCE;
+use socket2::SockRef;
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -172,6 +173,9 @@ impl Drop for Upstream {
         for stream in self.shared.streams().values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
+        // Under the lock, so that nobody begins to stall between the flag and the call.
+        let _received = self.shared.received();
+        self.shared.changed.notify_all();
     }
 }
 
@@ -233,9 +237,37 @@ impl Connection {
     /// # Errors
     /// When the connection breaks, or the sink.
     pub fn body(&mut self, head: &Head, sink: &mut dyn Write) -> io::Result<u64> {
+        self.give_leave(head)?;
+        self.body_without_leave(head, sink)
+    }
+
+    /// Reads and records the body that belongs to `head`, and throws it away; gives no leave to send it.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn body_unasked(&mut self, head: &Head) -> io::Result<()> {
+        self.body_without_leave(head, &mut io::sink()).map(drop)
+    }
+
+    /// Gives leave to send the body, and reads its first piece only, unrecorded.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn first_piece(&mut self, head: &Head) -> io::Result<()> {
+        self.give_leave(head)?;
+        let length = self.reader.fill_buf()?.len();
+        self.reader.consume(length);
+        if length == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn give_leave(&mut self, head: &Head) -> io::Result<()> {
         if head.all("expect").iter().any(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
+        Ok(())
+    }
+
+    fn body_without_leave(&mut self, head: &Head, sink: &mut dyn Write) -> io::Result<u64> {
         let mut record = Record { shared: &self.shared, connection: self.number, sink };
         let length = copy_body(&mut self.reader, head.framing(), &mut record)?;
         record.update(|request| request.complete = true);
@@ -267,13 +299,21 @@ impl Connection {
         io::copy(&mut self.reader, &mut io::sink()).map(drop)
     }
 
-    /// Awaits bytes of the peer's and leaves them unread, so that the connection is reset when the script returns.
+    /// The end of this connection will be a reset, whatever was read of it.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// When the connection is broken already.
     pub fn reset(&mut self) -> io::Result<()> {
         self.resetting = true;
-        self.stream.peek(&mut [0]).map(drop)
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Stays, and neither reads nor writes, until the upstream is dropped.
+    pub fn stall(&mut self) {
+        let mut received = self.shared.received();
+        while !self.shared.stopping.load(Ordering::SeqCst) {
+            received = self.shared.changed.wait(received).unwrap_or_else(|e| e.into_inner());
+        }
     }
 
     fn close(self) {

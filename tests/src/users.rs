@@ -2,6 +2,7 @@
 
 use crate::process::{finish, finish_with_input};
 use crate::programs::tool;
+use crate::secrets::{note_hash, note_password};
 
 /// The schemes that `htpasswd` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,8 @@ impl Scheme {
 /// When it fails.
 pub fn htpasswd_line(scheme: Scheme, user: &str, password: &str) -> String {
     let mut htpasswd = tool("htpasswd");
-    finish(htpasswd.arg("-nb").args(scheme.flags()).args([user, password])).success().stdout.trim().to_owned()
+    let made = finish(htpasswd.arg("-nb").args(scheme.flags()).args([user, password])).success();
+    noted(user, password, made.stdout.trim().to_owned())
 }
 
 /// `USER:HASH` by `openssl passwd`, which many a guide uses instead: `scheme` is `-apr1`, `-5` or `-6`.
@@ -55,5 +57,11 @@ pub fn htpasswd_line(scheme: Scheme, user: &str, password: &str) -> String {
 pub fn openssl_line(scheme: &str, user: &str, password: &str) -> String {
     let mut openssl = tool("openssl");
     let done = finish_with_input(openssl.args(["passwd", scheme, "-stdin"]), format!("{password}\n").as_bytes());
-    format!("{user}:{}", done.success().stdout.trim())
+    noted(user, password, format!("{user}:{}", done.success().stdout.trim()))
+}
+
+fn noted(user: &str, password: &str, line: String) -> String {
+    note_password(user, password);
+    note_hash(&line);
+    line
 }

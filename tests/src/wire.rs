@@ -4,6 +4,7 @@ use crate::door::Door;
 use crate::message::Response;
 use crate::process::{Capture, Process, Signal};
 use crate::programs::tool;
+use crate::secrets::note_authorizations;
 use crate::waiting::PATIENCE;
 use std::io::{self, Write};
 use std::process::ChildStdin;
@@ -16,6 +17,15 @@ pub struct Wire {
     stdin: ChildStdin,
     /// How much of what came in was handed out.
     read: usize,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// A response that is whole by its own framing.
+    Whole(Response),
+    /// The connection ended before that; what came until then.
+    Broken(Vec<u8>),
 }
 
 impl Wire {
@@ -47,6 +57,7 @@ impl Wire {
     /// # Errors
     /// When the connection is closed.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        note_authorizations(bytes.as_ref());
         self.stdin.write_all(bytes.as_ref())?;
         self.stdin.flush()
     }
@@ -77,6 +88,55 @@ impl Wire {
         self.next_response(true)
     }
 
+    /// Awaits what becomes of a request: a whole final response, or the end of the connection. Interim responses are
+    /// passed over.
+    ///
+    /// # Panics
+    /// When there is neither after [`PATIENCE`].
+    pub fn outcome(&mut self, to_head: bool) -> Ending {
+        loop {
+            let read = self.read;
+            let (outcome, length) = self.incoming().await_bytes(PATIENCE, "an answer or the end", |bytes, ended| {
+                match Response::parse(&bytes[read..], to_head, ended) {
+                    Some((response, length)) => Some((Ending::Whole(response), length)),
+                    None => ended.then(|| (Ending::Broken(bytes[read..].to_vec()), bytes.len() - read)),
+                }
+            });
+            self.read += length;
+            match outcome {
+                Ending::Whole(interim) if matches!(interim.head.status(), 100 | 102..=199) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Awaits the first word about a request whose body waits for leave (`Expect: 100-continue`), and says whether it is
+    /// that leave. Any other word is kept for [`Wire::outcome`].
+    ///
+    /// # Panics
+    /// When there is none after [`PATIENCE`].
+    pub fn is_given_leave(&mut self) -> bool {
+        loop {
+            let read = self.read;
+            let word = self.incoming().await_bytes(PATIENCE, "leave to send, or an answer", |bytes, ended| {
+                // Interim responses have no body, and of a final one the header is enough.
+                match Response::parse(&bytes[read..], true, ended) {
+                    Some((response, length)) => Some(Some((response.head.status(), length))),
+                    None => ended.then_some(None),
+                }
+            });
+            match word {
+                Some((status @ (100 | 102..=199), length)) => {
+                    self.read += length;
+                    if status == 100 {
+                        return true;
+                    }
+                }
+                Some(_) | None => return false,
+            }
+        }
+    }
+
     /// Awaits that the server closes, and returns what came before and was not yet handed out.
     ///
     /// # Panics
@@ -105,7 +165,7 @@ impl Wire {
         self.incoming().await_bytes(PATIENCE, "any answer", |bytes, ended| (ended || bytes.len() > read).then_some(()));
     }
 
-    fn incoming(&self) -> &Capture {
+    pub(crate) fn incoming(&self) -> &Capture {
         self.client.stdout()
     }
 

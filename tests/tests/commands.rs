@@ -118,3 +118,33 @@ fn a_wrong_command_line_exits_with_64() {
         assert_eq!(finish(program("lockgate").args(arguments)).status.code(), Some(64), "{arguments:?}");
     }
 }
+
+/// `lockgate` with a standard output that takes nothing, as a pipe whose reader has gone.
+fn unheard(arguments: &[&str], dir: &Path) -> std::process::Command {
+    let mut sh = tool("sh");
+    sh.args(["-c", "exec \"$@\" >/dev/full", "sh"]).arg(program("lockgate").get_program());
+    sh.args(arguments).arg("--dir").arg(dir);
+    sh
+}
+
+#[test]
+fn a_first_user_whose_password_nobody_can_read_is_not_made() {
+    let dir = fresh_dir();
+    let failed = finish(&mut unheard(&["init"], dir.path())).failure();
+    assert_eq!(failed.status.code(), Some(1), "{failed}");
+    assert!(failed.stderr.contains("password on standard output"), "{failed}");
+    assert!(!dir.path().join("conf/htpasswd").exists());
+    let made = finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
+    assert!(made.stdout.contains("password: "), "{made}");
+    finish(&mut unheard(&["init"], dir.path())).success();
+}
+
+#[test]
+fn up_serves_where_nobody_reads_what_it_says() {
+    let dir = fresh_dir();
+    finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
+    let mut up = lockgate_e2e::Process::start(&mut unheard(&["up", "--listen", "127.0.0.1:0"], dir.path()));
+    up.stderr().await_line(lockgate_e2e::PATIENCE, "that it listens", |line| line.contains("listening"));
+    up.signal(Signal::Terminate);
+    assert!(up.wait(Duration::from_secs(10)).success());
+}

@@ -3,7 +3,7 @@
 
 use lockgate_e2e::{
     Authority, Curl, Docker, Door, Finished, PATIENCE, Pattern, Process, Scheme, eventually, finish, htpasswd_line,
-    tool,
+    no_secret_in, tool,
 };
 use std::ffi::OsStr;
 use std::fs;
@@ -112,7 +112,9 @@ fn the_backend_is_reached_through_the_proxy_alone() {
 #[test]
 fn the_containers_can_write_nothing_but_their_volumes_and_have_no_privilege() {
     let deployment = Deployment::up("compose.yaml", &[]);
-    for (service, forbidden) in [("proxy", "certs/domain.key"), ("proxy", "/etc/x"), ("backend", "/etc/x")] {
+    for (service, forbidden) in
+        [("proxy", "certs/domain.key"), ("proxy", "/x"), ("proxy", "/tmp/x"), ("backend", "/x"), ("backend", "/tmp/x")]
+    {
         let refused = deployment.compose(&["exec", "-T", service, "touch", forbidden]).failure();
         assert!(refused.output().contains("Read-only file system"), "{refused}");
     }
@@ -124,8 +126,13 @@ fn the_containers_can_write_nothing_but_their_volumes_and_have_no_privilege() {
         };
         assert_eq!(value("Uid:"), "10001 10001 10001 10001", "{service}");
         assert_eq!(value("Gid:"), "10001 10001 10001 10001", "{service}");
-        assert_eq!(u64::from_str_radix(&value("CapBnd:"), 16), Ok(0), "{service}");
+        for capabilities in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(u64::from_str_radix(&value(capabilities), 16), Ok(0), "{service} {capabilities}");
+        }
         assert_eq!(value("NoNewPrivs:"), "1", "{service}");
+        // 2 is a filter (proc(5)): docker's default profile, where compose.yaml names no other.
+        assert_eq!(value("Seccomp:"), "2", "{service}");
+        assert_eq!(deployment.inspect(service, "{{.HostConfig.SecurityOpt}}"), "[no-new-privileges:true]");
     }
     let init = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.Config.User}} {{.HostConfig.NetworkMode}}";
     assert_eq!(deployment.inspect("init", init), "true [ALL] 10001:10001 none");
@@ -290,8 +297,12 @@ impl Drop for Deployment {
         if std::thread::panicking() {
             eprintln!("{}", self.compose(&["logs", "--no-color", "--tail", "100"]));
         }
+        let log = self.compose(&["logs", "--no-color", "proxy", "backend"]).output();
         self.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "2"]);
         docker(&["image", "rm", "--force", &self.name]);
+        if !std::thread::panicking() {
+            no_secret_in("a container", &log);
+        }
     }
 }
 

@@ -75,6 +75,7 @@ impl Disk {
         let (name, paths) = (call.name.as_str(), call.texts());
         if name == "openat" && call.arguments.contains("O_CREAT") {
             self.unsynced_files.insert(paths[0].to_owned(), call.ended);
+            self.unsynced_names.insert(paths[0].to_owned(), call.ended);
         } else if name.starts_with("mkdir") || name.starts_with("unlink") {
             self.unsynced_names.insert(paths[0].to_owned(), call.ended);
         } else if name.starts_with("rename") || name.starts_with("link") {

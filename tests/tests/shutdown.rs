@@ -176,3 +176,18 @@ fn a_gate_that_cannot_listen_says_so_and_exits_with_1() {
     assert_eq!(failed.status.code(), Some(1), "{failed}");
     assert!(failed.stderr.contains(&address.to_string()), "{failed}");
 }
+
+#[test]
+fn a_second_signal_does_not_wait_for_what_is_in_flight() {
+    let upstream = Upstream::silent();
+    let mut gate = Gate::before(upstream.url()).start();
+    let mut pull = gate.wire();
+    pull.send(format!("GET /v2/a/manifests/x HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    upstream.await_received("the pull", |_| true);
+    gate.signal(Signal::Interrupt);
+    let address = gate.door().address;
+    eventually(AT_ONCE, "the end of listening", || TcpStream::connect(address).is_err().then_some(()));
+    assert!(gate.is_running());
+    gate.signal(Signal::Terminate);
+    assert_eq!(gate.wait(AT_ONCE).code(), Some(0));
+}

@@ -136,6 +136,10 @@ fn the_certificate_that_the_seeds_commands_make_is_served() {
     let url = format!("https://localhost:{}/v2/", gate.door().address.port());
     let curl = lockgate_e2e::Curl::new(&url).trusting(&dir.path().join("devdockerCA.crt"));
     curl.user(&gate.door().credentials()).run().expect(200);
+    // It is of X.509 version 1, which the library of `lockgate health` refuses to look into.
+    let mut health = lockgate_e2e::program("lockgate");
+    health.arg("health").arg("--config").arg(gate.dir().join("lockgate.toml"));
+    finish(health.env("LOCKGATE_LISTEN_HTTPS", gate.door().address.to_string())).success();
 }
 
 #[test]

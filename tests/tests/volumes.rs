@@ -212,6 +212,24 @@ fn a_tag_that_was_deleted_or_moved_here_is_so_for_distribution() {
 }
 
 #[test]
+fn a_manifest_that_both_engines_tagged_is_deleted_with_all_its_tags() {
+    for order in [[Engine::Ours, Engine::Distribution], [Engine::Distribution, Engine::Ours]] {
+        let data = fresh_dir();
+        let mut gone = String::new();
+        for (round, engine) in order.iter().cycle().take(4).enumerate() {
+            gone = engine.run(data.path(), |api| {
+                api.push_image("app", &format!("kept-{round}"), format!("kept {round}").as_bytes());
+                api.push_image("app", &format!("gone-{round}"), b"gone")
+            });
+        }
+        Engine::Ours.run(data.path(), |api| {
+            assert_eq!(status(api, "DELETE", &format!("/v2/app/manifests/{gone}")), 202);
+            assert_eq!(tags(api, "app"), ["kept-0", "kept-1", "kept-2", "kept-3"], "{order:?}");
+        });
+    }
+}
+
+#[test]
 fn a_push_by_sha512_is_found_by_it_on_the_other_side() {
     for (first, second) in BOTH_WAYS {
         let (data, content) = (fresh_dir(), b"named by a longer digest");

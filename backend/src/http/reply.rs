@@ -24,8 +24,8 @@ pub(crate) fn header_value(text: impl TryInto<HeaderValue>) -> HeaderValue {
 pub(crate) enum ReplyBody {
     /// All of it, at hand.
     Bytes(Bytes),
-    /// So many bytes as they come.
-    Stream { pieces: ByteStream, left: u64 },
+    /// Bytes as they come: so many, where that is known.
+    Stream { pieces: ByteStream, left: Option<u64> },
 }
 
 impl Body for ReplyBody {
@@ -42,9 +42,9 @@ impl Body for ReplyBody {
             Self::Stream { pieces, left } => {
                 let piece = ready!(pieces.as_mut().poll_next(context));
                 match &piece {
-                    Some(Ok(bytes)) => *left = left.saturating_sub(bytes.len() as u64),
+                    Some(Ok(bytes)) => *left = left.map(|left| left.saturating_sub(bytes.len() as u64)),
                     // The status is sent long since: all that is left is to break off.
-                    Some(Err(error)) => tracing::error!(%error, "a blob could not be read to its end"),
+                    Some(Err(error)) => tracing::error!(%error, "an answer could not be read to its end"),
                     None => {}
                 }
                 Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
@@ -57,10 +57,10 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Stream { left, .. } => *left,
-        })
+        match self {
+            Self::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Stream { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 
@@ -115,8 +115,14 @@ impl Reply {
 
     /// A body that is read while it is sent.
     pub(crate) fn stream(mut self, pieces: ByteStream, length: u64) -> Self {
-        *self.0.body_mut() = ReplyBody::Stream { pieces, left: length };
+        *self.0.body_mut() = ReplyBody::Stream { pieces, left: Some(length) };
         self
+    }
+
+    /// A body whose length shows when it ends.
+    pub(crate) fn open_stream(mut self, content_type: HeaderValue, pieces: ByteStream) -> Self {
+        *self.0.body_mut() = ReplyBody::Stream { pieces, left: None };
+        self.header(CONTENT_TYPE, content_type)
     }
 
     /// The answer's status.

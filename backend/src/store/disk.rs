@@ -5,36 +5,42 @@
 //! runs on tokio's blocking threads.
 
 mod blob;
+mod desks;
 mod directories;
 mod durable;
+mod links;
 mod listing;
+mod manifests;
 mod names;
 mod session;
 mod sweep;
+mod tagged;
 mod upload;
 mod upload_file;
 
-use std::fs::{self, File};
-use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-use self::blob::FileBlob;
-use self::durable::{Durable, at, if_there};
+use self::desks::Desks;
+use self::durable::{Durable, at};
+use self::links::Locks;
 use self::session::Sessions;
-use self::upload::Desks;
+use self::sweep::Sweep;
 use super::paths::{Layout, is_repository};
-use super::{Blob, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
-use crate::hasher::digest_of;
+use super::{Blob, NewManifest, Result, Store, StoreError, StoredManifest, Upload};
 
-/// Locks for repositories: one is chosen by the name's hash.
-const LOCKS: usize = 64;
+/// How long the sweep for stale uploads works at a time, and rests after it: it takes a tenth of one
+/// processor and of the disk's patience at most, and requests go between. Through 100,000 repositories it
+/// takes some ten seconds instead of one.
+const SLICE: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(45);
 
 /// A store on disk.
 #[derive(Clone)]
@@ -45,10 +51,7 @@ struct Inner {
     durable: Durable,
     sessions: Sessions,
     desks: Desks,
-    /// Shared by those who add links, held alone by those who remove some: so no manifest is accepted
-    /// whose blob is being deleted, and no directory vanishes under a link. Never held while a body
-    /// is received, hashed, synced or sent.
-    links: [RwLock<()>; LOCKS],
+    locks: Locks,
 }
 
 /// Runs what blocks off the async threads.
@@ -76,166 +79,13 @@ impl DiskStore {
         let durable = Durable::new(layout.staging())?;
         durable.make_directory(layout.blobs())?;
         durable.make_directory(layout.repositories())?;
-        let links = std::array::from_fn(|_| RwLock::new(()));
-        Ok(Self(Arc::new(Inner { layout, durable, sessions: Sessions::default(), desks: Desks::new(), links })))
+        let (sessions, desks, locks) = (Sessions::default(), Desks::new(), Locks::default());
+        Ok(Self(Arc::new(Inner { layout, durable, sessions, desks, locks })))
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static) -> Result<T> {
         let inner = Arc::clone(&self.0);
         blocking(move || work(&inner)).await
-    }
-}
-
-impl Inner {
-    fn lock_of(&self, repository: &RepositoryName) -> &RwLock<()> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(repository);
-        &self.links[(hash % LOCKS as u64) as usize]
-    }
-
-    /// While links of a repository are added.
-    fn adding<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _shared = self.lock_of(repository).read().unwrap_or_else(PoisonError::into_inner);
-        work()
-    }
-
-    /// While links of a repository are removed.
-    fn removing<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _alone = self.lock_of(repository).write().unwrap_or_else(PoisonError::into_inner);
-        work()
-    }
-
-    fn write_link(&self, path: &Path, digest: &Digest) -> Result<()> {
-        Ok(self.durable.write(path, digest.as_str().as_bytes())?)
-    }
-
-    fn link_layer(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
-        self.adding(repository, || self.write_link(&self.layout.layer_link(repository, digest), digest))
-    }
-
-    /// What a link points at. One that holds no digest is as good as none: distribution does not sync
-    /// what it writes, so that a crash leaves empty links, and what is not there is pushed again.
-    fn link(&self, path: &Path) -> Result<Option<Digest>> {
-        let Some(text) = if_there(fs::read(path)).map_err(at(path))? else { return Ok(None) };
-        let digest = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
-        if digest.is_none() {
-            tracing::warn!(path = %path.display(), "this link holds no digest: what it is for counts as missing");
-        }
-        Ok(digest)
-    }
-
-    /// Opens what has a digest; `None` when it is not there, or is empty and should not be.
-    fn open_content(&self, digest: &Digest) -> Result<Option<FileBlob>> {
-        let path = self.layout.blob_data(digest);
-        let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
-        let metadata = file.metadata().map_err(at(&path))?;
-        if !metadata.is_file() {
-            return Err(StoreError::Corrupt(format!("{} is no file", path.display())));
-        }
-        let size = metadata.len();
-        let lost = size == 0 && digest_of(digest.algorithm(), b"") != *digest;
-        if lost {
-            tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
-        }
-        Ok((!lost).then_some(FileBlob { file, size }))
-    }
-
-    /// Distribution's link of a sha512 points at what it keeps under the sha256.
-    fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
-        match self.link(&self.layout.layer_link(repository, digest))? {
-            Some(target) => self.open_content(&target),
-            None => Ok(None),
-        }
-    }
-
-    fn open_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
-        match self.link(&self.layout.revision_link(repository, digest))? {
-            Some(target) => self.open_content(&target),
-            None => Ok(None),
-        }
-    }
-
-    fn holds_blob(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        matches!(self.open_blob(repository, digest), Ok(Some(_)))
-    }
-
-    fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> bool {
-        matches!(self.open_manifest(repository, digest), Ok(Some(_)))
-    }
-
-    fn holds(&self, repository: &RepositoryName, requirement: &Requirement) -> bool {
-        match requirement {
-            Requirement::Blob(digest) => self.holds_blob(repository, digest),
-            Requirement::Manifest(digest) => {
-                self.holds_manifest(repository, digest) || self.holds_blob(repository, digest)
-            }
-        }
-    }
-
-    fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
-        let digest = match reference {
-            Reference::Digest(digest) => digest.clone(),
-            Reference::Tag(tag) => match self.tag(repository, tag)? {
-                Some(digest) => digest,
-                None => return Ok(None),
-            },
-        };
-        let Some(mut stored) = self.open_manifest(repository, &digest)? else { return Ok(None) };
-        let path = self.layout.blob_data(&digest);
-        let mut content = Vec::with_capacity(usize::try_from(stored.size).unwrap_or_default());
-        stored.file.read_to_end(&mut content).map_err(at(&path))?;
-        if digest_of(digest.algorithm(), &content) != digest {
-            return Err(StoreError::Corrupt(format!("{} has another digest than its name", path.display())));
-        }
-        Ok(Some(StoredManifest { digest, content: content.into() }))
-    }
-
-    fn put_manifest(&self, repository: &RepositoryName, manifest: &NewManifest) -> Result<()> {
-        let (layout, digest) = (&self.layout, &manifest.digest);
-        self.adding(repository, || {
-            let missing = manifest.requires.iter().filter(|r| !self.holds(repository, r));
-            let missing: Vec<_> = missing.map(|r| r.digest().clone()).collect();
-            if !missing.is_empty() {
-                return Err(StoreError::Missing(missing));
-            }
-            self.durable.write(&layout.blob_data(digest), &manifest.content)?;
-            self.write_link(&layout.revision_link(repository, digest), digest)?;
-            if let Some(subject) = &manifest.subject {
-                self.write_link(&layout.referrer_link(repository, subject, digest), digest)?;
-            }
-            for tag in &manifest.tags {
-                self.write_link(&layout.tag_index_link(repository, tag, digest), digest)?;
-                self.write_link(&layout.tag_current_link(repository, tag), digest)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn delete_manifest(&self, repository: &RepositoryName, digest: &Digest, subject: Option<&Digest>) -> Result<bool> {
-        let layout = &self.layout;
-        self.removing(repository, || {
-            let link = layout.revision_link(repository, digest);
-            if !link.is_file() {
-                return Ok(false);
-            }
-            // The tags first: at no moment does one point at a manifest that is gone.
-            for tag in
-                listing::tags(&self.durable.directories, &layout.tags(repository), "", usize::MAX)?.unwrap_or_default()
-            {
-                if self.tag(repository, &tag).is_ok_and(|current| current.as_ref() == Some(digest)) {
-                    self.durable.remove_tree(&layout.tag(repository, &tag))?;
-                }
-            }
-            if let Some(subject) = subject {
-                let referrers = layout.referrers(repository, subject);
-                self.durable.remove_file(&layout.referrer_link(repository, subject, digest), &referrers)?;
-            }
-            let revisions = layout.repository(repository).join("_manifests/revisions");
-            Ok(self.durable.remove_file(&link, &revisions)?)
-        })
-    }
-
-    fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
-        self.link(&self.layout.tag_current_link(repository, tag))
     }
 }
 
@@ -295,17 +145,25 @@ impl Store for DiskStore {
     }
 
     async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize> {
-        self.run(move |inner| Ok(sweep::sweep(inner, deadline))).await
+        let mut sweep = self.run(move |inner| Ok(Sweep::begin(inner, deadline))).await?;
+        loop {
+            let (swept, ended) = blocking(move || Ok(sweep.go_on(SLICE))).await?;
+            if ended {
+                return Ok(swept.removed());
+            }
+            sweep = swept;
+            tokio::time::sleep(REST).await;
+        }
     }
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
         let (repository, reference) = (repository.clone(), reference.clone());
-        self.run(move |inner| inner.manifest(&repository, &reference)).await
+        self.run(move |inner| manifests::read(inner, &repository, &reference)).await
     }
 
     async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
         let repository = repository.clone();
-        self.run(move |inner| inner.put_manifest(&repository, &manifest)).await
+        self.run(move |inner| manifests::put(inner, &repository, &manifest)).await
     }
 
     async fn delete_manifest(
@@ -315,16 +173,12 @@ impl Store for DiskStore {
         subject: Option<&Digest>,
     ) -> Result<bool> {
         let (repository, digest, subject) = (repository.clone(), digest.clone(), subject.cloned());
-        self.run(move |inner| inner.delete_manifest(&repository, &digest, subject.as_ref())).await
+        self.run(move |inner| manifests::delete(inner, &repository, &digest, subject.as_ref())).await
     }
 
     async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
         let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| {
-            let directory = inner.layout.tag(&repository, &tag);
-            inner.removing(&repository, || Ok(inner.durable.remove_tree(&directory)?))
-        })
-        .await
+        self.run(move |inner| manifests::delete_tag(inner, &repository, &tag)).await
     }
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {

@@ -13,6 +13,7 @@
 //! │       │       ├── current/link
 //! │       │       └── index/<algorithm>/<hex>/link
 //! │       ├── _referrers/<subject's algorithm>/<hex>/<algorithm>/<hex>/link      (ours)
+//! │       ├── _tagged/<algorithm>/<hex>/<tag>                                    (ours, empty)
 //! │       └── _uploads/<uuid>
 //! │           ├── data
 //! │           └── startedat
@@ -107,6 +108,11 @@ impl Layout {
 
     pub(super) fn uploads(&self, name: &RepositoryName) -> PathBuf {
         self.repository(name).join("_uploads")
+    }
+
+    /// Where the tags are that were pointed at a manifest.
+    pub(super) fn tagged(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
+        by_digest(self.repository(name).join("_tagged"), digest)
     }
 
     pub(super) fn upload(&self, name: &RepositoryName, id: Uuid) -> PathBuf {

@@ -102,3 +102,67 @@ async fn a_connection_is_kept_after_a_refusal_with_a_body() {
     assert!(answers.contains("\r\nDocker-Distribution-Api-Version: registry/2.0\r\n"), "in this case: {answers}");
     assert!(answers.starts_with("HTTP/1.1 405 ") && answers.contains("HTTP/1.1 200 OK"), "{answers}");
 }
+
+/// A refusal of a request that no handler saw, as the bytes of a connection that it ends.
+fn check_refusal(answer: &str, status: &str) {
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head = head.to_lowercase();
+    for field in [
+        "content-type: application/json; charset=utf-8",
+        "docker-distribution-api-version: registry/2.0",
+        "connection: close",
+        &format!("content-length: {}", body.len()),
+    ] {
+        assert!(head.lines().any(|line| line == field), "{field}: {answer}");
+    }
+    let errors: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert!(!errors["errors"][0]["message"].as_str().unwrap().is_empty(), "{answer}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_is_refused_in_the_registry_s_language() {
+    let registry = TestRegistry::start().await;
+    let many_fields = format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(200));
+    let long_field = format!("GET /v2/ HTTP/1.1\r\nHost: x\r\nA: {}\r\n\r\n", "b".repeat(300_000));
+    let long_target = format!("GET /v2/{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(66_000));
+    let table = [
+        ("rubbish\r\n\r\n", "400 "),
+        ("GET /v2/ HTTP/1.1\r\nHost x\r\n\r\n", "400 "),
+        ("GET /v2/ HTTP/3.9\r\nHost: x\r\n\r\n", "400 "),
+        ("G@T /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", "400 "),
+        ("PUT /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1x\r\n\r\n", "400 "),
+        ("PUT /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "400 "),
+        (&many_fields, "431 "),
+        (&long_field, "431 "),
+        (&long_target, "4"),
+    ];
+    for (request, status) in table {
+        check_refusal(&registry.raw(request.as_bytes(), RawEnd::Close).await, status);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_parsed_after_answered_requests_is_refused_so_too() {
+    let registry = TestRegistry::start().await;
+    let digest = registry.push_blob("a", "layer").await;
+    let requests = format!(
+        "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n\
+         HEAD /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n\
+         GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n\
+         rubbish\r\n\r\n"
+    );
+    let answers = registry.raw(requests.as_bytes(), RawEnd::Close).await;
+    let last = answers.rfind("HTTP/1.1 ").unwrap();
+    check_refusal(&answers[last..], "400 ");
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
+    assert!(answers[..last].ends_with("layer"), "{answers}");
+}
+
+#[tokio::test]
+async fn a_blob_that_looks_like_a_refusal_is_pulled_as_it_is() {
+    let registry = TestRegistry::start().await;
+    let content = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".repeat(5000);
+    let digest = registry.push_blob("a", content.clone()).await;
+    assert!(registry.get(&format!("/v2/a/blobs/{digest}")).await.expect(200).body == content);
+}

@@ -1,6 +1,7 @@
+use lockgate_backend::MemoryStore;
 use serde_json::json;
 
-use crate::harness::TestRegistry;
+use crate::harness::{Storage, TestRegistry};
 
 async fn with_tags(tags: &[&str]) -> TestRegistry {
     let registry = TestRegistry::start().await;
@@ -65,4 +66,42 @@ async fn a_repository_that_does_not_exist_has_no_list() {
     let registry = with_tags(&["a"]).await;
     registry.get("/v2/team/tags/list").await.expect_error(404, "NAME_UNKNOWN");
     registry.get("/v2/other/tags/list").await.expect_error(404, "NAME_UNKNOWN");
+}
+
+/// A registry with so many tags; what is listed of them, sorted.
+async fn with_many_tags(count: usize) -> (TestRegistry, Vec<String>) {
+    let registry = TestRegistry::start_over(Storage::Memory(MemoryStore::new())).await;
+    let tags: Vec<String> = (0..count).map(|i| format!("v{i:05}")).collect();
+    let digest = registry.push_image("team/app", &tags[0], "layer").await;
+    let image = registry.get(&format!("/v2/team/app/manifests/{digest}")).await.expect(200).json();
+    for some in tags.chunks(50) {
+        let reference = format!("{digest}?tag={}", some.join("&tag="));
+        registry.put_manifest("team/app", &reference, &image).await.expect(201);
+    }
+    (registry, tags)
+}
+
+#[tokio::test]
+async fn a_list_that_fits_has_a_length_and_a_longer_one_is_streamed_whole() {
+    for (count, is_streamed) in [(999, false), (1000, true), (2000, true), (2345, true)] {
+        let (registry, tags) = with_many_tags(count).await;
+        let answer = registry.get("/v2/team/app/tags/list").await.expect(200);
+        assert_eq!(answer.json(), json!({ "name": "team/app", "tags": tags }), "{count}");
+        assert_eq!(answer.headers.contains_key("content-length"), !is_streamed, "{count}");
+        assert!(!answer.headers.contains_key("link"));
+        assert_eq!(answer.header("content-type"), "application/json");
+        let answer = registry.get("/v2/team/app/tags/list?last=v00003").await.expect(200);
+        assert_eq!(answer.json()["tags"], json!(tags[4..]), "{count}");
+        assert!(registry.call("HEAD", "/v2/team/app/tags/list").await.expect(200).body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_an_end_and_a_link_however_many_are_asked_for() {
+    let (registry, tags) = with_many_tags(10_001).await;
+    let answer = registry.get("/v2/team/app/tags/list?n=99999999").await.expect(200);
+    assert_eq!(answer.json()["tags"], json!(tags[..10_000]));
+    assert_eq!(answer.header("link"), "</v2/team/app/tags/list?last=v09999&n=10000>; rel=\"next\"");
+    let answer = registry.get("/v2/team/app/tags/list?last=v09999&n=10000").await.expect(200);
+    assert_eq!(answer.json()["tags"], json!(tags[10_000..]));
 }

@@ -91,6 +91,12 @@ impl Credentials {
         &self.user
     }
 
+    /// `USER:PASSWORD`.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn in_clear(&self) -> String {
+        format!("{}:{}", self.user, self.password.expose())
+    }
+
     pub(super) fn password(&self) -> &Arc<Password> {
         &self.password
     }

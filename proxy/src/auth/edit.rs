@@ -112,7 +112,7 @@ mod tests {
     fn removing_the_last_user_leaves_a_file_that_refuses_everyone() {
         let file = removed(&format!("bob:{SHA}\r\n"), "bob").unwrap();
         assert_eq!(file, format!("{NOBODY}\r\n"));
-        assert!(Users::parse(file.as_bytes(), &Policy::default()).unwrap().is_empty());
+        assert!(Users::parse(file.as_bytes(), &Policy::default()).unwrap().into_hashes().is_empty());
         assert_eq!(replaced(&file, "alice"), "alice:NEW\r\n");
     }
 

@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str;
 
+use crate::exposure::{Audience, Exposure};
 use crate::watch::read_bounded;
 
 use super::{HashError, Policy, StoredHash, UserName, UserNameError};
@@ -58,6 +59,9 @@ pub enum Warning {
         /// The line that counts.
         first: usize,
     },
+    /// Others on this machine may read the hashes, and try passwords on them at leisure.
+    #[error("the file {0}")]
+    Exposed(Exposure),
     /// Every line is a comment.
     #[error("there are only comments, so every login is refused")]
     Nobody,
@@ -130,7 +134,9 @@ impl Users {
     /// [`HtpasswdError`]: at start there is nothing to serve with; on a reload the users stay as they are.
     pub fn load(path: &Path, policy: &Policy) -> Result<Self, HtpasswdError> {
         let users = read_bounded(path).map_err(Defect::Read).and_then(|file| Self::parse(&file, policy));
-        users.map_err(|defect| HtpasswdError { path: path.to_owned(), defect })
+        let mut users = users.map_err(|defect| HtpasswdError { path: path.to_owned(), defect })?;
+        users.warnings.extend(Exposure::of(path, Audience::Group).map(Warning::Exposed));
+        Ok(users)
     }
 
     /// Reads the content of a file.
@@ -154,19 +160,17 @@ impl Users {
         self.hashes
     }
 
+    /// Each user who can log in, sorted.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn names(&self) -> Vec<UserName> {
+        let mut names: Vec<_> = self.hashes.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
     /// How many users can log in.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.hashes.len()
-    }
-
-    /// Whether nobody can log in.
-    pub fn is_empty(&self) -> bool {
-        self.hashes.is_empty()
-    }
-
-    /// Whether this user can log in.
-    pub fn contains(&self, user: &str) -> bool {
-        self.hashes.contains_key(user)
     }
 
     /// What should be logged, in the order of the file.
@@ -213,7 +217,7 @@ impl Reading {
         }
         if self.first_lines.is_empty() {
             self.users.warnings.push(Warning::Nobody);
-        } else if self.users.is_empty() {
+        } else if self.users.hashes.is_empty() {
             return Err(Defect::Nobody(self.users.warnings));
         }
         Ok(self.users)
@@ -290,7 +294,7 @@ mod tests {
     #[test]
     fn a_comment_in_another_encoding_is_a_comment() {
         let file = [b"# f\xfcr alle\nalice:", SHA.as_bytes()].concat();
-        assert!(Users::parse(&file, &Policy::default()).unwrap().contains("alice"));
+        assert!(Users::parse(&file, &Policy::default()).unwrap().hashes.contains_key("alice"));
     }
 
     #[test]
@@ -360,7 +364,7 @@ mod tests {
     #[test]
     fn a_file_of_comments_refuses_everyone_on_purpose() {
         let users = parse(&format!("#alice:{SHA}\n")).unwrap();
-        assert!(users.is_empty());
+        assert!(users.hashes.is_empty());
         assert_eq!(users.warnings(), [Warning::Nobody]);
     }
 
@@ -394,8 +398,8 @@ mod tests {
         ) {
             let file: String = users.iter().map(|user| format!("{user}:{SHA}{ending}")).collect();
             let read = parse(&file).unwrap();
-            prop_assert_eq!(read.len(), users.len());
-            prop_assert!(users.iter().all(|user| read.contains(user)));
+            prop_assert_eq!(read.count(), users.len());
+            prop_assert!(users.iter().all(|user| read.hashes.contains_key(user.as_str())));
         }
     }
 }

@@ -15,8 +15,12 @@ mod credentials;
 mod edit;
 mod hash;
 mod htpasswd;
+mod ledger;
 mod pool;
+mod queue;
 mod rewrite;
+mod source;
+mod throttle;
 mod user;
 mod verify;
 
@@ -24,6 +28,7 @@ pub use credentials::{Credentials, CredentialsError, Password};
 pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
 pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
 pub use rewrite::{Notice, RewriteError};
+pub use throttle::{Allowance, Throttled};
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Limits, Refused, Verifier};
 

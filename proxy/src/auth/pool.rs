@@ -1,19 +1,27 @@
 //! The threads that compute password hashes.
 //!
 //! They are threads of their own, so that neither the async threads nor the blocking pool of the
-//! runtime wait for a hash. Their queue has an end: what does not fit is refused at once. Checks
-//! that are the same are computed once, however many clients wait for the answer: docker opens
-//! several connections at a time, all with the same password. A check whose clients have all gone
-//! before its turn is not computed.
+//! runtime wait for a hash; and they come after the async threads where both want a processor, so
+//! that users whose password is known do not feel a flood of checks. Their queue has an end, and the
+//! sources of checks take turns in it: what does not fit is refused at once. Checks that are the same
+//! are computed once, however many clients wait for the answer: docker opens several connections at a
+//! time, all with the same password. A check whose clients have all gone before its turn is not
+//! computed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::sync::watch;
+
+use super::queue::FairQueue;
+use super::source::Source;
+
+/// How far the threads stand back, from 0 to 19. With 5 they get a quarter of a processor that others want
+/// all of, and all of one that nobody else wants.
+const NICENESS: i32 = 5;
 
 /// Tells checks apart: equal keys promise equal answers.
 pub(super) type Key = [u8; 32];
@@ -27,17 +35,19 @@ pub(super) struct Unanswered;
 /// The threads and their queue. Dropped, it lets the threads end after what they are at.
 pub(super) struct Pool(Arc<Shared>);
 
+/// An answer to come.
+pub(super) struct Flight(watch::Receiver<Option<bool>>);
+
 struct Shared {
     state: Mutex<State>,
     /// Rung for a job in the queue, and for the end.
     bell: Condvar,
-    capacity: usize,
-    computed: AtomicU64,
+    #[cfg(test)]
+    computed: std::sync::atomic::AtomicU64,
 }
 
-#[derive(Default)]
 struct State {
-    queue: VecDeque<(Key, Check)>,
+    queue: FairQueue<Source, (Key, Check)>,
     /// The answer to come of each check that is queued or being computed.
     flights: HashMap<Key, watch::Sender<Option<bool>>>,
     closed: bool,
@@ -49,30 +59,58 @@ impl Pool {
     /// # Errors
     /// The system has no more threads.
     pub(super) fn start(threads: usize, capacity: usize) -> io::Result<Self> {
-        let shared = Shared { state: Mutex::default(), bell: Condvar::new(), capacity, computed: AtomicU64::new(0) };
+        let state = State { queue: FairQueue::new(capacity), flights: HashMap::new(), closed: false };
+        let shared = Shared {
+            state: Mutex::new(state),
+            bell: Condvar::new(),
+            #[cfg(test)]
+            computed: 0.into(),
+        };
         let pool = Self(Arc::new(shared));
         for number in 0..threads {
             let shared = Arc::clone(&pool.0);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || shared.work())?;
+            let thread = thread::Builder::new().name(format!("password-{number}"));
+            thread.spawn(move || {
+                stand_back();
+                shared.work();
+            })?;
         }
         Ok(pool)
     }
 
-    /// The answer of `check`, or of the same check that is already under way.
-    pub(super) async fn answer(
-        &self,
-        key: Key,
-        check: impl FnOnce() -> bool + Send + 'static,
-    ) -> Result<bool, Unanswered> {
-        let mut flight = self.0.join(key, Box::new(check))?;
-        let landed = flight.wait_for(Option::is_some).await.map(|answer| *answer);
-        landed.ok().flatten().ok_or(Unanswered)
+    /// The same check, if it is under way.
+    pub(super) fn under_way(&self, key: &Key) -> Option<Flight> {
+        self.0.lock().flights.get(key).map(|flight| Flight(flight.subscribe()))
+    }
+
+    /// Has `check` computed for `source`, unless the same is already under way.
+    pub(super) fn begin(&self, key: Key, source: Source, check: impl FnOnce() -> bool + Send + 'static) -> Flight {
+        Flight(self.0.join(key, source, Box::new(check)))
     }
 
     /// How many checks were computed since the start.
+    #[cfg(test)]
     pub(super) fn computed(&self) -> u64 {
-        self.0.computed.load(Ordering::Relaxed)
+        self.0.computed.load(std::sync::atomic::Ordering::Relaxed)
     }
+}
+
+impl Flight {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// There was no room for the check, or it broke off.
+    pub(super) async fn answer(mut self) -> Result<bool, Unanswered> {
+        let landed = self.0.wait_for(Option::is_some).await.map(|answer| *answer);
+        landed.ok().flatten().ok_or(Unanswered)
+    }
+}
+
+/// Where the system does not allow it, hashing is as important as all else.
+fn stand_back() {
+    let ours = rustix::process::getpriority_process(None).unwrap_or_default();
+    // On Linux this is about the calling thread alone.
+    let _ = rustix::process::setpriority_process(None, (ours + NICENESS).min(19));
 }
 
 impl Drop for Pool {
@@ -83,26 +121,29 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn join(&self, key: Key, check: Check) -> Result<watch::Receiver<Option<bool>>, Unanswered> {
+    fn join(&self, key: Key, source: Source, check: Check) -> watch::Receiver<Option<bool>> {
         let mut state = self.lock();
         if let Some(flight) = state.flights.get(&key) {
-            return Ok(flight.subscribe());
-        }
-        if state.queue.len() >= self.capacity {
-            return Err(Unanswered);
+            return flight.subscribe();
         }
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key, sender);
-        state.queue.push_back((key, check));
+        let displaced = state.queue.push(source, (key, check));
+        if let Some((key, _)) = &displaced {
+            // Whoever waits for it finds out by this.
+            state.flights.remove(key);
+        }
+        drop(state);
         self.bell.notify_one();
-        Ok(receiver)
+        receiver
     }
 
     fn work(&self) {
         while let Some((key, check)) = self.next() {
             // A panic must cost one answer, not the thread: its flight is dropped unanswered.
             let answer = catch_unwind(AssertUnwindSafe(check)).ok();
-            self.computed.fetch_add(1, Ordering::Relaxed);
+            #[cfg(test)]
+            self.computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if let Some(flight) = self.lock().flights.remove(&key) {
                 flight.send_replace(answer);
             }
@@ -116,7 +157,7 @@ impl Shared {
             if state.closed {
                 return None;
             }
-            match state.queue.pop_front() {
+            match state.queue.pop() {
                 Some((key, check)) if state.flights.get(&key).is_some_and(|f| f.receiver_count() > 0) => {
                     return Some((key, check));
                 }
@@ -135,13 +176,24 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
     use std::pin::{Pin, pin};
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::task::{Context, Poll, Waker};
 
     fn key(number: u8) -> Key {
         [number; 32]
+    }
+
+    fn source(last: u8) -> Source {
+        IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
+    }
+
+    impl Pool {
+        async fn answer(&self, key: Key, check: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Unanswered> {
+            self.begin(key, source(1), check).answer().await
+        }
     }
 
     /// The answer that is there without waiting.
@@ -209,6 +261,30 @@ mod tests {
         release.send(()).unwrap();
         assert_eq!((running.await, queued.await), (Ok(true), Ok(false)));
         assert_eq!(pool.answer(key(3), || true).await, Ok(true));
+    }
+
+    #[tokio::test]
+    async fn a_source_that_filled_the_queue_makes_room_for_another_and_is_told_so() {
+        let pool = Pool::start(1, 2).unwrap();
+        let (check, has_started, release) = held();
+        let running = pool.begin(key(1), source(1), check);
+        has_started.recv().unwrap();
+        let flood = [2, 3].map(|number| pool.begin(key(number), source(1), || false));
+        let other = pool.begin(key(4), source(2), || true);
+        let [first, second] = flood;
+        assert_eq!(at_once(pin!(second.answer())), Some(Err(Unanswered)));
+        assert!(pool.under_way(&key(3)).is_none() && pool.under_way(&key(4)).is_some());
+        release.send(()).unwrap();
+        assert_eq!(running.answer().await, Ok(true));
+        assert_eq!((first.answer().await, other.answer().await), (Ok(false), Ok(true)));
+    }
+
+    #[tokio::test]
+    async fn the_threads_stand_back_behind_all_others() {
+        let pool = Pool::start(1, 8).unwrap();
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let ours = niceness();
+        assert_eq!(pool.answer(key(1), move || niceness() == (ours + NICENESS).min(19)).await, Ok(true));
     }
 
     #[tokio::test]

@@ -18,8 +18,9 @@ pub enum UserNameError {
     /// It has a colon, which ends the name in a header and in a file.
     #[error("a user name must not contain a colon")]
     Colon,
-    /// It has a control character ([RFC 7617, section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)).
-    #[error("a user name must not contain control characters")]
+    /// It has a control character ([RFC 7617, section 2](https://www.rfc-editor.org/rfc/rfc7617#section-2)), or a
+    /// byte order mark, which does not survive at the beginning of a file.
+    #[error("a user name must not contain control characters or a byte order mark")]
     Control,
     /// It is longer than [`UserName::MAX_LEN`].
     #[error("a user name has at most {} bytes", UserName::MAX_LEN)]
@@ -69,7 +70,7 @@ impl FromStr for UserName {
         if text.contains(':') {
             return Err(UserNameError::Colon);
         }
-        if text.contains(char::is_control) {
+        if text.contains(|c: char| c.is_control() || c == '\u{feff}') {
             return Err(UserNameError::Control);
         }
         Ok(Self(text.into()))

@@ -7,6 +7,10 @@
 //! nothing is ever evicted. Where the stored hash changes the code does not match any more; where the
 //! user is removed there is nothing to match.
 //!
+//! **Wrong passwords are rationed** (`throttle`), by the client's address and the user's name, before a
+//! hash is computed. A remembered password does not come that far: it always passes. Wrong ones are
+//! remembered elsewhere.
+//!
 //! **A stranger looks like a wrong password.** For a user who is not in the file, or whose entry was
 //! refused, the same work is done over the kind of hash that most users of the file have, and its
 //! outcome thrown away. In a file of mixed schemes the time of a refusal still tells the scheme.
@@ -14,6 +18,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -22,7 +27,9 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
 
 use super::pool::{Key, Pool};
-use super::{Credentials, Scheme, StoredHash, UserName, Users};
+use super::source::Source;
+use super::throttle::{Admission, Attempt, Throttle};
+use super::{Allowance, Credentials, Scheme, StoredHash, Throttled, UserName, Users};
 
 /// A user whose password was verified: made by [`Verifier`] alone. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,25 +41,35 @@ pub enum Refused {
     /// Which of the two is wrong, nobody is told. A 401.
     #[error("the user name or the password is wrong")]
     Wrong,
-    /// Too many passwords wait to be checked; this one was not looked at. A 429 or 503 with Retry-After.
+    /// Too many passwords wait to be checked; this one was not looked at. A 429 with Retry-After.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,
+    /// Too many passwords from there were wrong; this one was not looked at. A 429 with Retry-After.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
 }
 
-/// How much hashing goes on at a time.
+/// How much hashing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Threads that hash.
     pub threads: NonZeroUsize,
     /// Passwords that wait for them, over all threads; one more is [`Refused::Busy`].
     pub queue: usize,
+    /// Failures of one user name from one client address (of IPv6: /64).
+    pub per_user: Allowance,
+    /// Failures from one client address (of IPv6: /64), of all user names together.
+    pub per_address: Allowance,
+    /// How many user names and addresses with failures are remembered, and how many wrong passwords;
+    /// 24 bytes each.
+    pub memory: usize,
 }
 
-impl Default for Limits {
-    /// Half of the processors, so that a flood of wrong passwords leaves the other half to those who are known.
-    fn default() -> Self {
+impl Limits {
+    /// Threads for [`Limits::threads`] that leave as many processors to those whose password is known.
+    pub fn half_of_the_processors() -> NonZeroUsize {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { threads: NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN), queue: 128 }
+        NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
@@ -60,6 +77,7 @@ impl Default for Limits {
 pub struct Verifier {
     directory: ArcSwap<Directory>,
     pool: Pool,
+    throttle: Arc<Throttle>,
     /// Random, and gone with the process.
     key: hmac::Key,
 }
@@ -96,38 +114,36 @@ impl Verifier {
         Ok(Self {
             directory: ArcSwap::from_pointee(Directory::new(users, None)),
             pool: Pool::start(limits.threads.get(), limits.queue)?,
+            throttle: Throttle::new(limits.per_user, limits.per_address, limits.memory),
             key,
         })
     }
 
-    /// Who it is, hashing the password if it is not remembered. Dropping the future is safe.
+    /// Who it is, hashing the password if it is not remembered. `client` is where it comes from.
+    /// Dropping the future is safe.
     ///
     /// # Errors
     /// Any [`Refused`].
-    pub async fn verify(&self, credentials: &Credentials) -> Result<Identity, Refused> {
+    pub async fn verify(&self, credentials: &Credentials, client: IpAddr) -> Result<Identity, Refused> {
         let claim = self.claim(credentials).ok_or(Refused::Wrong)?;
         if claim.is_remembered() {
             return Ok(claim.account.identity.clone());
         }
-        let Claim { account, own, code } = claim;
-        let (checked, password) = (Arc::clone(&account), Arc::clone(credentials.password()));
-        let check = move || {
-            let matched = checked.hash.matches(password.expose());
-            if matched && own {
-                // Set before the answer is out: whoever comes later finds it here or waits for the same answer.
-                let _ = checked.remembered.set(code);
+        let (account, own) = (Arc::clone(&claim.account), claim.own);
+        let flight = match self.pool.under_way(&claim.code) {
+            // It computes nothing, and so it costs nothing.
+            Some(flight) => flight,
+            None => {
+                let source = Source::from(client);
+                // A stranger who is given the decoy's line has another password then, if not another code.
+                match self.throttle.admit(source, credentials.user(), (claim.code, own))? {
+                    Admission::Check(attempt) => self.pool.begin(claim.code, source, claim.check(credentials, attempt)),
+                    Admission::KnownWrong => return Err(Refused::Wrong),
+                }
             }
-            matched
         };
-        let matched = self.pool.answer(code, check).await.map_err(|_| Refused::Busy)?;
+        let matched = flight.answer().await.map_err(|_| Refused::Busy)?;
         if matched && own && self.still_holds(&account) { Ok(account.identity.clone()) } else { Err(Refused::Wrong) }
-    }
-
-    /// Who it is, if this password was verified before: never hashes, and so is never [`Refused::Busy`].
-    /// A throttle lets these pass.
-    pub fn recall(&self, credentials: &Credentials) -> Option<Identity> {
-        let claim = self.claim(credentials)?;
-        claim.is_remembered().then(|| claim.account.identity.clone())
     }
 
     /// Takes other users from now on. Those whose stored hash is the same stay remembered.
@@ -136,14 +152,9 @@ impl Verifier {
         self.directory.store(Arc::new(directory));
     }
 
-    /// How many users can log in.
-    pub fn user_count(&self) -> usize {
-        self.directory.load().accounts.len()
-    }
-
-    /// How many hashes were computed since the start.
-    pub fn hashes_computed(&self) -> u64 {
-        self.pool.computed()
+    /// Whether there is such a user. For the log: a client must not be told.
+    pub fn knows(&self, user: &UserName) -> bool {
+        self.directory.load().accounts.contains_key(user)
     }
 
     fn claim(&self, credentials: &Credentials) -> Option<Claim> {
@@ -172,6 +183,21 @@ impl Verifier {
 }
 
 impl Claim {
+    /// The work that decides it.
+    fn check(self, credentials: &Credentials, attempt: Attempt) -> impl FnOnce() -> bool + Send + 'static {
+        let password = Arc::clone(credentials.password());
+        move || {
+            let matched = self.account.hash.matches(password.expose());
+            if matched && self.own {
+                // Set before the answer is out: whoever comes later finds it here or waits for the same answer.
+                let _ = self.account.remembered.set(self.code);
+            } else {
+                attempt.failed();
+            }
+            matched
+        }
+    }
+
     fn is_remembered(&self) -> bool {
         let remembered = self.account.remembered.get();
         let same = remembered.is_some_and(|code| constant_time::verify_slices_are_equal(code, &self.code).is_ok());
@@ -229,7 +255,13 @@ impl fmt::Display for Identity {
 mod tests {
     use super::*;
     use crate::auth::Policy;
+    use crate::config::Config;
+    use std::net::Ipv4Addr;
+    use std::num::NonZeroU32;
     use std::time::{Duration, Instant};
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
     /// `htpasswd -nbB -C 4 alice correct-horse`.
     const ALICE: &str = "alice:$2y$04$UMwEmLIncZ2ZMtJ7MV2Y2O0SUm0eGwKAhlV54TaBIn5mH.Oudc6Ou";
@@ -242,8 +274,37 @@ mod tests {
         Users::parse(lines.join("\n").as_bytes(), &Policy::default()).unwrap()
     }
 
+    /// One that has patience with wrong passwords.
     fn verifier(lines: &[&str]) -> Verifier {
-        Verifier::new(users(lines), Limits::default()).unwrap()
+        let patient = Allowance { failures: NonZeroU32::MAX, interval: Duration::from_secs(1) };
+        let limits = Limits { per_user: patient, per_address: patient, ..Config::default().auth.limits };
+        Verifier::new(users(lines), limits).unwrap()
+    }
+
+    /// One that takes two wrong passwords of a user, and five from an address.
+    fn strict_verifier(lines: &[&str], threads: usize, queue: usize) -> Verifier {
+        let allowance =
+            |failures: u32| Allowance { failures: failures.try_into().unwrap(), interval: Duration::from_secs(60) };
+        let limits = Limits {
+            threads: threads.try_into().unwrap(),
+            queue,
+            per_user: allowance(2),
+            per_address: allowance(5),
+            ..Config::default().auth.limits
+        };
+        Verifier::new(users(lines), limits).unwrap()
+    }
+
+    impl Verifier {
+        /// Who it is, if this password was verified before.
+        fn recall(&self, credentials: &Credentials) -> Option<Identity> {
+            let claim = self.claim(credentials)?;
+            claim.is_remembered().then(|| claim.account.identity.clone())
+        }
+
+        fn hashes_computed(&self) -> u64 {
+            self.pool.computed()
+        }
     }
 
     fn credentials(user: &str, password: &str) -> Credentials {
@@ -257,10 +318,10 @@ mod tests {
     #[tokio::test]
     async fn the_right_password_gives_the_identity_and_a_wrong_one_does_not() {
         let verifier = verifier(&[ALICE, JUERG]);
-        assert_eq!(verifier.verify(&alice()).await.unwrap().as_str(), "alice");
-        assert_eq!(verifier.verify(&credentials("jürg", "été")).await.unwrap().as_str(), "jürg");
+        assert_eq!(verifier.verify(&alice(), HERE).await.unwrap().as_str(), "alice");
+        assert_eq!(verifier.verify(&credentials("jürg", "été"), HERE).await.unwrap().as_str(), "jürg");
         for (user, password) in [("alice", "wrong"), ("alice", "été"), ("jürg", "correct-horse"), ("bob", "été")] {
-            assert_eq!(verifier.verify(&credentials(user, password)).await, Err(Refused::Wrong), "{user}");
+            assert_eq!(verifier.verify(&credentials(user, password), HERE).await, Err(Refused::Wrong), "{user}");
         }
     }
 
@@ -269,23 +330,23 @@ mod tests {
         let verifier = verifier(&[ALICE]);
         assert_eq!(verifier.recall(&alice()), None);
         for _ in 0..3 {
-            assert!(verifier.verify(&alice()).await.is_ok());
+            assert!(verifier.verify(&alice(), HERE).await.is_ok());
         }
         assert_eq!(verifier.recall(&alice()).unwrap().as_str(), "alice");
         assert_eq!(verifier.hashes_computed(), 1);
     }
 
     #[tokio::test]
-    async fn failures_are_hashed_each_time_and_never_make_a_user_forgotten() {
+    async fn failures_never_make_a_user_forgotten() {
         let verifier = verifier(&[ALICE]);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         for number in 0..20 {
             let wrong = credentials("alice", &format!("wrong-{number}"));
-            assert_eq!(verifier.verify(&wrong).await, Err(Refused::Wrong));
+            assert_eq!(verifier.verify(&wrong, HERE).await, Err(Refused::Wrong));
             assert_eq!(verifier.recall(&wrong), None);
         }
         assert_eq!(verifier.hashes_computed(), 21);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         assert_eq!(verifier.hashes_computed(), 21);
     }
 
@@ -295,7 +356,7 @@ mod tests {
         let mut connections = tokio::task::JoinSet::new();
         for _ in 0..50 {
             let verifier = Arc::clone(&verifier);
-            connections.spawn(async move { verifier.verify(&alice()).await });
+            connections.spawn(async move { verifier.verify(&alice(), HERE).await });
         }
         for answer in connections.join_all().await {
             assert_eq!(answer.unwrap().as_str(), "alice");
@@ -306,16 +367,16 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_or_refused_user_costs_a_hash_and_never_gets_in() {
         let verifier = verifier(&[ALICE, "nohash:", "plain:plain"]);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         // Alice's own password would match the decoy's hash.
         for (user, password) in
             [("bob", "correct-horse"), ("nohash", ""), ("plain", "plain"), ("plain", "correct-horse")]
         {
             let before = verifier.hashes_computed();
             let claim = credentials(user, password);
-            assert_eq!(verifier.verify(&claim).await, Err(Refused::Wrong), "{user}");
-            assert_eq!(verifier.verify(&claim).await, Err(Refused::Wrong), "{user}, the second time");
-            assert_eq!(verifier.hashes_computed() - before, 2, "{user}");
+            assert_eq!(verifier.verify(&claim, HERE).await, Err(Refused::Wrong), "{user}");
+            assert_eq!(verifier.hashes_computed() - before, 1, "{user}");
+            assert_eq!(verifier.verify(&claim, HERE).await, Err(Refused::Wrong), "{user}, the second time");
         }
     }
 
@@ -337,7 +398,7 @@ mod tests {
             let password = format!("wrong-{number}");
             for (user, times) in [("alice", &mut known), ("mallory", &mut unknown)] {
                 let start = Instant::now();
-                assert_eq!(verifier.verify(&credentials(user, &password)).await, Err(Refused::Wrong));
+                assert_eq!(verifier.verify(&credentials(user, &password), HERE).await, Err(Refused::Wrong));
                 times.push(start.elapsed());
             }
         }
@@ -352,41 +413,41 @@ mod tests {
     #[tokio::test]
     async fn a_new_password_in_the_file_replaces_the_remembered_one() {
         let verifier = verifier(&[ALICE, JUERG]);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         verifier.replace(users(&["alice:$apr1$qLMAll0g$KutbFUPEVIutX2dbQda4/.", JUERG]));
         assert_eq!(verifier.recall(&alice()), None);
-        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
-        assert_eq!(verifier.verify(&credentials("alice", "été")).await.unwrap().as_str(), "alice");
+        assert_eq!(verifier.verify(&alice(), HERE).await, Err(Refused::Wrong));
+        assert_eq!(verifier.verify(&credentials("alice", "été"), HERE).await.unwrap().as_str(), "alice");
     }
 
     #[tokio::test]
     async fn a_removed_user_is_refused_at_once_and_a_returning_one_is_hashed_again() {
         let verifier = verifier(&[ALICE, JUERG]);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         verifier.replace(users(&[JUERG]));
-        assert_eq!((verifier.user_count(), verifier.recall(&alice())), (1, None));
-        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
+        assert_eq!(verifier.recall(&alice()), None);
+        assert_eq!(verifier.verify(&alice(), HERE).await, Err(Refused::Wrong));
         verifier.replace(users(&[ALICE, JUERG]));
         assert_eq!(verifier.recall(&alice()), None);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
     }
 
     #[tokio::test]
     async fn users_whose_line_did_not_change_stay_remembered_over_a_reload() {
         let verifier = verifier(&[ALICE]);
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
         verifier.replace(users(&["# another order", JUERG, ALICE]));
         assert!(verifier.recall(&alice()).is_some());
         verifier.replace(users(&[ALICE_CHANGED]));
         assert_eq!(verifier.recall(&alice()), None, "the hash changed, if not the password");
-        assert!(verifier.verify(&alice()).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
     }
 
     #[tokio::test]
     async fn a_user_removed_while_the_password_is_hashed_does_not_get_in() {
         let verifier = verifier(&[ALICE, JUERG]);
         let alice = alice();
-        let mut verifying = std::pin::pin!(verifier.verify(&alice));
+        let mut verifying = std::pin::pin!(verifier.verify(&alice, HERE));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(verifying.as_mut().poll(&mut context).is_pending());
         verifier.replace(users(&[JUERG]));
@@ -396,17 +457,115 @@ mod tests {
     #[tokio::test]
     async fn where_there_are_no_users_everyone_is_refused() {
         let verifier = verifier(&["# nobody"]);
-        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Wrong));
+        assert_eq!(verifier.verify(&alice(), HERE).await, Err(Refused::Wrong));
     }
 
     #[tokio::test]
     async fn more_passwords_than_can_wait_are_refused_as_busy_but_remembered_ones_pass() {
-        let limits = Limits { threads: NonZeroUsize::MIN, queue: 0 };
-        let verifier = Verifier::new(users(&[ALICE]), limits).unwrap();
-        assert_eq!(verifier.verify(&alice()).await, Err(Refused::Busy));
+        let verifier = strict_verifier(&[ALICE], 1, 0);
+        for _ in 0..10 {
+            assert_eq!(
+                verifier.verify(&alice(), HERE).await,
+                Err(Refused::Busy),
+                "what is not checked is not rationed"
+            );
+        }
         let claim = verifier.claim(&alice()).unwrap();
         claim.account.remembered.set(claim.code).unwrap();
-        assert!(verifier.verify(&alice()).await.is_ok());
-        assert_eq!(verifier.verify(&credentials("alice", "wrong")).await, Err(Refused::Busy));
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
+        assert_eq!(verifier.verify(&credentials("alice", "wrong"), HERE).await, Err(Refused::Busy));
+    }
+
+    /// Sends wrong passwords of alice until they are not looked at any more.
+    async fn exhaust(verifier: &Verifier) {
+        let mut passwords = (0..).map(|number| credentials("alice", &format!("wrong-{number}")));
+        while !is_throttled(&verifier.verify(&passwords.next().unwrap(), HERE).await) {}
+    }
+
+    fn is_throttled(answer: &Result<Identity, Refused>) -> bool {
+        matches!(answer, Err(Refused::Throttled(_)))
+    }
+
+    #[tokio::test]
+    async fn a_user_who_failed_too_often_is_throttled_without_a_hash_whether_there_is_one_or_not() {
+        for user in ["alice", "mallory"] {
+            let verifier = strict_verifier(&[ALICE], 1, 128);
+            for number in 0..10 {
+                let answer = verifier.verify(&credentials(user, &format!("wrong-{number}")), HERE).await;
+                assert_eq!(is_throttled(&answer), number >= 2, "{user} {number}: {answer:?}");
+            }
+            assert_eq!(verifier.hashes_computed(), 2, "{user}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_on_with_its_old_password_does_not_keep_its_user_out() {
+        let verifier = strict_verifier(&[ALICE], 1, 128);
+        let old = credentials("alice", "old");
+        while !is_throttled(&verifier.verify(&old, HERE).await) {}
+        assert_eq!(verifier.hashes_computed(), 1);
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_stranger_who_is_given_another_user_s_very_line_can_log_in() {
+        let verifier = verifier(&[ALICE]);
+        let bob = credentials("bob", "correct-horse");
+        assert_eq!(verifier.verify(&bob, HERE).await, Err(Refused::Wrong));
+        verifier.replace(users(&[ALICE, &ALICE.replace("alice", "bob")]));
+        assert!(verifier.verify(&bob, HERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_remembered_password_passes_while_its_own_user_is_throttled_at_its_own_address() {
+        let verifier = strict_verifier(&[ALICE], 1, 128);
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
+        exhaust(&verifier).await;
+        assert!(verifier.verify(&alice(), HERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_first_login_elsewhere_passes_while_the_user_is_throttled_here() {
+        let verifier = strict_verifier(&[ALICE], 1, 128);
+        exhaust(&verifier).await;
+        assert!(is_throttled(&verifier.verify(&alice(), HERE).await));
+        assert!(verifier.verify(&alice(), ELSEWHERE).await.is_ok());
+        assert!(verifier.verify(&alice(), HERE).await.is_ok(), "it is remembered for everywhere");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_tries_many_users_is_throttled_and_no_other() {
+        let verifier = strict_verifier(&[ALICE], 1, 128);
+        for number in 0..10 {
+            let answer = verifier.verify(&credentials(&format!("user-{number}"), "wrong"), HERE).await;
+            assert_eq!(is_throttled(&answer), number >= 5, "{number}: {answer:?}");
+        }
+        assert_eq!(verifier.hashes_computed(), 5);
+        assert!(verifier.verify(&alice(), ELSEWHERE).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn logins_that_succeed_are_not_rationed() {
+        let verifier = strict_verifier(&[ALICE], 1, 128);
+        for _ in 0..10 {
+            assert!(verifier.verify(&alice(), HERE).await.is_ok());
+            // Another hash of the same password: it has to be checked again.
+            verifier.replace(users(&[ALICE_CHANGED]));
+            assert!(verifier.verify(&alice(), HERE).await.is_ok());
+            verifier.replace(users(&[ALICE]));
+        }
+    }
+
+    #[tokio::test]
+    async fn as_many_connections_as_may_be_make_their_first_login_with_one_password_at_once() {
+        let verifier = Arc::new(strict_verifier(&[ALICE], 1, 128));
+        let mut connections = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let verifier = Arc::clone(&verifier);
+            connections.spawn(async move { verifier.verify(&alice(), HERE).await });
+        }
+        for answer in connections.join_all().await {
+            assert!(answer.is_ok(), "{answer:?}");
+        }
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use x509_parser::time::ASN1Time;
 
 use super::Error;
+use super::output::say;
 use crate::listener::certificate::{CertificateProblem, CertificateProblems, Chain, KeyPairFiles, Pair};
 use authority::{Authority, open_or_make_key};
 pub(crate) use subject_name::SubjectName;
@@ -55,8 +56,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let made =
         if args.renew { renew(&args.dir, &args.names, args.days) } else { make(&args.dir, &args.names, args.days) };
     let made = made.map_err(|error| Error::Command(Box::new(error)))?;
-    println!("{made}");
-    println!("{}", made.trust(args.port));
+    say(&made);
+    say(made.trust(args.port));
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use lockgate_settings::{Origin, Problem, Problems};
 
 use super::Error;
+use super::output::say;
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Tls};
 use crate::listener::certificate::CertificateStore;
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     if !findings.problems.is_empty() {
         return Err(Error::Config(findings.problems));
     }
-    println!("{}: ok", args.config.display());
+    say(format_args!("{}: ok", args.config.display()));
     Ok(())
 }
 
@@ -104,6 +105,7 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
     use crate::listener::certificate::samples::Samples;
@@ -125,6 +127,7 @@ mod tests {
             let config = samples.path("lockgate.toml");
             let users = samples.path("htpasswd");
             fs::write(&users, ALICE).unwrap();
+            fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).unwrap();
             let text = format!(
                 "tls.certificate = {:?}\ntls.key = {:?}\nauth.htpasswd = {users:?}\n",
                 pair.certificate, pair.key
@@ -223,6 +226,23 @@ mod tests {
         let findings = inspect(&site.config);
         assert_eq!((findings.problems.len(), findings.warnings.len()), (0, 1), "{findings:?}");
         assert!(findings.warnings[0].contains("htpasswd: line 2: user alice is already on line 1"), "{findings:?}");
+    }
+
+    #[test]
+    fn a_key_or_users_that_others_may_read_are_warnings_that_name_the_cure() {
+        let site = Site::new();
+        assert_eq!(inspect(&site.config).warnings, Vec::<String>::new());
+        for file in ["domain.key", "htpasswd"] {
+            fs::set_permissions(site.samples.path(file), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let findings = inspect(&site.config);
+        assert_eq!((findings.problems.len(), findings.warnings.len()), (0, 2), "{findings:?}");
+        for (warning, command, file) in
+            [(&findings.warnings[0], "chmod go=", "domain.key"), (&findings.warnings[1], "chmod o=", "htpasswd")]
+        {
+            let cure = format!("`{command} {}`", site.samples.path(file).display());
+            assert!(warning.contains(&cure), "{warning}");
+        }
     }
 
     #[test]

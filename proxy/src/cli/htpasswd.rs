@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::output::say;
 use crate::auth::{
     BCRYPT_MAX_PASSWORD, Notice, RewriteError, UserName, UserNameError, remove_user, replace_user, rewrite,
 };
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         let password = if args.stdin { read_password(io::stdin().lock())? } else { ask_password()? };
         ("set in", set_user(&args.file, &args.user, &password, args.cost)?)
     };
-    println!("{}: {done} {}", args.user, args.file.display());
+    say(format_args!("{}: {done} {}", args.user, args.file.display()));
     if let Some(notice) = notice {
         eprintln!("note: {notice}");
     }
@@ -179,9 +180,11 @@ fn read_password(input: impl BufRead) -> Result<Zeroizing<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::{Credentials, Limits, Policy, Users, Verifier};
+    use crate::auth::{Credentials, Policy, Users, Verifier};
+    use crate::config::Config;
     use clap::Parser as _;
     use std::fs;
+    use std::net::Ipv4Addr;
 
     const CHEAP: u32 = 4;
 
@@ -193,8 +196,9 @@ mod tests {
 
     async fn can_log_in(path: &Path, user: &str, password: &str) -> bool {
         let users = Users::load(path, &Policy::default()).unwrap();
-        let verifier = Verifier::new(users, Limits::default()).unwrap();
-        verifier.verify(&Credentials::new(user.parse().unwrap(), password).unwrap()).await.is_ok()
+        let verifier = Verifier::new(users, Config::default().auth.limits).unwrap();
+        let credentials = Credentials::new(user.parse().unwrap(), password).unwrap();
+        verifier.verify(&credentials, Ipv4Addr::LOCALHOST.into()).await.is_ok()
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::certs::{self, SubjectName};
 use super::htpasswd as users;
+use super::output::{say, show};
 use crate::listener::certificate::KeyPairFiles;
 
 /// The first user's name.
@@ -58,25 +59,33 @@ fn make_certificate(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
             all.push(name.clone());
         }
     }
-    println!("{}", certs::make(dir, &all, certs::DEFAULT_DAYS).map_err(boxed)?);
+    say(certs::make(dir, &all, certs::DEFAULT_DAYS).map_err(boxed)?);
     Ok(())
 }
 
 fn make_first_user(file: &Path) -> Result<(), Error> {
     if file.exists() {
-        println!("users        {} (kept)", file.display());
+        say(format_args!("users        {} (kept)", file.display()));
         return Ok(());
     }
     if let Some(parent) = file.parent() {
         std::fs::create_dir_all(parent).map_err(|error| unwritable(parent, &error))?;
     }
     let password = users::generate_password();
+    // First: a password that nobody has read must not be in the file, where it would never be made again.
+    show(format_args!(
+        "\nThe first user; this password is shown once and kept nowhere:\n  user:     {FIRST_USER}\n  password: {password}\n"
+    ))
+    .map_err(unshown)?;
     users::set_user(file, FIRST_USER, &password, users::DEFAULT_COST).map_err(boxed)?;
-    println!("users        {} (made now)", file.display());
-    println!("\nThe first user; this password is shown once and kept nowhere:");
-    println!("  user:     {FIRST_USER}");
-    println!("  password: {password}\n");
+    say(format_args!("users        {} (made now)", file.display()));
     Ok(())
+}
+
+fn unshown(error: io::Error) -> Error {
+    Error::Command(
+        format!("cannot show the first user's password on standard output ({error}); no user is made").into(),
+    )
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {

@@ -5,6 +5,7 @@ mod check;
 mod health;
 mod htpasswd;
 mod init;
+mod output;
 mod serve;
 mod up;
 

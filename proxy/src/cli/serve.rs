@@ -8,15 +8,20 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Error;
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::Config;
-use crate::logging;
+use crate::listener::EntranceError;
+use crate::{logging, supervisor};
 
 /// Run the proxy in front of a registry.
 ///
 /// Nothing is made that is missing: a file that the configuration names and that is not there is an
 /// error. Every key of the configuration can be overridden by the environment, as in
 /// LOCKGATE_UPSTREAM_URL=http://registry:5000.
+///
+/// Where listen.handover is set and a process waits there, this one takes over from it once everything
+/// is loaded: no connection is refused, and the other finishes what it has in hand. A socket that
+/// systemd gives (LISTEN_FDS) is used in place of listen.https.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The configuration file.
@@ -25,11 +30,16 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
+    let given = supervisor::given_listener().map_err(EntranceError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
     runtime(&config)?.block_on(async {
-        let stop = stop_signal().map_err(failed)?;
-        App::start(&config).await?.serve(stop).await;
+        let (stop, stop_at_once) = stop_signals().map_err(failed)?;
+        let app = App::start(&config, given).await?;
+        tokio::select! {
+            served = app.serve(stop) => drop(served?),
+            () = stop_at_once => {}
+        }
         Ok(())
     })
 }
@@ -45,16 +55,33 @@ pub(super) fn runtime(config: &Config) -> Result<Runtime, Error> {
         .map_err(failed)
 }
 
-/// Resolves at the first SIGTERM or SIGINT.
-pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+/// What resolves at the first SIGTERM or SIGINT, and what at the second.
+pub(super) fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let (first, second) = (signals(1)?, signals(2)?);
+    let stop = async {
+        let signal = first.await;
+        tracing::info!(signal, "stopping; transfers in flight may finish, unless a second signal comes");
+    };
+    let stop_at_once = async {
+        let signal = second.await;
+        tracing::warn!(signal, "stopped; transfers in flight were cut");
+    };
+    Ok((stop, stop_at_once))
+}
+
+/// Resolves when SIGTERM and SIGINT have come so many times together, and tells which was the last.
+fn signals(times: usize) -> io::Result<impl Future<Output = &'static str>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping; transfers in flight may finish");
+        let mut last = "";
+        for _ in 0..times {
+            last = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+        }
+        last
     })
 }
 

@@ -8,6 +8,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use super::certs::SubjectName;
+use super::output::say;
 use super::{Error, init, serve};
 use crate::app::App;
 use crate::config::{Config, Origin};
@@ -59,6 +60,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     let mut config = Config::from_environment()?;
     config.listen.https = args.listen;
+    // Two processes over one storage would get in each other's way.
+    config.listen.handover = None;
     config.tls.pairs = vec![init::key_pair(init::plain(&args.dir))];
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
     config.upstream.origin = Origin::Unix(socket.to_owned());
@@ -67,7 +70,7 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
 
 async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
     let data = init::plain(&args.dir).join("data");
-    let stop = serve::stop_signal().map_err(boxed)?;
+    let (stop, stop_at_once) = serve::stop_signals().map_err(boxed)?;
     let options = lockgate_backend::Options::default();
     let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
     let listener = UnixListener::bind(socket).map_err(boxed)?;
@@ -76,9 +79,12 @@ async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> 
         // A dropped sender means the same: stop.
         let _ = backend_stops.await;
     }));
-    let app = App::start(config).await?;
+    let app = App::start(config, None).await?;
     welcome(app.address(), &data);
-    app.serve(stop).await;
+    tokio::select! {
+        served = app.serve(stop) => drop(served?),
+        () = stop_at_once => {}
+    }
     // The proxy's last transfer is over, so nobody asks the backend any more.
     let _ = stop_backend.send(());
     backend.await.map_err(boxed)?;
@@ -91,11 +97,11 @@ fn welcome(address: SocketAddr, data: &Path) {
     } else {
         address.to_string()
     };
-    println!("storage      {}", data.display());
-    println!("\nA private registry is at https://{host}. In another terminal:");
-    println!("  docker login {host}");
-    println!("  docker tag IMAGE {host}/IMAGE");
-    println!("  docker push {host}/IMAGE\n");
+    say(format_args!("storage      {}", data.display()));
+    say(format_args!("\nA private registry is at https://{host}. In another terminal:"));
+    say(format_args!("  docker login {host}"));
+    say(format_args!("  docker tag IMAGE {host}/IMAGE"));
+    say(format_args!("  docker push {host}/IMAGE\n"));
 }
 
 fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -5,27 +5,31 @@
 //! parsed addresses, compiled patterns and durations that nothing downstream checks again.
 
 mod client_rule;
+mod hsts;
 mod origin;
 mod raw;
 mod realm;
+mod tls_versions;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_settings::Problems;
+use lockgate_settings::{Period, Problems};
 
-use crate::auth::{self, Policy};
+use crate::auth::{self, Allowance, Policy};
 use crate::listener::certificate::KeyPairFiles;
 
 pub use client_rule::ClientRule;
+pub use hsts::{Hsts, HstsError};
 pub use origin::Origin;
 pub use raw::LogFormat;
 pub use realm::Realm;
+pub use tls_versions::TlsVersions;
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
 const ENV_PREFIX: &str = "LOCKGATE";
@@ -56,17 +60,23 @@ pub struct Config {
 pub struct Listen {
     /// The address of the TLS listener; port 0 lets the system choose.
     pub https: SocketAddr,
+    /// The Unix socket where a successor comes.
+    pub handover: Option<PathBuf>,
     /// Whether ALPN offers HTTP/2 beside HTTP/1.1.
     pub http2: bool,
     /// Threads that move bytes.
     pub threads: NonZeroUsize,
 }
 
-/// Certificates and their keys.
+/// Certificates and their keys, and how they are spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// At least one. The first is shown to clients that ask for no name that another one has.
     pub pairs: Vec<KeyPairFiles>,
+    /// Which versions a client may use.
+    pub versions: TlsVersions,
+    /// What browsers are told about this host name.
+    pub hsts: Hsts,
 }
 
 /// Users and passwords.
@@ -78,8 +88,8 @@ pub struct Auth {
     pub realm: Realm,
     /// A bcrypt hash of a higher cost is refused at load; 4 to 31.
     pub max_bcrypt_cost: u32,
-    /// Threads that compute hashes.
-    pub hash_threads: NonZeroUsize,
+    /// How much hashing goes on, and for whom.
+    pub limits: auth::Limits,
 }
 
 /// The registry behind the gate.
@@ -112,6 +122,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Bytes of a request line with its header; 1 KiB to 1 MiB.
     pub header_size: usize,
+    /// Fields of a request's header.
+    pub header_count: usize,
     /// From one request's end to the first byte of the next.
     pub idle_timeout: Duration,
     /// Silence within a request's body.
@@ -120,6 +132,17 @@ pub struct Limits {
     pub send_timeout: Duration,
     /// How long the body of a refused request is read and thrown away.
     pub drain_timeout: Duration,
+    /// Bytes a second that a client must move in a body while it is its turn; 0 for any.
+    pub min_body_rate: u64,
+    /// Connections of clients; what the limit of open files allows where there is none.
+    pub connections: Option<NonZeroUsize>,
+    /// Connections of one IPv4 address or IPv6 /64 network, if they are limited.
+    pub connections_per_address: Option<NonZeroUsize>,
+    /// HTTP/2: requests at a time on one connection; 1 to 1000.
+    pub streams: u32,
+    /// HTTP/2: the allowance of frames without content on one connection, which grows back within 10
+    /// seconds; 100 to 1,000,000.
+    pub control_frames: u32,
 }
 
 /// The log on standard error.
@@ -134,8 +157,10 @@ pub struct Log {
 /// The end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long transfers in flight may go on after SIGTERM or SIGINT.
+    /// How long transfers in flight may go on after SIGTERM, SIGINT or a hand-over.
     pub grace: Duration,
+    /// How long a connection without a request is kept after SIGTERM or SIGINT.
+    pub idle_timeout: Duration,
 }
 
 impl Config {
@@ -147,6 +172,12 @@ impl Config {
     /// not looked at.
     pub fn load(file: &Path) -> Result<Self, Problems> {
         lockgate_settings::load::<raw::Config>(file, ENV_PREFIX).map(Self::from)
+    }
+
+    /// Reads a text, without an environment; `file` only names it in problems.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, Problems> {
+        lockgate_settings::parse::<raw::Config>(text, file, ENV_PREFIX, []).map(Self::from)
     }
 
     /// Reads `file` as [`Config::load`] does, with everything that is wrong beside what could be read:
@@ -190,14 +221,17 @@ impl From<raw::Config> for Config {
             clients: ClientRule::new(raw.clients.refuse, raw.clients.except),
             limits: raw.limits.into(),
             log: Log { format: raw.log.format, level: raw.log.level.into() },
-            shutdown: Shutdown { grace: raw.shutdown.grace.duration() },
+            shutdown: Shutdown {
+                grace: raw.shutdown.grace.duration(),
+                idle_timeout: raw.shutdown.idle_timeout.duration(),
+            },
         }
     }
 }
 
 impl From<raw::Listen> for Listen {
     fn from(raw: raw::Listen) -> Self {
-        Self { https: raw.https, http2: raw.http2, threads: or_one_a_core(raw.threads.get()) }
+        Self { https: raw.https, handover: raw.handover, http2: raw.http2, threads: or_one_a_core(raw.threads.get()) }
     }
 }
 
@@ -208,7 +242,8 @@ impl From<raw::Tls> for Tls {
             key: key.into(),
         };
         let additional = raw.additional.into_iter().map(|more| pair(more.certificate, more.key));
-        Self { pairs: std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect() }
+        let pairs = std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect();
+        Self { pairs, versions: raw.versions, hsts: raw.hsts }
     }
 }
 
@@ -218,7 +253,13 @@ impl From<raw::Auth> for Auth {
             htpasswd: raw.htpasswd.into(),
             realm: raw.realm,
             max_bcrypt_cost: u32::try_from(raw.max_bcrypt_cost.get()).expect("it is at most 31"),
-            hash_threads: NonZeroUsize::new(raw.hash_threads.get()).unwrap_or(auth::Limits::default().threads),
+            limits: auth::Limits {
+                threads: NonZeroUsize::new(raw.hash_threads.get()).unwrap_or_else(auth::Limits::half_of_the_processors),
+                queue: raw.hash_queue.get(),
+                per_user: allowance(raw.failures.get(), raw.failure_interval),
+                per_address: allowance(raw.address_failures.get(), raw.address_failure_interval),
+                memory: raw.failure_memory.get(),
+            },
         }
     }
 }
@@ -244,12 +285,23 @@ impl From<raw::Limits> for Limits {
             handshake_timeout: raw.handshake_timeout.duration(),
             header_timeout: raw.header_timeout.duration(),
             header_size: usize::try_from(raw.header_size.bytes()).expect("it is at most 1 MiB"),
+            header_count: raw.header_count.get(),
             idle_timeout: raw.idle_timeout.duration(),
             body_timeout: raw.body_timeout.duration(),
             send_timeout: raw.send_timeout.duration(),
             drain_timeout: raw.drain_timeout.duration(),
+            min_body_rate: raw.min_body_rate.bytes(),
+            connections: NonZeroUsize::new(raw.connections.get()),
+            connections_per_address: NonZeroUsize::new(raw.connections_per_address.get()),
+            streams: u32::try_from(raw.streams.get()).expect("it is at most 1000"),
+            control_frames: u32::try_from(raw.control_frames.get()).expect("it is at most 1,000,000"),
         }
     }
+}
+
+fn allowance(failures: usize, interval: Period) -> Allowance {
+    let failures = u32::try_from(failures).ok().and_then(NonZeroU32::new);
+    Allowance { failures: failures.expect("it is 1 to 1,000,000"), interval: interval.duration() }
 }
 
 /// Threads, where 0 stands for one a core: those that this process may use, as its cgroup says.

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use http::HeaderValue;
 use lockgate_settings::{Endpoint, EndpointError};
 
 /// `http://host:port`, or `unix:/path`. Its text holds no secret.
@@ -49,6 +50,15 @@ pub enum OriginError {
     /// No path of a socket.
     #[error(transparent)]
     Socket(#[from] EndpointError),
+}
+
+impl Origin {
+    /// What a request's `Host` says of it (RFC 9110, 7.2).
+    pub(crate) fn host(&self) -> HeaderValue {
+        let text = self.to_string();
+        let host = text.strip_prefix("http://").unwrap_or("localhost");
+        HeaderValue::try_from(host).expect("a DNS name and an IP address are visible ASCII")
+    }
 }
 
 impl FromStr for Origin {

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::{Origin, Realm, client_rule};
+use super::{Hsts, Origin, Realm, TlsVersions, client_rule};
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -32,7 +32,12 @@ pub(super) struct Config {
 pub(super) struct Listen {
     /// The IP address and port where TLS connections are accepted. Port 0 lets the system choose one.
     #[serde(deserialize_with = "tcp_address")]
+    /// Not used where the socket is given by systemd (LISTEN_FDS) or taken over from a running process.
     pub(super) https: SocketAddr,
+    /// A Unix socket by which a new process takes over from the one that runs; empty for none. Both are
+    /// of the same user. Its directory must exist.
+    #[serde(deserialize_with = "path_if_any")]
+    pub(super) handover: Option<PathBuf>,
     /// Whether HTTP/2 is offered beside HTTP/1.1. docker, podman and skopeo do not ask for it, and it
     /// is slower for large layers.
     pub(super) http2: bool,
@@ -40,7 +45,8 @@ pub(super) struct Listen {
     pub(super) threads: Within<0, 1024>,
 }
 
-/// `[tls]`: the certificates. A change of these files is noticed and used without a restart.
+/// `[tls]`: the certificates, a change of whose files is noticed and used without a restart; and how
+/// they are spoken with.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tls {
@@ -50,6 +56,12 @@ pub(super) struct Tls {
     pub(super) key: FilePath,
     /// More pairs. A client gets the one with the name that it asked for (SNI), else the pair above.
     pub(super) additional: Vec<Pair>,
+    /// The versions of TLS that a client may use, of "1.2" and "1.3".
+    pub(super) versions: TlsVersions,
+    /// For how long browsers that were here speak only https with this host name, on all of its ports
+    /// (`Strict-Transport-Security`, RFC 6797); 0s tells them nothing.
+    #[serde(deserialize_with = "lockgate_settings::parsed")]
+    pub(super) hsts: Hsts,
 }
 
 /// An element of `tls.additional`.
@@ -77,6 +89,21 @@ pub(super) struct Auth {
     pub(super) max_bcrypt_cost: Within<4, 31>,
     /// Threads that compute password hashes; 0 for half of the cores.
     pub(super) hash_threads: Within<0, 1024>,
+    /// Passwords that may wait for these threads. Client addresses take turns, and one more is 429.
+    pub(super) hash_queue: Within<1, 65_536>,
+    /// How many wrong passwords of one user are looked at from one client address (of IPv6: from one
+    /// /64) before the next gets 429. A password that was right before always passes.
+    pub(super) failures: Within<1, 1_000_000>,
+    /// After which time one of them is forgiven.
+    pub(super) failure_interval: Period,
+    /// The same for all users together from one client address, against one that tries many names.
+    pub(super) address_failures: Within<1, 1_000_000>,
+    /// After which time one of them is forgiven.
+    pub(super) address_failure_interval: Period,
+    /// How many users and addresses with failures are remembered, and how many wrong passwords, as a
+    /// keyed hash; 48 bytes in all. Where there are more, those with the fewest failures and the oldest
+    /// passwords are forgotten first.
+    pub(super) failure_memory: Within<1024, 16_777_216>,
 }
 
 /// `[upstream]`: the registry behind the gate.
@@ -127,14 +154,30 @@ pub(super) struct Limits {
     /// Bytes of a request's header, from 1KiB to 1MiB.
     #[serde(deserialize_with = "header_size")]
     pub(super) header_size: ByteSize,
+    /// How many fields it may have. HTTP/1.1 allows no more than 256 here.
+    pub(super) header_count: Within<1, 256>,
     /// How long a connection may wait between two requests.
     pub(super) idle_timeout: Period,
     /// How long a client may be silent in the middle of a request's body.
     pub(super) body_timeout: Period,
     /// How long a client may take no byte of its answer.
     pub(super) send_timeout: Period,
+    /// How many bytes a second a client must send of its body, and take of its answer, on average while
+    /// it is its turn; 0 for any. It is given up at the latest when it owes this for as long as
+    /// `body_timeout` or `send_timeout`.
+    pub(super) min_body_rate: ByteSize,
     /// How long the body of a refused request is still read, so that the client gets to see why.
     pub(super) drain_timeout: Period,
+    /// How many clients' connections may be open; 0 for as many as the limit of open files allows.
+    pub(super) connections: Within<0, 10_000_000>,
+    /// How many of them may come from one address (of IPv6: one /64 network); 0 for all.
+    pub(super) connections_per_address: Within<0, 10_000_000>,
+    /// HTTP/2: requests at a time on one connection. Clients are told, and what is over it is refused.
+    pub(super) streams: Within<1, 1000>,
+    /// HTTP/2: frames that carry neither a request nor content (PING, SETTINGS, WINDOW_UPDATE and the
+    /// like; a reset counts for ten) which a client may send on one connection in a burst. As many again
+    /// may come in every 10 seconds, and more while it is sent a layer.
+    pub(super) control_frames: Within<100, 1_000_000>,
 }
 
 /// `[log]`: what is written to standard error.
@@ -147,17 +190,25 @@ pub(super) struct Log {
     pub(super) level: Level,
 }
 
-/// `[shutdown]`: what SIGTERM and SIGINT begin.
+/// `[shutdown]`: what SIGTERM and SIGINT begin, and a hand-over for the process that was there before.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shutdown {
     /// How long transfers in flight may go on. `docker stop` waits 10 seconds unless it is told more.
     pub(super) grace: Period,
+    /// How long a connection without a request is kept meanwhile, so that one that is on its way is
+    /// still answered. After a hand-over it is `limits.idle_timeout`.
+    pub(super) idle_timeout: Period,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)), http2: false, threads: Within(0) }
+        Self {
+            https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)),
+            handover: None,
+            http2: false,
+            threads: Within(0),
+        }
     }
 }
 
@@ -167,6 +218,8 @@ impl Default for Tls {
             certificate: FilePath("certs/domain.crt".into()),
             key: FilePath("certs/domain.key".into()),
             additional: Vec::new(),
+            versions: TlsVersions::default(),
+            hsts: Hsts::default(),
         }
     }
 }
@@ -178,6 +231,12 @@ impl Default for Auth {
             realm: Realm::default(),
             max_bcrypt_cost: Within(14),
             hash_threads: Within(0),
+            hash_queue: Within(128),
+            failures: Within(10),
+            failure_interval: Period::from_secs(10),
+            address_failures: Within(50),
+            address_failure_interval: Period::from_secs(2),
+            failure_memory: Within(16_384),
         }
     }
 }
@@ -211,10 +270,16 @@ impl Default for Limits {
             handshake_timeout: Period::from_secs(10),
             header_timeout: Period::from_secs(15),
             header_size: ByteSize::from_kib(32),
+            header_count: Within(100),
             idle_timeout: Period::from_secs(75),
             body_timeout: Period::from_secs(60),
-            send_timeout: Period::from_secs(60),
+            send_timeout: Period::from_secs(55),
+            min_body_rate: ByteSize::from_kib(1),
             drain_timeout: Period::from_secs(10),
+            connections: Within(0),
+            connections_per_address: Within(1024),
+            streams: Within(100),
+            control_frames: Within(1000),
         }
     }
 }
@@ -227,7 +292,7 @@ impl Default for Log {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { grace: Period::from_secs(30) }
+        Self { grace: Period::from_secs(30), idle_timeout: Period::from_secs(2) }
     }
 }
 
@@ -332,6 +397,13 @@ fn tcp_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr,
     match Endpoint::deserialize(deserializer)? {
         Endpoint::Tcp(address) => Ok(address),
         Endpoint::Unix(_) => Err(D::Error::custom("TLS is served on an IP address and a port, as in \"0.0.0.0:5043\"")),
+    }
+}
+
+fn path_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "" => Ok(None),
+        path => path.parse::<FilePath>().map(|path| Some(path.into())).map_err(D::Error::custom),
     }
 }
 

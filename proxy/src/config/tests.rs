@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use lockgate_settings::Problems;
 
-use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, Upstream};
+use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, TlsVersions, Upstream};
 use super::{ENV_PREFIX, raw};
+use crate::auth;
 use crate::listener::certificate::KeyPairFiles;
 
 const FILE: &str = include_str!("../../../conf/lockgate.toml");
@@ -72,15 +73,24 @@ fn names_known_in(problem: &str) -> BTreeSet<&str> {
 /// A value other than the default for each key, as it is written in the environment.
 const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_LISTEN_HTTPS", "[::1]:443"),
+    ("LOCKGATE_LISTEN_HANDOVER", "/run/lockgate/handover.sock"),
     ("LOCKGATE_LISTEN_HTTP2", "true"),
     ("LOCKGATE_LISTEN_THREADS", "1000"),
     ("LOCKGATE_TLS_CERTIFICATE", "/a.crt"),
     ("LOCKGATE_TLS_KEY", "/a.key"),
     ("LOCKGATE_TLS_ADDITIONAL", "[{ certificate = '/b.crt', key = '/b.key' }]"),
+    ("LOCKGATE_TLS_VERSIONS", "['1.3']"),
+    ("LOCKGATE_TLS_HSTS", "0s"),
     ("LOCKGATE_AUTH_HTPASSWD", "/users"),
     ("LOCKGATE_AUTH_REALM", "123"),
     ("LOCKGATE_AUTH_MAX_BCRYPT_COST", "31"),
     ("LOCKGATE_AUTH_HASH_THREADS", "1001"),
+    ("LOCKGATE_AUTH_HASH_QUEUE", "1002"),
+    ("LOCKGATE_AUTH_FAILURES", "1003"),
+    ("LOCKGATE_AUTH_FAILURE_INTERVAL", "1004s"),
+    ("LOCKGATE_AUTH_ADDRESS_FAILURES", "1005"),
+    ("LOCKGATE_AUTH_ADDRESS_FAILURE_INTERVAL", "1006s"),
+    ("LOCKGATE_AUTH_FAILURE_MEMORY", "1024"),
     ("LOCKGATE_UPSTREAM_URL", "unix:/s"),
     ("LOCKGATE_UPSTREAM_CONNECT_TIMEOUT", "101s"),
     ("LOCKGATE_UPSTREAM_READ_TIMEOUT", "102s"),
@@ -98,9 +108,16 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_LIMITS_BODY_TIMEOUT", "204s"),
     ("LOCKGATE_LIMITS_SEND_TIMEOUT", "205s"),
     ("LOCKGATE_LIMITS_DRAIN_TIMEOUT", "206s"),
+    ("LOCKGATE_LIMITS_HEADER_COUNT", "207"),
+    ("LOCKGATE_LIMITS_MIN_BODY_RATE", "2080B"),
+    ("LOCKGATE_LIMITS_CONNECTIONS", "209"),
+    ("LOCKGATE_LIMITS_CONNECTIONS_PER_ADDRESS", "210"),
+    ("LOCKGATE_LIMITS_STREAMS", "211"),
+    ("LOCKGATE_LIMITS_CONTROL_FRAMES", "212"),
     ("LOCKGATE_LOG_FORMAT", "json"),
     ("LOCKGATE_LOG_LEVEL", "trace"),
     ("LOCKGATE_SHUTDOWN_GRACE", "301s"),
+    ("LOCKGATE_SHUTDOWN_IDLE_TIMEOUT", "302s"),
 ];
 
 fn other_config() -> Config {
@@ -109,13 +126,24 @@ fn other_config() -> Config {
     let pair =
         |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
     Config {
-        listen: Listen { https: "[::1]:443".parse().unwrap(), http2: true, threads: count(1000) },
-        tls: Tls { pairs: vec![pair("a"), pair("b")] },
+        listen: Listen {
+            https: "[::1]:443".parse().unwrap(),
+            handover: Some("/run/lockgate/handover.sock".into()),
+            http2: true,
+            threads: count(1000),
+        },
+        tls: Tls { pairs: vec![pair("a"), pair("b")], versions: TlsVersions::Only13, hsts: "0s".parse().unwrap() },
         auth: Auth {
             htpasswd: "/users".into(),
             realm: "123".parse().unwrap(),
             max_bcrypt_cost: 31,
-            hash_threads: count(1001),
+            limits: auth::Limits {
+                threads: count(1001),
+                queue: 1002,
+                per_user: auth::Allowance { failures: 1003.try_into().unwrap(), interval: seconds(1004) },
+                per_address: auth::Allowance { failures: 1005.try_into().unwrap(), interval: seconds(1006) },
+                memory: 1024,
+            },
         },
         upstream: Upstream {
             origin: Origin::Unix("/s".into()),
@@ -132,13 +160,19 @@ fn other_config() -> Config {
             handshake_timeout: seconds(201),
             header_timeout: seconds(202),
             header_size: 2048,
+            header_count: 207,
             idle_timeout: seconds(203),
             body_timeout: seconds(204),
             send_timeout: seconds(205),
             drain_timeout: seconds(206),
+            min_body_rate: 2080,
+            connections: Some(count(209)),
+            connections_per_address: Some(count(210)),
+            streams: 211,
+            control_frames: 212,
         },
         log: Log { format: LogFormat::Json, level: tracing::Level::TRACE },
-        shutdown: Shutdown { grace: seconds(301) },
+        shutdown: Shutdown { grace: seconds(301), idle_timeout: seconds(302) },
     }
 }
 
@@ -158,7 +192,8 @@ fn every_key_can_be_written_in_the_file() {
         .map(|(name, value)| {
             let (section, key) = name["LOCKGATE_".len()..].split_once('_').unwrap();
             let bare = *name != "LOCKGATE_AUTH_REALM" && (value.parse::<u64>().is_ok() || *value == "true");
-            let value = if bare || value.starts_with("[{") { (*value).to_owned() } else { format!("{value:?}") };
+            let is_array = value.starts_with("[{") || value.starts_with("['");
+            let value = if bare || is_array { (*value).to_owned() } else { format!("{value:?}") };
             format!("{}.{} = {value}\n", section.to_lowercase(), key.to_lowercase())
         })
         .collect();
@@ -176,6 +211,9 @@ fn a_wrong_value_is_told_its_place_and_what_to_write() {
         ("[listen]\nthreads = 5000", "2:11: listen.threads: a whole number from 0 to 1024 is wanted, not 5000"),
         ("[tls]\ncertificate = ''", "2:15: tls.certificate: the path of a file is missing"),
         ("[tls]\nkey = '~/k'", "2:7: tls.key: ~ is not expanded here; write the whole path"),
+        ("[tls]\nversions = ['1.3', '1.1']", "2:20: tls.versions[1]: expected one of \"1.2\" and \"1.3\""),
+        ("[tls]\nversions = []", "2:12: tls.versions: nobody could connect; write [\"1.2\", \"1.3\"]"),
+        ("[tls]\nhsts = '20ms'", "2:8: tls.hsts: browsers count in seconds"),
         ("tls.additional = [{ key = 'k' }]", "1:19: tls.additional[0]: certificate is missing"),
         ("[auth]\nrealm = 'a\"b'", "2:9: auth.realm: a realm is made of printable ASCII characters"),
         ("[auth]\nmax_bcrypt_cost = 3", "2:19: auth.max_bcrypt_cost: a whole number from 4 to 31 is wanted, not 3"),
@@ -232,5 +270,5 @@ fn a_file_is_read_from_the_disk() {
 fn the_users_file_is_judged_by_the_configured_cost() {
     let config = parse("auth.max_bcrypt_cost = 9", &[]).expect("9 is a cost");
     assert_eq!(config.auth.policy().max_bcrypt_cost, 9);
-    assert_eq!(Config::default().auth.policy(), crate::auth::Policy::default());
+    assert_eq!(Config::default().auth.policy(), auth::Policy::default());
 }

@@ -14,6 +14,8 @@ use rustls::sign::CertifiedKey;
 
 pub(crate) use pair::{Chain, Names, Pair, read_private_key};
 
+use crate::exposure::{Audience, Exposure};
+
 /// Where a certificate chain (PEM, the leaf first) and its private key (PEM) are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyPairFiles {
@@ -150,9 +152,14 @@ impl CertificateStore {
     }
 
     /// What is served and will still trouble clients: no subjectAltName, not meant for servers, a chain
-    /// out of order, or an end within 14 days (by the clock at the time of the call).
+    /// out of order, or an end within 14 days (by the clock at the time of the call). And keys that
+    /// others on this machine may read.
     pub fn warnings(&self) -> Vec<CertificateProblem> {
-        self.current().pairs.iter().flat_map(|pair| pair.warnings()).collect()
+        let exposed = self.files.iter().filter_map(|files| {
+            let exposure = Exposure::of(&files.key, Audience::Owner)?;
+            Some(CertificateProblem::new(&files.key, exposure.to_string()))
+        });
+        self.current().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
     }
 
     /// What a client gets that names no host, as DER.

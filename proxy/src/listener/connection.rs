@@ -1,51 +1,72 @@
-//! A client's connection above TLS: budgets on the request header, and refusals for what pingora
-//! cannot read.
+//! A client's connection above TLS: budgets on what a client sends and takes, and refusals for what
+//! pingora cannot read.
 //!
-//! pingora's header timeouts run anew with each byte, its header limit is 1 MiB, and its answer to a
-//! request it cannot parse is a bare `Server: Pingora` page. So this type stands between it and the
-//! client, and follows one HTTP/1.1 connection through its phases:
+//! pingora's header timeouts run anew with each byte, its header limit is 1 MiB, it parses a header from
+//! its first byte at every read, and its answer to a request it cannot parse is a bare `Server: Pingora`
+//! page. So this type stands between it and the client, and follows one HTTP/1.1 connection:
 //!
 //! ```text
-//! Idle ──first byte──▶ Header ──the gate calls request_arrived()──▶ Request ──await_request()──▶ Idle
+//! Waiting ──header()──▶ Header ──the gate calls request_arrived()──▶ Request ──next_request()──▶ Waiting
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
-//! In `Idle` and `Header` reads have a deadline, in `Header` a budget of bytes too, and writes have a
-//! deadline always: pingora's does not reach headers, flushes and closing. Whatever pingora writes
-//! before the gate saw a request is an error page of its own: it is replaced by OCI JSON. An HTTP/2
-//! connection stays in `Request`; h2 has budgets of its own.
+//! While the process stops, `Waiting` ends sooner: see [`super::stopping`].
+//!
+//! While it waits no session of pingora's exists, and so none is in an idle connection's memory. pingora
+//! gets a header in one piece and a body to its last byte, never more ([`extent`]). In a request a client
+//! has to keep a [`pace`], in both directions: pingora's own timeouts do not reach headers, flushes and
+//! closing. Whatever pingora writes before the gate saw a request is an error page of its own: it is
+//! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; its budgets are in
+//! [`super::http2`].
 
+mod chunks;
+pub(crate) mod extent;
+mod header_scan;
+mod pace;
 mod pingora_io;
+#[cfg(test)]
+mod tests;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::HeaderValue;
 use lockgate_oci::OciError;
 use pingora::protocols::{ALPN, IO};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::stopping::Stopping;
 use crate::access_log;
 use crate::config::Limits;
 use crate::rescue;
+use chunks::Malformed;
+use extent::Extent;
+use header_scan::{Budget, Flaw, HeaderScan};
+use pace::{Pace, Rule};
 
 /// The most that is read and thrown away after a refusal, so that the client gets to read it: a close
 /// with bytes unread resets the connection, and the answer with it.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The most that is read ahead of pingora at once: a TLS record holds no more.
+const AHEAD: usize = 16 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
-    /// Between requests: no byte of the next one has come.
-    Idle,
-    /// In a request's header, of which so many bytes were read, all of them line ends or not.
-    Header { read: usize, only_line_ends: bool },
-    /// The gate has the request; or the connection speaks HTTP/2.
-    Request,
+    /// Between requests, and while a header is incomplete.
+    Waiting,
+    /// pingora reads the header, of which so many bytes are left.
+    Header { left: usize },
+    /// The gate has the request, and so much of its body is to come.
+    Request(Extent),
     /// The last word is being said.
     Closing,
 }
@@ -54,46 +75,97 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     io: S,
-    limits: Limits,
+    limits: Arc<Limits>,
     phase: Phase,
-    /// Set by the gate, which holds the connection by a shared reference only.
-    request_arrived: AtomicBool,
+    /// The request's body, as the gate told it, which holds the connection by a shared reference only.
+    told: Mutex<Option<Extent>>,
+    /// Read from the client and not handed over: a header, or what came after a request.
+    ahead: Vec<u8>,
     deadline: Pin<Box<Sleep>>,
-    /// The deadline is for the client to take what is written.
-    stalled: bool,
+    stopping: Stopping,
+    /// How the client sends the request's body, from its first byte on.
+    sending: Option<Pace>,
+    /// How it takes what is written.
+    taking: Pace,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
     /// Bytes that may still be read and thrown away after the last word; set where a close could
     /// overtake it.
     linger: AtomicUsize,
+    /// `Strict-Transport-Security` of what is said in place of an answer.
+    hsts: Option<HeaderValue>,
 }
 
 impl<S: IO + 'static> Connection<S> {
     /// Takes over a connection whose TLS handshake is done.
-    pub(super) fn new(io: S, limits: Limits) -> Self {
+    pub(super) fn new(io: S, limits: Arc<Limits>, stopping: &Stopping) -> Self {
         let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
-        let phase = if speaks_h2 { Phase::Request } else { Phase::Idle };
-        let deadline = Box::pin(tokio::time::sleep(limits.idle_timeout));
+        let phase = if speaks_h2 { Phase::Request(Extent::Unknown) } else { Phase::Waiting };
         Self {
             io,
-            limits,
             phase,
-            request_arrived: AtomicBool::new(speaks_h2),
-            deadline,
-            stalled: false,
+            told: Mutex::new(None),
+            ahead: Vec::new(),
+            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
+            stopping: stopping.clone(),
+            sending: None,
+            taking: Pace::new(taking_rule(&limits)),
             refusal: None,
             linger: AtomicUsize::new(0),
+            hsts: None,
+            limits,
         }
     }
 
-    /// Back to waiting: the last request is answered and its body read.
-    pub(super) fn await_request(&self) {
-        self.request_arrived.store(false, Ordering::Relaxed);
+    /// The same, with a `Strict-Transport-Security` on its own answers.
+    pub(super) fn with_hsts(self, hsts: Option<HeaderValue>) -> Self {
+        Self { hsts, ..self }
+    }
+
+    /// Whether the connection ends with the answer to this request.
+    pub(super) fn is_last_answer(&self) -> bool {
+        self.stopping.is_told()
+    }
+
+    /// Waits for the first byte of the next request. `false` when none comes: the client left, or asked
+    /// for nothing within the idle timeout. It is told nothing.
+    pub(super) async fn next_request(&mut self) -> bool {
+        self.phase = Phase::Waiting;
+        self.taking = Pace::new(taking_rule(&self.limits));
+        self.sending = None;
+        self.set_deadline(self.limits.idle_timeout);
+        !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
+    }
+
+    /// Waits until the request's header is there as a whole. `false` when it does not come; what can be
+    /// no request is answered.
+    pub(super) async fn header(&mut self) -> bool {
+        self.set_deadline(self.limits.header_timeout);
+        let budget = Budget { size: self.limits.header_size, count: self.limits.header_count };
+        let mut scan = HeaderScan::default();
+        loop {
+            match scan.advance(&self.ahead, budget) {
+                Ok(Some(left)) => {
+                    self.phase = Phase::Header { left };
+                    return true;
+                }
+                Ok(None) => {}
+                Err(flaw) => return self.refuse_and_close(&describe(flaw, &self.limits)).await,
+            }
+            match self.more_in_time().await {
+                Some(Ok(1..)) => {}
+                Some(_) => return false,
+                None => {
+                    let error = rescue::header_too_slow(self.limits.header_timeout);
+                    return self.refuse_and_close(&error).await;
+                }
+            }
+        }
     }
 
     /// The header is complete and the gate has it.
-    pub(super) fn request_arrived(&self) {
-        self.request_arrived.store(true, Ordering::Relaxed);
+    pub(super) fn request_arrived(&self, body: Extent) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
     }
 
     /// The connection ends with this answer, and the client may still be sending.
@@ -101,79 +173,149 @@ impl<S: IO + 'static> Connection<S> {
         self.linger.store(LINGER_BYTES, Ordering::Relaxed);
     }
 
-    fn enter(&mut self, phase: Phase, timeout: Duration) {
-        self.phase = phase;
-        self.stalled = false;
+    fn set_deadline(&mut self, timeout: Duration) {
         self.deadline.as_mut().reset(Instant::now() + timeout);
     }
 
-    /// The phase, after what the gate and the accept loop said since the last look.
-    fn phase(&mut self) -> Phase {
-        match (self.request_arrived.load(Ordering::Relaxed), self.phase) {
-            (_, Phase::Closing) => {}
-            (true, _) => self.phase = Phase::Request,
-            (false, Phase::Request) => self.enter(Phase::Idle, self.limits.idle_timeout),
-            (false, Phase::Idle | Phase::Header { .. }) => {}
+    /// The phase, after what the gate said since the last look.
+    fn phase(&mut self) -> &mut Phase {
+        let told = self.told.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(body), Phase::Header { .. }) = (told, &self.phase) {
+            self.phase = Phase::Request(body);
         }
-        self.phase
+        &mut self.phase
+    }
+
+    /// Reads ahead, and tells how much: 0 at the end, `None` when the deadline came first.
+    async fn more_in_time(&mut self) -> Option<io::Result<usize>> {
+        poll_fn(|cx| match self.poll_ahead(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => self.deadline.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; AHEAD];
+        let mut buf = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        self.ahead.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Hands over the first `n` bytes that were read ahead.
+    fn hand_over(&mut self, n: usize, buf: &mut ReadBuf<'_>) {
+        buf.put_slice(&self.ahead[..n]);
+        // Mostly all of it: then nothing is kept.
+        self.ahead = self.ahead.split_off(n);
     }
 
     /// Decides what the client is told. The words go out on flush or shutdown.
     fn refuse(&mut self, error: &OciError) {
         let client = self.io.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
         access_log::unreadable(client.as_ref(), error);
-        self.refusal = Some(rescue::on_the_wire(error));
+        self.refusal = Some(rescue::on_the_wire(error, self.hsts.as_ref()));
         self.linger();
     }
 
-    fn poll_read_header(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-        read: usize,
-        only_line_ends: bool,
-    ) -> Poll<io::Result<()>> {
-        if read >= self.limits.header_size {
-            let error = if only_line_ends {
-                rescue::in_place_of(&[])
-            } else {
-                rescue::header_too_large(self.limits.header_size)
-            };
-            self.refuse(&error);
-            return Poll::Ready(Err(io::Error::other("request header too large")));
+    async fn refuse_and_close(&mut self, error: &OciError) -> bool {
+        self.refuse(error);
+        // The client may be gone already: nobody is left to tell.
+        let _ = self.shutdown().await;
+        false
+    }
+
+    /// The header, and after it nothing until the gate has it.
+    fn poll_read_header(&mut self, left: usize, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let n = left.min(buf.remaining());
+        if n == 0 {
+            // It has an end for us and none for pingora.
+            self.refuse(&rescue::in_place_of(&[]));
+            return Poll::Ready(Err(io::Error::other("a request header without an end")));
         }
-        let before = buf.filled().len();
-        if let Poll::Ready(result) = Pin::new(&mut self.io).poll_read(cx, buf) {
-            let new = &buf.filled()[before..];
-            let is_line_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-            let only_line_ends = only_line_ends && new.iter().all(is_line_end);
-            let header = Phase::Header { read: read + new.len(), only_line_ends };
-            match self.phase {
-                Phase::Idle if !new.is_empty() => self.enter(header, self.limits.header_timeout),
-                _ => self.phase = header,
-            }
-            return Poll::Ready(result);
-        }
-        if self.deadline.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        if read > 0 {
-            self.refuse(&rescue::header_too_slow(self.limits.header_timeout));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        // Nobody asked for anything: to pingora this looks like a client that left.
+        self.phase = Phase::Header { left: left - n };
+        self.hand_over(n, buf);
         Poll::Ready(Ok(()))
     }
 
-    /// Gives up a write of which the client took nothing within its time.
-    fn in_time<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.stalled = false;
-            return written;
+    fn poll_read_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut body: Extent,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if body.is_over() {
+            return self.poll_gone(cx);
         }
-        if !self.stalled {
-            self.stalled = true;
-            self.deadline.as_mut().reset(Instant::now() + self.limits.send_timeout);
+        if self.ahead.is_empty() {
+            let before = buf.filled().len();
+            if Pin::new(&mut self.io).poll_read(cx, buf)?.is_pending() {
+                return self.poll_too_slow(cx);
+            }
+            let new = &buf.filled()[before..];
+            let n = body.take(new).map_err(malformed)?;
+            self.ahead.extend_from_slice(&new[n..]);
+            buf.set_filled(before + n);
+            self.sent(n);
+        } else {
+            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(malformed)?;
+            self.hand_over(n, buf);
+        }
+        self.phase = Phase::Request(body);
+        Poll::Ready(Ok(()))
+    }
+
+    /// pingora listens for a client that leaves before it has its answer. One that sends its next request
+    /// has to wait.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && ready!(self.poll_ahead(cx))? == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    }
+
+    /// The client sent so much of its body.
+    fn sent(&mut self, bytes: usize) {
+        let rule = Rule { rate: self.limits.min_body_rate, patience: self.limits.body_timeout };
+        self.sending.get_or_insert_with(|| Pace::new(rule)).moved(bytes, rule);
+    }
+
+    /// It is the client's turn to send. Before the first byte of a body, when it may await a `100`,
+    /// pingora's timeout holds alone.
+    fn poll_too_slow<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let Some(sending) = &mut self.sending else { return Poll::Pending };
+        let deadline = sending.wait();
+        self.poll_deadline(cx, deadline)
+    }
+
+    /// Gives up a write of which the client took nothing, or too little, in its time.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        match &written {
+            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), taking_rule(&self.limits)),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let deadline = self.taking.wait();
+                return self.poll_deadline(cx, deadline);
+            }
+        }
+        written
+    }
+
+    /// Fails when the client's time is over. The timer is for both directions: it wakes at the first of
+    /// their deadlines, and each looks at its own.
+    fn poll_deadline<T>(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<T>> {
+        let now = Instant::now();
+        if deadline <= now {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let timer = self.deadline.deadline();
+        if timer <= now || deadline < timer {
+            self.deadline.as_mut().reset(deadline);
         }
         self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -196,9 +338,9 @@ impl<S: IO + 'static> Connection<S> {
 
     /// Reads what the client still sends, until it ends or the budget is used up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waste = [0; 8 * 1024];
+        let mut waste = [MaybeUninit::uninit(); AHEAD];
         while self.linger.load(Ordering::Relaxed) > 0 {
-            let mut buf = ReadBuf::new(&mut waste);
+            let mut buf = ReadBuf::uninit(&mut waste);
             match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
                     let left = self.linger.load(Ordering::Relaxed).saturating_sub(buf.filled().len());
@@ -212,22 +354,40 @@ impl<S: IO + 'static> Connection<S> {
     }
 }
 
+/// What `rescue` tells a client apart by whose chunks nobody can read.
+fn malformed(_: Malformed) -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+/// What holds for a client that takes an answer.
+fn taking_rule(limits: &Limits) -> Rule {
+    Rule { rate: limits.min_body_rate, patience: limits.send_timeout }
+}
+
+fn describe(flaw: Flaw, limits: &Limits) -> OciError {
+    match flaw {
+        Flaw::TooLarge => rescue::header_too_large(limits.header_size),
+        Flaw::TooMany => rescue::too_many_fields(limits.header_count),
+        Flaw::Malformed => rescue::in_place_of(&[]),
+    }
+}
+
 impl<S: IO + 'static> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.phase() {
-            Phase::Request => Pin::new(&mut self.io).poll_read(cx, buf),
-            Phase::Idle => self.poll_read_header(cx, buf, 0, true),
-            Phase::Header { read, only_line_ends } => self.poll_read_header(cx, buf, read, only_line_ends),
-            Phase::Closing => Poll::Ready(Ok(())),
+        match self.phase().clone() {
+            Phase::Header { left } => self.poll_read_header(left, buf),
+            Phase::Request(Extent::Unknown) if self.ahead.is_empty() => Pin::new(&mut self.io).poll_read(cx, buf),
+            Phase::Request(body) => self.poll_read_body(cx, body, buf),
+            Phase::Waiting | Phase::Closing => Poll::Ready(Ok(())),
         }
     }
 }
 
 impl<S: IO + 'static> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.phase() == Phase::Request {
+        if matches!(self.phase(), Phase::Request(_)) {
             let written = Pin::new(&mut self.io).poll_write(cx, buf);
-            return self.in_time(cx, written);
+            return self.in_time(cx, written, |written| *written);
         }
         if self.refusal.is_none() {
             self.refuse(&rescue::in_place_of(buf));
@@ -237,13 +397,14 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.in_time(cx, flushed)
+        self.in_time(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase != Phase::Closing {
+            self.phase = Phase::Closing;
             let patience = self.limits.drain_timeout;
-            self.enter(Phase::Closing, patience);
+            self.set_deadline(patience);
         }
         let closed = self.poll_close(cx);
         if closed.is_pending() { self.deadline.as_mut().poll(cx).map(Ok) } else { closed }
@@ -254,9 +415,9 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.phase() == Phase::Request {
+        if matches!(self.phase(), Phase::Request(_)) {
             let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-            return self.in_time(cx, written);
+            return self.in_time(cx, written, |written| *written);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         self.poll_write(cx, first)
@@ -264,142 +425,5 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
-
-    /// More than any of these tests writes at once.
-    const PIPE: usize = 256 * 1024;
-
-    fn pair() -> (Connection<DuplexStream>, DuplexStream) {
-        let (ours, theirs) = tokio::io::duplex(PIPE);
-        (Connection::new(ours, Config::default().limits), theirs)
-    }
-
-    /// All that the client is told until the connection ends.
-    async fn told(mut client: DuplexStream) -> String {
-        let mut text = String::new();
-        client.read_to_string(&mut text).await.expect("text");
-        text
-    }
-
-    /// What pingora does with a header it cannot read to its end.
-    async fn read_until_refused(connection: &mut Connection<DuplexStream>) -> usize {
-        let mut header = vec![0; 4096];
-        let mut read = 0;
-        while let Ok(n) = connection.read(&mut header).await {
-            read += n;
-            if n == 0 {
-                break;
-            }
-        }
-        AsyncWriteExt::shutdown(connection).await.expect("closed");
-        read
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_asks_nothing_is_let_go_without_a_word_after_the_idle_timeout() {
-        let (mut connection, client) = pair();
-        let start = Instant::now();
-        assert_eq!(connection.read(&mut [0; 64]).await.expect("an end"), 0);
-        assert_eq!(start.elapsed().as_secs(), Config::default().limits.idle_timeout.as_secs());
-        drop(connection);
-        assert_eq!(told(client).await, "");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_header_that_trickles_in_gets_408_when_its_time_is_over() {
-        let (mut connection, mut client) = pair();
-        let limits = Config::default().limits;
-        let start = Instant::now();
-        let trickle = tokio::spawn(async move {
-            while client.write_all(b"G").await.is_ok() && start.elapsed() < limits.header_timeout * 2 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            told(client).await
-        });
-        read_until_refused(&mut connection).await;
-        drop(connection);
-        let answer = trickle.await.expect("no panic");
-        assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
-        assert!(answer.contains("did not arrive within 15s"), "{answer}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_header_over_its_budget_gets_431_and_what_follows_is_read_away() {
-        let (mut connection, mut client) = pair();
-        let budget = Config::default().limits.header_size;
-        client.write_all(&vec![b'a'; 3 * budget]).await.expect("it fits the pipe");
-        let client = tokio::spawn(told(client));
-        let read = read_until_refused(&mut connection).await;
-        assert!((budget..budget + 4096).contains(&read), "{read}");
-        drop(connection);
-        let answer = client.await.expect("no panic");
-        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-        assert!(answer.contains("limits.header_size"), "{answer}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
-        let (mut connection, mut client) = pair();
-        client.write_all(b"nonsense\r\n\r\n").await.expect("sent");
-        assert!(connection.read(&mut [0; 64]).await.expect("read") > 0);
-        connection.write_all(b"HTTP/1.1 400 Bad Request\r\nServer: Pingora\r\n").await.expect("taken");
-        connection.write_all(b"\r\n").await.expect("taken");
-        AsyncWriteExt::flush(&mut connection).await.expect("flushed");
-        let client = tokio::spawn(told(client));
-        AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
-        drop(connection);
-        let answer = client.await.expect("no panic");
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
-        assert!(!answer.contains("Pingora") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_given_up() {
-        let limits = Config::default().limits;
-        let (ours, _client) = tokio::io::duplex(16);
-        let mut connection = Connection::new(ours, limits.clone());
-        connection.request_arrived();
-        let start = Instant::now();
-        let written = connection.write_all(&[b'a'; 64]).await;
-        assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
-        assert_eq!(start.elapsed().as_secs(), limits.send_timeout.as_secs());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
-        let limits = Config::default().limits;
-        let (ours, _client) = tokio::io::duplex(16);
-        let mut connection = Connection::new(ours, limits.clone());
-        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
-        let start = Instant::now();
-        AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
-        assert_eq!(start.elapsed().as_secs(), limits.drain_timeout.as_secs());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn once_the_gate_has_the_request_neither_time_nor_size_is_counted_until_the_next() {
-        let (mut connection, mut client) = pair();
-        let limits = Config::default().limits;
-        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
-        assert!(connection.read(&mut [0; 64]).await.expect("read") > 0);
-        connection.request_arrived();
-        tokio::time::advance(limits.idle_timeout * 2).await;
-        client.write_all(&vec![b'a'; 2 * limits.header_size]).await.expect("sent");
-        let mut body = vec![0; 2 * limits.header_size];
-        connection.read_exact(&mut body).await.expect("all of the body");
-        connection.write_all(b"an answer").await.expect("written");
-        connection.await_request();
-        let start = Instant::now();
-        assert_eq!(connection.read(&mut [0; 64]).await.expect("an end"), 0);
-        assert_eq!(start.elapsed().as_secs(), limits.idle_timeout.as_secs());
-        drop(connection);
-        assert_eq!(told(client).await, "an answer");
     }
 }

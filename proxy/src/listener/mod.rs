@@ -4,10 +4,18 @@
 //! pingora's own listener cannot set TLS versions, tickets, a handshake deadline or header budgets,
 //! and its server sleeps the whole grace period on SIGTERM; so this loop stands in its place.
 
+mod admission;
 pub mod certificate;
 mod connection;
+mod entrance;
+mod handover;
+mod http2;
+mod open_files;
 mod read_ahead;
+mod seldom;
+mod stopping;
 pub mod tls;
+mod turns;
 
 use std::future::Future;
 use std::io;
@@ -15,26 +23,36 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, ServerApp};
+use http::HeaderValue;
+use pingora::apps::HttpServerApp as _;
+use pingora::http::RequestHeader;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::tls::TlsStream;
 use pingora::protocols::{ALPN, Ssl, Stream};
 use pingora::proxy::HttpProxy;
-use pingora::server::ShutdownWatch;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::config::Limits;
+use crate::config::{self, Limits};
 use crate::gate::Gate;
+use admission::{Admission, Place};
+use connection::extent::Extent;
+pub(crate) use entrance::Entrance;
+pub use entrance::EntranceError;
 use read_ahead::ReadAhead;
+use seldom::Seldom;
+use stopping::{Stop, Stopping};
+use turns::Turns;
 
 /// A client's connection as the gate finds it in a session.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
 
 /// How long to wait before accepting again when the system has no file descriptor or memory left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// How long a connection must have waited for a request before its place can be given to another.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// pingora's word for "keep the connection, without a timeout of yours": ours is in [`connection`].
 const KEEP_ALIVE: Option<u64> = Some(0);
@@ -46,9 +64,26 @@ pub(crate) struct FrontDoor {
     /// The gate, inside pingora's proxy.
     pub(crate) proxy: Arc<HttpProxy<Gate>>,
     /// The budgets of a connection.
-    pub(crate) limits: Limits,
-    /// How long connections in flight may go on after `shutdown`.
-    pub(crate) grace: Duration,
+    pub(crate) limits: Arc<Limits>,
+    /// `Strict-Transport-Security`, on every answer.
+    pub(crate) hsts: Option<HeaderValue>,
+    /// How the connections end.
+    pub(crate) shutdown: config::Shutdown,
+}
+
+/// Why no more connection is accepted.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Somebody wants this process to end.
+    Stopped,
+    /// Another process accepts them.
+    HandedOver,
+}
+
+/// The connections of a front door that accepts no more.
+pub(crate) struct Accepted {
+    connections: JoinSet<()>,
+    stop: Stop,
 }
 
 /// How a front door was closed.
@@ -59,87 +94,152 @@ pub struct Closed {
 }
 
 impl FrontDoor {
-    /// Serves `listener` until `shutdown` resolves, then lets requests in flight finish.
-    pub(crate) async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Closed {
-        let door = Arc::new(self);
-        let acceptor = Arc::new(Acceptor::from_server_config(door.tls.clone()));
-        let (stop, stopping) = watch::channel(false);
+    /// Serves who comes to `entrance` until `end` resolves.
+    pub(crate) async fn accept<E>(
+        self: &Arc<Self>,
+        entrance: &Entrance,
+        end: impl Future<Output = E>,
+    ) -> (Accepted, E) {
+        let hall = Arc::new(Hall::of(self.clone()));
+        let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
-        tokio::pin!(shutdown);
+        let mut failures = Seldom::default();
+        tokio::pin!(end);
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, peer)) => {
-                        let (door, acceptor, stopping) = (door.clone(), acceptor.clone(), stopping.clone());
-                        connections.spawn(async move { door.welcome(socket, peer, &acceptor, &stopping).await });
+                accepted = hall.accept(entrance) => match accepted {
+                    Ok(Some((socket, peer, place))) => {
+                        let (hall, stopping) = (hall.clone(), stopping.clone());
+                        connections.spawn(async move { hall.welcome(socket, peer, &stopping).await; drop(place) });
                     }
-                    Err(error) => wait_after(&error).await,
+                    Ok(None) => {}
+                    Err(error) => {
+                        hall.admission.ask_for_room();
+                        wait_after(&error, &mut failures).await;
+                    }
                 },
             }
         }
-        drop(listener);
-        door.drain(&stop, connections).await
     }
 
-    /// Tells every connection to stop after its request, and waits for them up to the grace period.
-    async fn drain(&self, stop: &watch::Sender<bool>, mut connections: JoinSet<()>) -> Closed {
-        stop.send_replace(true);
-        ServerApp::cleanup(&*self.proxy).await;
+    /// Lets every connection finish its request, and waits for them up to the grace period.
+    ///
+    /// Who handed over is in no hurry with clients that are between two requests: those are kept as long
+    /// as ever, unless `stopped` resolves.
+    pub(crate) async fn drain(&self, accepted: Accepted, end: End, stopped: impl Future<Output = ()>) -> Closed {
+        let Accepted { mut connections, stop } = accepted;
+        stop.begin(match end {
+            End::Stopped => self.shutdown.idle_timeout,
+            End::HandedOver => self.limits.idle_timeout,
+        });
+        let hurry = async {
+            stopped.await;
+            stop.begin(self.shutdown.idle_timeout);
+            std::future::pending().await
+        };
         let all_done = async { while connections.join_next().await.is_some() {} };
-        let finished = tokio::time::timeout(self.grace, all_done).await;
-        let cut = if finished.is_ok() { 0 } else { connections.len() };
+        let finished = tokio::select! {
+            finished = tokio::time::timeout(self.shutdown.grace, all_done) => finished.is_ok(),
+            () = hurry => false,
+        };
+        let cut = if finished { 0 } else { connections.len() };
         connections.shutdown().await;
         Closed { cut }
     }
+}
 
-    /// One client, from the handshake to the last answer.
-    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, acceptor: &Acceptor, stopping: &ShutdownWatch) {
-        let handshake = acceptor.tls_handshake(ReadAhead::new(socket, peer));
-        let mut told_to_stop = stopping.clone();
-        let stream = tokio::select! {
-            shaken = tokio::time::timeout(self.limits.handshake_timeout, handshake) => match shaken {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => return tracing::debug!(client = %peer, %error, "TLS handshake failed"),
-                Err(_) => return tracing::debug!(client = %peer, "TLS handshake timed out"),
-            },
-            _ = told_to_stop.wait_for(|stop| *stop) => return,
-        };
-        let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let stream: Stream = Box::new(ClientConnection::new(stream, self.limits.clone()));
-        if speaks_h2 {
-            self.proxy.process_new(stream, stopping).await;
-        } else {
-            self.serve_http1(stream, stopping).await;
+/// A front door that is open.
+struct Hall {
+    door: Arc<FrontDoor>,
+    acceptor: Acceptor,
+    admission: Admission,
+    handshakes: Turns,
+}
+
+impl Hall {
+    fn of(door: Arc<FrontDoor>) -> Self {
+        Self {
+            acceptor: Acceptor::from_server_config(door.tls.clone()),
+            admission: Admission::new(&door.limits),
+            handshakes: Turns::half_of_the_threads(),
+            door,
         }
     }
 
-    /// Requests one after the other, as `ServerApp::process_new` does it, but telling the connection
-    /// when it waits for the next one.
-    async fn serve_http1(&self, stream: Stream, stopping: &ShutdownWatch) {
-        let mut session = ServerSession::new_http1(stream);
-        session.set_keepalive(KEEP_ALIVE);
-        // Else bytes of a next request that come before this one's answer break it off.
-        session.set_pipelining_enabled(true);
-        while let Some(reused) = self.proxy.process_new_http(session, stopping).await {
-            let (stream, settings) = reused.consume();
-            if let Some(connection) = client_connection(&stream) {
-                connection.await_request();
-            }
-            session = ServerSession::new_http1(stream);
-            if let Some(settings) = settings {
-                settings.apply_to_session(&mut session);
-            }
-            session.set_keepalive(KEEP_ALIVE);
+    /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
+    async fn accept(&self, entrance: &Entrance) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+        let room = self.admission.room().await;
+        let (socket, peer) = entrance.accept().await?;
+        Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
+    }
+
+    /// One client, from the handshake to the last answer.
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, stopping: &Stopping) {
+        // Boxed, so that an idle connection does not keep the room that it needed.
+        let stream = tokio::select! {
+            stream = Box::pin(self.shake_hands(socket, peer)) => stream,
+            () = stopping.silence() => None,
+        };
+        let Some(stream) = stream else { return };
+        let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
+        let connection = ClientConnection::new(stream, self.door.limits.clone(), stopping);
+        let connection = connection.with_hsts(self.door.hsts.clone());
+        if speaks_h2 {
+            // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
+            Box::pin(http2::serve(self, connection, stopping.for_pingora())).await;
+        } else {
+            self.serve_http1(Box::new(connection), stopping).await;
         }
+    }
+
+    async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
+        let handshake = self.handshakes.run(self.acceptor.tls_handshake(ReadAhead::new(socket, peer)));
+        match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => tracing::debug!(client = %peer, %error, "TLS handshake failed"),
+            Err(_) => tracing::debug!(client = %peer, "TLS handshake timed out"),
+        }
+        None
+    }
+
+    /// Requests one after the other, as `ServerApp::process_new` does it, but with a session of pingora's
+    /// only while there is a request.
+    async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &Stopping) {
+        while self.next_header(&mut connection, stopping).await {
+            // Pipelining stays off: the connection itself keeps what comes too early.
+            let mut session = ServerSession::new_http1(connection);
+            session.set_keepalive(KEEP_ALIVE);
+            let Some(reused) = self.door.proxy.process_new_http(session, stopping.for_pingora()).await else { return };
+            let (stream, _) = reused.consume();
+            let Ok(ours) = stream.into_any().downcast() else { return };
+            connection = ours;
+        }
+    }
+
+    /// Resolves for a connection that is idle, not just between two requests, when its place is needed.
+    async fn place_is_needed(&self) {
+        tokio::time::sleep(IDLE_AFTER).await;
+        self.admission.place_is_needed().await;
+    }
+
+    /// Whether a request came before the connection had to end. One that has begun is a request on its way,
+    /// and is heard also by a process that stops.
+    async fn next_header(&self, connection: &mut ClientConnection, stopping: &Stopping) -> bool {
+        let began = tokio::select! {
+            began = connection.next_request() => began,
+            () = self.place_is_needed() => false,
+            () = stopping.silence() => false,
+        };
+        began && connection.header().await
     }
 }
 
 /// Tells the connection below a session that the gate has its request.
-pub(crate) fn request_arrived(stream: &Stream) {
+pub(crate) fn request_arrived(stream: &Stream, request: &RequestHeader) {
     if let Some(connection) = client_connection(stream) {
-        connection.request_arrived();
+        connection.request_arrived(Extent::of(request));
     }
 }
 
@@ -151,15 +251,23 @@ pub(crate) fn linger(stream: &Stream) {
     }
 }
 
+/// Whether the connection below a session ends with the answer to this request.
+pub(crate) fn is_last_answer(stream: &Stream) -> bool {
+    client_connection(stream).is_some_and(ClientConnection::is_last_answer)
+}
+
 /// Our own type below a stream that pingora holds.
 fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
     stream.as_any().downcast_ref()
 }
 
-async fn wait_after(error: &io::Error) {
+async fn wait_after(error: &io::Error, failures: &mut Seldom) {
     // A client that left between connect and accept is no reason to wait.
-    if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::warn!(%error, "cannot accept connections; raise the limit of open files if this goes on");
-        tokio::time::sleep(ACCEPT_BACKOFF).await;
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return;
     }
+    if let Some(times) = failures.count() {
+        tracing::warn!(%error, times, "cannot accept connections; raise the limit of open files if this goes on");
+    }
+    tokio::time::sleep(ACCEPT_BACKOFF).await;
 }

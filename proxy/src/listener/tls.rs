@@ -1,306 +1,79 @@
 //! What the listener speaks: TLS 1.2 and 1.3, by rustls on aws-lc-rs.
 //!
-//! The cipher suites are rustls's own, all of them: three of TLS 1.3 and the six of TLS 1.2 with ECDHE
-//! and an AEAD. That is Mozilla's "intermediate" list without its finite-field DHE; CBC, RSA key
-//! exchange, renegotiation and compression do not exist in rustls, so there is nothing to switch off.
-//! As that list advises, the client's order decides.
+//! Versions, cipher suites and key exchange are Mozilla's "intermediate" list (Server Side TLS,
+//! guideline 5.7), without finite-field DHE, which rustls does not have, and with X25519MLKEM768 before
+//! it. CBC, RSA key exchange, renegotiation and compression do not exist in rustls either, so there is
+//! nothing to switch off. All suites are strong, and Mozilla leaves their order to the client; scanners
+//! want the server's, which is that of the list and costs nobody anything.
 
 use std::sync::Arc;
 
-use rustls::crypto::aws_lc_rs::{self, Ticketer, kx_group};
+use rustls::crypto::aws_lc_rs::{self, Ticketer, cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, ServerConfig};
+use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::certificate::CertificateStore;
+use crate::config::TlsVersions;
 
 /// The hybrid of X25519 and ML-KEM comes first, so that what is recorded today stays closed to a later
-/// quantum computer wherever the client takes part (Go 1.24, OpenSSL 3.5 and newer).
+/// quantum computer wherever the client takes part (Go 1.24, OpenSSL 3.5 and newer). It exists in TLS
+/// 1.3 only.
 const KEY_EXCHANGE: [&dyn SupportedKxGroup; 4] =
     [kx_group::X25519MLKEM768, kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
+
+/// Named one by one, so that none comes in with a newer rustls; the first that the client has is taken.
+static CIPHER_SUITES: [&SupportedCipherSuite; 9] = [
+    &cipher_suite::TLS13_AES_128_GCM_SHA256,
+    &cipher_suite::TLS13_AES_256_GCM_SHA384,
+    &cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    &cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    &cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    &cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    &cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    &cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    &cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// The configuration of every TLS connection. Certificates come from `store`, which may be reloaded at
 /// any time; `http2` offers h2 before http/1.1.
 ///
-/// Sessions are resumed by tickets (12 hours, with keys that exist only in this process), since docker,
-/// podman and skopeo open a connection for each request. A resumed session goes on under the certificate
-/// it began with. There is no 0-RTT: a PUT must not be replayable.
+/// Sessions are resumed by tickets, since docker, podman and skopeo open a connection for each request.
+/// Their keys exist only in this process; a new one is made every 6 hours, and the one before it is
+/// still taken for as long, so that a ticket lives 12 hours at most. A resumed session goes on under the
+/// certificate it began with. There is no 0-RTT: a PUT must not be replayable.
 ///
 /// # Errors
 /// The system's random numbers fail.
-pub fn server_config(store: Arc<CertificateStore>, http2: bool) -> Result<Arc<ServerConfig>, Error> {
-    let provider = CryptoProvider { kx_groups: KEY_EXCHANGE.to_vec(), ..aws_lc_rs::default_provider() };
+pub fn server_config(
+    store: Arc<CertificateStore>,
+    versions: TlsVersions,
+    http2: bool,
+) -> Result<Arc<ServerConfig>, Error> {
+    let provider = CryptoProvider {
+        cipher_suites: CIPHER_SUITES.iter().map(|suite| **suite).collect(),
+        kx_groups: KEY_EXCHANGE.to_vec(),
+        ..aws_lc_rs::default_provider()
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_protocol_versions(&supported(versions))?
         .with_no_client_auth()
         .with_cert_resolver(store);
     let protocols: &[&str] = if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    config.ignore_client_order = true;
     config.ticketer = Ticketer::new()?;
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::server::NoServerSessionStorage;
-    use rustls::{
-        CipherSuite, ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKind, NamedGroup, ProtocolVersion,
-        ServerConnection, SignatureScheme, SupportedProtocolVersion,
-    };
-    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-
-    use super::*;
-    use crate::listener::certificate::KeyPairFiles;
-    use crate::listener::certificate::samples::{Samples, pem, without_extensions};
-
-    /// A gate with the certificates of `pairs`, and a CA that its clients trust.
-    struct Gate {
-        store: Arc<CertificateStore>,
-        config: Arc<ServerConfig>,
-        samples: Samples,
-    }
-
-    impl Gate {
-        fn new(samples: Samples, pairs: &[KeyPairFiles], http2: bool) -> Self {
-            let store = Arc::new(CertificateStore::load(pairs).unwrap());
-            Self { config: server_config(Arc::clone(&store), http2).unwrap(), store, samples }
-        }
-
-        fn ordinary() -> Self {
-            let samples = Samples::new();
-            let pair = samples.pair("a", &["a.example"]);
-            Self::new(samples, &[pair], false)
-        }
-
-        fn client(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
-            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_protocol_versions(versions)
-                .unwrap()
-                .with_root_certificates(self.samples.roots())
-                .with_no_client_auth()
-        }
-
-        fn connect(&self, client: ClientConfig, name: &str) -> Result<ClientConnection, Error> {
-            self.connect_again(&Arc::new(client), name)
-        }
-
-        /// A handshake in memory, until both sides have nothing left to say; the tickets are part of that.
-        fn connect_again(&self, client: &Arc<ClientConfig>, name: &str) -> Result<ClientConnection, Error> {
-            let name = ServerName::try_from(name.to_owned()).unwrap();
-            let mut client = ClientConnection::new(Arc::clone(client), name)?;
-            let mut server = ServerConnection::new(Arc::clone(&self.config))?;
-            while client.wants_write() || server.wants_write() {
-                let mut wire = Vec::new();
-                client.write_tls(&mut wire).unwrap();
-                server.read_tls(&mut wire.as_slice()).unwrap();
-                let refused = server.process_new_packets();
-                wire.clear();
-                server.write_tls(&mut wire).unwrap();
-                client.read_tls(&mut wire.as_slice()).unwrap();
-                client.process_new_packets()?;
-                refused?;
-            }
-            assert!(!client.is_handshaking() && !server.is_handshaking());
-            assert_eq!(client.alpn_protocol(), server.alpn_protocol());
-            Ok(client)
-        }
-    }
-
-    fn leaf(connection: &ClientConnection) -> Vec<u8> {
-        connection.peer_certificates().unwrap()[0].to_vec()
-    }
-
-    const VERSIONS: [(&SupportedProtocolVersion, ProtocolVersion); 2] =
-        [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)];
-
-    #[test]
-    fn tls_1_2_and_1_3_are_spoken_and_the_newer_one_is_preferred() {
-        let gate = Gate::ordinary();
-        for (offered, version) in VERSIONS {
-            let connection = gate.connect(gate.client(&[offered]), "a.example").unwrap();
-            assert_eq!(connection.protocol_version(), Some(version));
-        }
-        let connection = gate.connect(gate.client(&[&TLS12, &TLS13]), "a.example").unwrap();
-        assert_eq!(connection.protocol_version(), Some(ProtocolVersion::TLSv1_3));
-    }
-
-    #[test]
-    fn the_key_exchange_is_post_quantum_where_the_client_offers_it() {
-        let gate = Gate::ordinary();
-        let group_of = |groups: &[&'static dyn SupportedKxGroup]| {
-            let provider = CryptoProvider { kx_groups: groups.to_vec(), ..aws_lc_rs::default_provider() };
-            let client = ClientConfig::builder_with_provider(Arc::new(provider))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(gate.samples.roots())
-                .with_no_client_auth();
-            gate.connect(client, "a.example").unwrap().negotiated_key_exchange_group().unwrap().name()
-        };
-        assert_eq!(group_of(&[kx_group::X25519MLKEM768, kx_group::X25519]), NamedGroup::X25519MLKEM768);
-        assert_eq!(group_of(&[kx_group::X25519]), NamedGroup::X25519);
-        assert_eq!(group_of(&[kx_group::SECP256R1]), NamedGroup::secp256r1);
-    }
-
-    #[test]
-    fn only_forward_secret_aead_suites_are_offered() {
-        let gate = Gate::ordinary();
-        let suites: Vec<_> = gate.config.crypto_provider().cipher_suites.iter().map(|suite| suite.suite()).collect();
-        assert_eq!(
-            suites,
-            [
-                CipherSuite::TLS13_AES_256_GCM_SHA384,
-                CipherSuite::TLS13_AES_128_GCM_SHA256,
-                CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
-                CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-                CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-                CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-                CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-                CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-                CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-            ]
-        );
-    }
-
-    #[test]
-    fn the_client_gets_the_certificate_of_the_host_it_names() {
-        let samples = Samples::new();
-        let pairs = [samples.pair("a", &["a.example", "127.0.0.1"]), samples.pair("b", &["*.b.example"])];
-        let gate = Gate::new(samples, &pairs, false);
-        // A client that connects to an address sends no name, and gets the first.
-        for (name, pair) in [("a.example", 0), ("x.b.example", 1), ("127.0.0.1", 0)] {
-            let connection = gate.connect(gate.client(&[&TLS13]), name).unwrap();
-            assert_eq!(leaf(&connection), gate.samples.der(&pairs[pair]), "{name}");
-        }
-        assert!(gate.connect(gate.client(&[&TLS13]), "c.example").is_err());
-    }
-
-    #[test]
-    fn http_1_1_is_agreed_on_even_with_a_client_that_prefers_h2() {
-        let gate = Gate::ordinary();
-        let mut client = gate.client(&[&TLS13]);
-        client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        assert_eq!(gate.connect(client, "a.example").unwrap().alpn_protocol(), Some(&b"http/1.1"[..]));
-    }
-
-    #[test]
-    fn h2_is_agreed_on_where_it_is_switched_on_and_http_1_1_still_works() {
-        let samples = Samples::new();
-        let pair = samples.pair("a", &["a.example"]);
-        let gate = Gate::new(samples, &[pair], true);
-        for (offered, agreed) in [(&["http/1.1", "h2"][..], "h2"), (&["http/1.1"], "http/1.1")] {
-            let mut client = gate.client(&[&TLS13]);
-            client.alpn_protocols = offered.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-            assert_eq!(gate.connect(client, "a.example").unwrap().alpn_protocol(), Some(agreed.as_bytes()));
-        }
-    }
-
-    #[test]
-    fn a_client_without_alpn_is_served_as_docker_is() {
-        for http2 in [false, true] {
-            let samples = Samples::new();
-            let pair = samples.pair("a", &["a.example"]);
-            let gate = Gate::new(samples, &[pair], http2);
-            assert_eq!(gate.connect(gate.client(&[&TLS12, &TLS13]), "a.example").unwrap().alpn_protocol(), None);
-        }
-    }
-
-    /// By tickets: this process remembers no session.
-    #[test]
-    fn a_second_connection_resumes_the_session_in_both_versions() {
-        let mut gate = Gate::ordinary();
-        let mut config = ServerConfig::clone(&gate.config);
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        gate.config = Arc::new(config);
-        for (version, _) in VERSIONS {
-            let client = Arc::new(gate.client(&[version]));
-            let kinds = [(); 3].map(|()| gate.connect_again(&client, "a.example").unwrap().handshake_kind().unwrap());
-            assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed]);
-        }
-    }
-
-    #[test]
-    fn no_early_data_is_taken() {
-        let gate = Gate::ordinary();
-        assert_eq!(gate.config.max_early_data_size, 0);
-        let mut client = gate.client(&[&TLS13]);
-        client.enable_early_data = true;
-        let client = Arc::new(client);
-        gate.connect_again(&client, "a.example").unwrap();
-        let name = ServerName::try_from("a.example").unwrap();
-        assert!(ClientConnection::new(client, name).unwrap().early_data().is_none());
-    }
-
-    #[test]
-    fn a_certificate_replaced_on_disk_is_served_after_a_reload_and_a_bad_one_is_not() {
-        let gate = Gate::ordinary();
-        let first = leaf(&gate.connect(gate.client(&[&TLS13]), "a.example").unwrap());
-
-        let renewed = gate.samples.pair("a", &["a.example"]);
-        assert!(gate.store.reload().unwrap());
-        let second = leaf(&gate.connect(gate.client(&[&TLS13]), "a.example").unwrap());
-        assert_eq!(second, gate.samples.der(&renewed));
-        assert_ne!(second, first);
-
-        fs::write(&renewed.certificate, "half a certificate").unwrap();
-        gate.store.reload().unwrap_err();
-        assert_eq!(leaf(&gate.connect(gate.client(&[&TLS13]), "a.example").unwrap()), second);
-    }
-
-    /// Clients that take a version 1 certificate with only a common name still exist; rustls is none.
-    #[test]
-    fn a_version_1_certificate_as_the_tutorials_make_it_is_served() {
-        let samples = Samples::new();
-        let pair = samples.pair("a", &[]);
-        fs::write(&pair.certificate, pem("CERTIFICATE", &without_extensions(&samples.der(&pair)))).unwrap();
-        let served = samples.der(&pair);
-        let gate = Gate::new(samples, &[pair], false);
-        for (version, _) in VERSIONS {
-            let mut client = gate.client(&[version]);
-            client.dangerous().set_certificate_verifier(Arc::new(Gullible));
-            assert_eq!(leaf(&gate.connect(client, "a.example").unwrap()), served);
-        }
-    }
-
-    /// A client that believes every certificate.
-    #[derive(Debug)]
-    struct Gullible;
-
-    impl ServerCertVerifier for Gullible {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-        }
+fn supported(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
+    match versions {
+        TlsVersions::Only12 => vec![&TLS12],
+        TlsVersions::Only13 => vec![&TLS13],
+        TlsVersions::Both => vec![&TLS13, &TLS12],
     }
 }
+
+#[cfg(test)]
+mod tests;

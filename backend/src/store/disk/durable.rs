@@ -88,8 +88,26 @@ impl Durable {
 
     /// Puts `content` at `path`, in place of what may be there.
     pub(super) fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        self.replace(path, |aside| write_synced(aside, content, None))
+    }
+
+    /// The same, for a file that is to have been modified at some other time than it was.
+    pub(super) fn write_dated(&self, path: &Path, content: &[u8], modified: SystemTime) -> io::Result<()> {
+        self.replace(path, |aside| write_synced(aside, content, Some(modified)))
+    }
+
+    /// Makes an empty file, unless there is a file.
+    pub(super) fn make_file(&self, path: &Path) -> io::Result<()> {
+        self.make_directory(parent(path))?;
+        let made = File::options().write(true).create(true).truncate(false).open(path);
+        made.and_then(|file| file.sync_all()).map_err(at(path))?;
+        sync_directory(parent(path))
+    }
+
+    /// Puts what `write` makes aside at `path`.
+    fn replace(&self, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
         let aside = self.aside();
-        let written = write_synced(&aside, content).map_err(at(&aside)).and_then(|()| self.rename(&aside, path));
+        let written = write(&aside).map_err(at(&aside)).and_then(|()| self.rename(&aside, path));
         if written.is_err() {
             // Best effort: where writing failed, removing may fail as well, and the next start cleans up.
             let _ = fs::remove_file(&aside);
@@ -173,9 +191,12 @@ impl Durable {
     }
 }
 
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+fn write_synced(path: &Path, content: &[u8], modified: Option<SystemTime>) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(content)?;
+    if let Some(modified) = modified {
+        file.set_modified(modified)?;
+    }
     file.sync_all()
 }
 

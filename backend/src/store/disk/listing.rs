@@ -15,11 +15,21 @@ use super::directories::Directories;
 use crate::store::paths::is_repository;
 
 /// Names taken out of a directory's at once.
-const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 1024;
 
 /// Whether a link is there, and not only a file that a crash left empty.
 fn is_link(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+}
+
+/// The first `limit` names after `after` in a directory; `None` when there is no such directory.
+pub(super) fn names(
+    directories: &Directories,
+    path: &Path,
+    after: &str,
+    limit: usize,
+) -> io::Result<Option<Vec<String>>> {
+    directories.look(path, |names| names.after(after).take(limit).map(str::to_owned).collect())
 }
 
 /// The first `limit` tags after `after` in a directory of tags; `None` when there is no such directory.
@@ -29,8 +39,7 @@ pub(super) fn tags(directories: &Directories, path: &Path, after: &str, limit: u
     let mut after = after.to_owned();
     loop {
         let batch = BATCH.min(limit - tags.len());
-        let names = directories.look(path, |names| names.after(&after).take(batch).map(str::to_owned).collect());
-        let Some(names): Option<Vec<String>> = names? else { return Ok(None) };
+        let Some(names) = names(directories, path, &after, batch)? else { return Ok(None) };
         let linked = names.iter().filter(|name| is_link(&path.join(name).join("current/link")));
         tags.extend(linked.filter_map(|name| name.parse::<Tag>().ok()));
         match names.last() {
@@ -53,7 +62,7 @@ pub(super) fn digests(directories: &Directories, path: &Path) -> io::Result<Vec<
 }
 
 fn all(directories: &Directories, path: &Path) -> io::Result<Vec<String>> {
-    Ok(directories.look(path, |names| names.after("").map(str::to_owned).collect())?.unwrap_or_default())
+    Ok(names(directories, path, "", usize::MAX)?.unwrap_or_default())
 }
 
 /// The first `limit` repositories below a directory that sort after `after`.
@@ -88,11 +97,7 @@ impl Walk<'_> {
         let mut below = self.beginnings(directory, &last)?;
         loop {
             let batch = BATCH.min((self.limit - self.found.len()).saturating_add(1));
-            let names = self.directories.look(directory, |names| {
-                let names = names.after(&last).take(batch).map(str::to_owned);
-                names.collect::<Vec<_>>()
-            })?;
-            let names = names.unwrap_or_default();
+            let names = names(self.directories, directory, &last, batch)?.unwrap_or_default();
             for name in names.iter().filter(|name| !name.starts_with('_')) {
                 if self.descend(directory, prefix, &mut below, Some(name))? || self.consider(directory, prefix, name) {
                     return Ok(true);

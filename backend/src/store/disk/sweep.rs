@@ -7,7 +7,8 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use uuid::Uuid;
 
@@ -19,42 +20,80 @@ const STARTED_AT: &str = "startedat";
 const DATA: &str = "data";
 const HASH_STATES: &str = "hashstates";
 
-/// Removes the sessions that were last used before `deadline` and that nobody has taken. Returns how
-/// many. What cannot be read or removed is logged, and hinders nothing else.
-pub(super) fn sweep(inner: &Inner, deadline: SystemTime) -> usize {
-    passing_over(inner.durable.clear_staging());
-    let mut removed = 0;
-    visit(inner.layout.repositories(), &mut |directory, id| {
-        removed += usize::from(passing_over(remove_if_stale(inner, directory, id, deadline)).unwrap_or(false));
-    });
-    removed
+/// A walk through every repository that removes the sessions last used before `deadline` that nobody has
+/// taken. It can rest at any point, and holds no more than a directory a level. What cannot be read or
+/// removed is logged, and hinders nothing else.
+pub(super) struct Sweep {
+    inner: Arc<Inner>,
+    deadline: SystemTime,
+    /// The directories that it is in, each with what is still to be seen of it.
+    open: Vec<(fs::ReadDir, Holds)>,
+    removed: usize,
+}
+
+/// What the directories in a directory are.
+#[derive(Clone, Copy)]
+enum Holds {
+    Repositories,
+    Sessions,
+}
+
+impl Sweep {
+    /// Clears the staging directory, and stands before the first repository.
+    pub(super) fn begin(inner: &Arc<Inner>, deadline: SystemTime) -> Self {
+        passing_over(inner.durable.clear_staging());
+        let mut sweep = Self { inner: Arc::clone(inner), deadline, open: Vec::new(), removed: 0 };
+        sweep.enter(inner.layout.repositories(), Holds::Repositories);
+        sweep
+    }
+
+    /// Goes on for so long, and a step at least. True when it has come to its end.
+    pub(super) fn go_on(mut self, slice: Duration) -> (Self, bool) {
+        let began = Instant::now();
+        loop {
+            let Some((entries, holds)) = self.open.last_mut() else { return (self, true) };
+            match (entries.next(), *holds) {
+                (Some(Ok(entry)), holds) => self.see(&entry, holds),
+                // One that cannot be read to its end gives an error once.
+                (Some(Err(_)) | None, _) => drop(self.open.pop()),
+            }
+            if began.elapsed() >= slice {
+                return (self, false);
+            }
+        }
+    }
+
+    /// How many sessions it has removed.
+    pub(super) fn removed(&self) -> usize {
+        self.removed
+    }
+
+    fn enter(&mut self, directory: &Path, holds: Holds) {
+        let entries = passing_over(if_there(fs::read_dir(directory)).map_err(at(directory))).flatten();
+        self.open.extend(entries.map(|entries| (entries, holds)));
+    }
+
+    fn see(&mut self, entry: &fs::DirEntry, holds: Holds) {
+        // A link to a directory is not followed: it may lead anywhere.
+        if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            return;
+        }
+        match (holds, entry.file_name().to_str()) {
+            (Holds::Repositories, Some("_uploads")) => self.enter(&entry.path(), Holds::Sessions),
+            (Holds::Repositories, Some(name)) if !name.starts_with('_') => {
+                self.enter(&entry.path(), Holds::Repositories);
+            }
+            (Holds::Sessions, Some(name)) => {
+                let stale = session_id(name).map(|id| remove_if_stale(&self.inner, &entry.path(), id, self.deadline));
+                self.removed += usize::from(stale.and_then(passing_over).unwrap_or(false));
+            }
+            (Holds::Repositories, _) | (Holds::Sessions, None) => {}
+        }
+    }
 }
 
 fn passing_over<T>(result: io::Result<T>) -> Option<T> {
     result.inspect_err(|error| tracing::warn!(%error, "the sweep for stale uploads passes over this")).ok()
-}
-
-/// The directories in a directory. A link to one is not followed: it may lead anywhere.
-fn directories(path: &Path) -> impl Iterator<Item = (String, fs::DirEntry)> {
-    let entries = passing_over(if_there(fs::read_dir(path)).map_err(at(path))).flatten();
-    let entries = entries.into_iter().flatten().filter_map(Result::ok);
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    directories.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)))
-}
-
-/// Shows `see` every session below a directory of repositories.
-fn visit(directory: &Path, see: &mut impl FnMut(&Path, Uuid)) {
-    for (name, entry) in directories(directory) {
-        if name == "_uploads" {
-            for (name, entry) in directories(&entry.path()) {
-                if let Some(id) = session_id(&name) {
-                    see(&entry.path(), id);
-                }
-            }
-        } else if !name.starts_with('_') {
-            visit(&entry.path(), see);
-        }
-    }
 }
 
 /// The id that a session's directory is named by, in the one form in which it is written.
@@ -114,7 +153,6 @@ mod tests {
     use bytes::Bytes;
     use lockgate_oci::{Algorithm, RepositoryName};
     use std::path::PathBuf;
-    use std::time::Duration;
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     const ID: &str = "d76870d4-748c-45b4-8699-87367842eaeb";
@@ -213,6 +251,29 @@ mod tests {
         for path in &foreign {
             assert!(site.uploads().join(path).is_file(), "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_sweep_that_rests_after_every_step_removes_the_same() {
+        let site = Site::new();
+        for i in 0..20 {
+            let session = format!("../../app-{i}/_uploads/00000000-0000-4000-8000-0000000000{i:02}/startedat");
+            fs::create_dir_all(site.uploads()).unwrap();
+            site.write(&session, &date(if i % 2 == 0 { 8 } else { 6 } * DAY), Duration::ZERO);
+        }
+        let mut sweep = Sweep::begin(&site.store.0, SystemTime::now() - 7 * DAY);
+        let mut rests = 0;
+        loop {
+            let (swept, ended) = sweep.go_on(Duration::ZERO);
+            sweep = swept;
+            if ended {
+                break;
+            }
+            rests += 1;
+            assert!(sweep.open.len() <= 4, "it holds a directory a level");
+        }
+        assert_eq!(sweep.removed(), 10);
+        assert!(rests > 20, "{rests}");
     }
 
     #[tokio::test]

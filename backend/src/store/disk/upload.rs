@@ -3,7 +3,7 @@
 //! hash can follow waits.
 //!
 //! Hashing takes a processor, so that more threads than there are processors would only take memory:
-//! all uploads share a few [`Desks`]. One that has a desk leaves its full buffer there and goes on with
+//! all uploads share a few [desks](super::desks). One that has a desk leaves its full buffer there and goes on with
 //! the desk's empty one; an upload that waits holds one buffer and no thread.
 //!
 //! After every [`STRETCH`] the file is synced beside the writing, so that the sync at the end, which the
@@ -11,13 +11,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
@@ -34,50 +32,6 @@ pub(super) const BUFFER: usize = 128 * 1024;
 
 /// Bytes after which an upload's file is synced, and then again.
 const STRETCH: u64 = 32 * 1024 * 1024;
-
-/// Where buffers are written and hashed: so many at once, over all uploads of a store.
-#[derive(Clone)]
-pub(super) struct Desks {
-    free: Arc<Semaphore>,
-    /// Empty ones.
-    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
-    processors: usize,
-}
-
-pub(super) struct Desk {
-    buffers: Arc<Mutex<Vec<Vec<u8>>>>,
-    _taken: OwnedSemaphorePermit,
-}
-
-impl Desks {
-    /// Twice as many as there are processors: a disk may keep some waiting.
-    pub(super) fn new() -> Self {
-        let processors = available_parallelism().map_or(1, usize::from);
-        Self { free: Arc::new(Semaphore::new(2 * processors)), buffers: Arc::default(), processors }
-    }
-
-    /// How many may work for one upload: one hashes while another writes, where there is a processor for each.
-    fn workers_of_one(&self) -> usize {
-        self.processors.min(2)
-    }
-
-    pub(super) async fn take(&self) -> Desk {
-        let taken = Arc::clone(&self.free).acquire_owned().await.expect("the semaphore is never closed");
-        Desk { buffers: Arc::clone(&self.buffers), _taken: taken }
-    }
-}
-
-impl Desk {
-    /// An empty buffer in exchange for the full one that [`Desk::put_back`] gets.
-    pub(super) fn buffer(&self) -> Vec<u8> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    pub(super) fn put_back(self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
-    }
-}
 
 /// A session, taken.
 pub(super) struct DiskUpload {

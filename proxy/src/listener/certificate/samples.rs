@@ -1,6 +1,7 @@
 //! Certificates for tests: a CA, and pairs that it signed, in a directory of their own.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -60,6 +61,7 @@ impl Samples {
             KeyPairFiles { certificate: self.path(&format!("{stem}.crt")), key: self.path(&format!("{stem}.key")) };
         fs::write(&files.certificate, certificate.pem()).unwrap();
         fs::write(&files.key, key.serialize_pem()).unwrap();
+        fs::set_permissions(&files.key, fs::Permissions::from_mode(0o600)).unwrap();
         files
     }
 

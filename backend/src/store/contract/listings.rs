@@ -1,0 +1,82 @@
+//! What every store keeps to about lists.
+
+use std::sync::Arc;
+
+use lockgate_oci::Algorithm;
+
+use super::{AnyStore, manifest, name, push, put, repositories, sha256, tag, tags};
+use crate::store::NewManifest;
+
+pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
+    assert_eq!(tags(&store, "a", "", 9).await, None);
+    put(&store, "a", "m", &["b", "a", "_x", "B", "1.0", "10", "2"]).await;
+    let all = ["1.0", "10", "2", "B", "_x", "a", "b"];
+    assert_eq!(tags(&store, "a", "", usize::MAX).await.unwrap(), all);
+    assert_eq!(tags(&store, "a", "", 2).await.unwrap(), all[..2]);
+    assert_eq!(tags(&store, "a", "10", 3).await.unwrap(), all[2..5]);
+    assert_eq!(tags(&store, "a", "9 is no tag here", 9).await.unwrap(), all[3..]);
+    assert_eq!(tags(&store, "a", "b", 9).await, Some(vec![]));
+    assert_eq!(tags(&store, "a", "", 0).await, Some(vec![]));
+}
+
+pub(super) async fn a_long_list_of_tags_is_right_while_tags_come_and_go(store: AnyStore) {
+    let kept: Vec<String> = (0..300).map(|i| format!("kept-{i:03}")).collect();
+    put(&store, "a", "m", &kept.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(tags(&store, "a", "", 400).await.unwrap(), kept);
+    let writers = (0..4).map(|writer| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for i in 0..8 {
+                let text = format!("came-{writer}-{i}");
+                put(&store, "a", "m", &[&text]).await;
+                assert!(tags(&store, "a", "", 100).await.unwrap().contains(&text), "a tag is listed once it is put");
+                if i % 2 == 0 {
+                    assert!(store.delete_tag(&name("a"), &tag(&text)).await.unwrap());
+                    assert!(!tags(&store, "a", "", 100).await.unwrap().contains(&text), "nor when it is deleted");
+                }
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let came = (0..4).flat_map(|writer| [1, 3, 5, 7].map(|i| format!("came-{writer}-{i}")));
+    assert_eq!(tags(&store, "a", "", 400).await.unwrap(), came.chain(kept).collect::<Vec<_>>());
+}
+
+pub(super) async fn an_upload_alone_makes_no_repository(store: AnyStore) {
+    store.begin_upload(&name("a"), Algorithm::Sha256).await.unwrap();
+    assert_eq!(tags(&store, "a", "", 9).await, None);
+    assert!(repositories(&store, "", 9).await.is_empty());
+    push(&store, "a", b"x").await;
+    assert_eq!(tags(&store, "a", "", 9).await, Some(vec![]));
+    assert_eq!(repositories(&store, "", 9).await, ["a"]);
+}
+
+pub(super) async fn repositories_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
+    let all = ["a", "a-b", "a-b/c", "a/b", "a/b/c", "a0", "b"];
+    for repository in all.iter().rev() {
+        put(&store, repository, "m", &[]).await;
+    }
+    assert_eq!(repositories(&store, "", 99).await, all);
+    assert_eq!(repositories(&store, "", 3).await, all[..3]);
+    assert_eq!(repositories(&store, "a-b/c", 2).await, all[3..5]);
+    assert_eq!(repositories(&store, "a/b", 99).await, all[4..]);
+    assert!(repositories(&store, "b", 99).await.is_empty());
+    assert!(repositories(&store, "", 0).await.is_empty());
+}
+
+pub(super) async fn referrers_are_those_that_are_there(store: AnyStore) {
+    let subject = sha256(b"not pushed");
+    let mut digests = Vec::new();
+    for content in ["signature", "bill of materials"] {
+        let new = NewManifest { subject: Some(subject.clone()), ..manifest(content) };
+        digests.push(new.digest.clone());
+        store.put_manifest(&name("a"), new).await.unwrap();
+    }
+    digests.sort();
+    assert_eq!(store.referrers(&name("a"), &subject).await.unwrap(), digests);
+    assert!(store.referrers(&name("b"), &subject).await.unwrap().is_empty());
+    store.delete_manifest(&name("a"), &digests[0], Some(&subject)).await.unwrap();
+    assert_eq!(store.referrers(&name("a"), &subject).await.unwrap(), digests[1..]);
+}

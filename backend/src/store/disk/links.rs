@@ -1,0 +1,116 @@
+//! Links, what they point at, and the locks for adding and removing them.
+
+use std::fs::{self, File};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+use lockgate_oci::{Digest, RepositoryName};
+
+use super::Inner;
+use super::blob::FileBlob;
+use super::durable::{at, if_there};
+use crate::hasher::digest_of;
+use crate::store::{Requirement, Result, StoreError};
+
+/// Locks for repositories: one is chosen by the name's hash.
+const LOCKS: usize = 64;
+
+/// Shared by those who add links, held alone by those who remove some: so no manifest is accepted
+/// whose blob is being deleted, and no directory vanishes under a link. Never held while a body
+/// is received, hashed, synced or sent.
+pub(super) struct Locks([RwLock<()>; LOCKS]);
+
+impl Default for Locks {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| RwLock::new(())))
+    }
+}
+
+impl Locks {
+    fn of(&self, repository: &RepositoryName) -> &RwLock<()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(repository);
+        &self.0[(hash % LOCKS as u64) as usize]
+    }
+}
+
+impl Inner {
+    /// While links of a repository are added.
+    pub(super) fn adding<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _shared = self.locks.of(repository).read().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
+    /// While links of a repository are removed.
+    pub(super) fn removing<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let _alone = self.locks.of(repository).write().unwrap_or_else(PoisonError::into_inner);
+        work()
+    }
+
+    pub(super) fn write_link(&self, path: &Path, digest: &Digest) -> Result<()> {
+        Ok(self.durable.write(path, digest.as_str().as_bytes())?)
+    }
+
+    pub(super) fn link_layer(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+        self.adding(repository, || self.write_link(&self.layout.layer_link(repository, digest), digest))
+    }
+
+    /// What a link points at. One that holds no digest is as good as none: distribution does not sync
+    /// what it writes, so that a crash leaves empty links, and what is not there is pushed again.
+    pub(super) fn link(&self, path: &Path) -> Result<Option<Digest>> {
+        let Some(text) = if_there(fs::read(path)).map_err(at(path))? else { return Ok(None) };
+        let digest = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
+        if digest.is_none() {
+            tracing::warn!(path = %path.display(), "this link holds no digest: what it is for counts as missing");
+        }
+        Ok(digest)
+    }
+
+    /// Opens what has a digest; `None` when it is not there, or is empty and should not be.
+    fn open_content(&self, digest: &Digest) -> Result<Option<FileBlob>> {
+        let path = self.layout.blob_data(digest);
+        let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
+        let metadata = file.metadata().map_err(at(&path))?;
+        if !metadata.is_file() {
+            return Err(StoreError::Corrupt(format!("{} is no file", path.display())));
+        }
+        let size = metadata.len();
+        let lost = size == 0 && digest_of(digest.algorithm(), b"") != *digest;
+        if lost {
+            tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
+        }
+        Ok((!lost).then_some(FileBlob { file, size }))
+    }
+
+    /// Distribution's link of a sha512 points at what it keeps under the sha256.
+    pub(super) fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
+        match self.link(&self.layout.layer_link(repository, digest))? {
+            Some(target) => self.open_content(&target),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn open_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
+        match self.link(&self.layout.revision_link(repository, digest))? {
+            Some(target) => self.open_content(&target),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn holds_blob(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        matches!(self.open_blob(repository, digest), Ok(Some(_)))
+    }
+
+    pub(super) fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> bool {
+        matches!(self.open_manifest(repository, digest), Ok(Some(_)))
+    }
+
+    pub(super) fn holds(&self, repository: &RepositoryName, requirement: &Requirement) -> bool {
+        match requirement {
+            Requirement::Blob(digest) => self.holds_blob(repository, digest),
+            Requirement::Manifest(digest) => {
+                self.holds_manifest(repository, digest) || self.holds_blob(repository, digest)
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! How many passwords may be checked for whom.
+//!
+//! A check that fails costs the client two budgets: that of its address for this user name, and that
+//! of its address for all names together. Both are token buckets, kept as the time at which they are
+//! full again (the generic cell rate algorithm), so that one number tells all there is to know. A check
+//! that is under way counts as failed until it has succeeded: what comes in at once is bounded too.
+//!
+//! A password that was wrong is remembered as such, for the address that sent it, and is not checked
+//! again. To send it again takes from a budget of its own: a client somewhere that goes on with an old
+//! password does not use up what its user needs to log in with the new one.
+//!
+//! Whether a user exists plays no part: the answer is the same, and comes in the same time.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::UserName;
+use super::ledger::Ledger;
+use super::source::Source;
+
+/// So many failures at once, and from then on one more an interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Failures that are free.
+    pub failures: NonZeroU32,
+    /// After which time one of them is forgiven.
+    pub interval: Duration,
+}
+
+/// A check that was not made, since too many have failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many wrong passwords; the next one is looked at in {} s", self.retry_after())]
+pub struct Throttled(Duration);
+
+/// The budgets of all clients. Its memory is given at the start, and does not grow.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    memory: Mutex<Memory>,
+    /// Random, so that nobody can choose names that share a place in the ledger.
+    hasher: RandomState,
+    epoch: Instant,
+    per_user: Allowance,
+    per_address: Allowance,
+}
+
+#[derive(Debug)]
+struct Memory {
+    /// When each budget that something was taken of is full again.
+    budgets: Ledger,
+    /// When each password was found wrong, by its address.
+    wrong: Ledger,
+}
+
+/// What is to be done about a password.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It may be checked.
+    Check(Attempt),
+    /// It was checked before, and is wrong.
+    KnownWrong,
+}
+
+/// A check that may be made. Dropped, it costs nothing.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    throttle: Arc<Throttle>,
+    charges: [Charge; 2],
+    /// What is remembered if it fails.
+    password: u64,
+    failed: bool,
+}
+
+/// The budgets that there are.
+#[derive(Hash)]
+enum Budget<'a> {
+    Address(Source),
+    User(Source, &'a UserName),
+    Repeats(Source, &'a UserName),
+}
+
+/// What is taken of one budget.
+#[derive(Debug, Clone, Copy)]
+struct Charge {
+    key: u64,
+    allowance: Allowance,
+}
+
+impl Throttled {
+    /// The seconds after which a check is made again, unless others fail before: at least 1.
+    pub fn retry_after(&self) -> u32 {
+        let whole = self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0);
+        u32::try_from(whole).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl Throttle {
+    /// `memory`: how many budgets are remembered that are not full, and how many wrong passwords.
+    pub(super) fn new(per_user: Allowance, per_address: Allowance, memory: usize) -> Arc<Self> {
+        let ledger = || Ledger::with_room_for(memory);
+        let memory = Mutex::new(Memory { budgets: ledger(), wrong: ledger() });
+        Arc::new(Self { memory, hasher: RandomState::new(), epoch: Instant::now(), per_user, per_address })
+    }
+
+    /// Takes a check from both budgets, or from none. `password` stands for one password of one user.
+    ///
+    /// # Errors
+    /// A budget is used up.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        source: Source,
+        user: &UserName,
+        password: impl Hash,
+    ) -> Result<Admission, Throttled> {
+        let password = self.hasher.hash_one((source, password));
+        let now = self.epoch.elapsed();
+        let mut memory = self.memory();
+        if !memory.wrong.time(password).is_zero() {
+            memory.budgets.take(&[self.charge(&Budget::Repeats(source, user))], now)?;
+            return Ok(Admission::KnownWrong);
+        }
+        let charges = [self.charge(&Budget::User(source, user)), self.charge(&Budget::Address(source))];
+        memory.budgets.take(&charges, now)?;
+        Ok(Admission::Check(Attempt { throttle: Arc::clone(self), charges, password, failed: false }))
+    }
+
+    fn charge(&self, budget: &Budget<'_>) -> Charge {
+        let allowance = match budget {
+            Budget::Address(_) => self.per_address,
+            Budget::User(..) | Budget::Repeats(..) => self.per_user,
+        };
+        Charge { key: self.hasher.hash_one(budget), allowance }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Each change is one write of one entry: a panic leaves nothing half done.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    /// The password was wrong: what was taken is not given back.
+    pub(super) fn failed(mut self) {
+        self.failed = true;
+        // Never zero, which would say that nothing is known.
+        let now = self.throttle.epoch.elapsed() + Duration::from_nanos(1);
+        self.throttle.memory().wrong.write(self.password, now);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.failed {
+            self.throttle.memory().budgets.give_back(&self.charges);
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes all of these, or none.
+    fn take(&mut self, charges: &[Charge], now: Duration) -> Result<(), Throttled> {
+        let wait = charges.iter().map(|charge| charge.wait(self.time(charge.key), now)).max().unwrap_or_default();
+        if !wait.is_zero() {
+            return Err(Throttled(wait));
+        }
+        for charge in charges {
+            self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.allowance.interval));
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, charges: &[Charge]) {
+        for charge in charges {
+            let full_at = self.time(charge.key);
+            // What was forgotten meanwhile has nothing to be given back to.
+            if !full_at.is_zero() {
+                self.write(charge.key, full_at.saturating_sub(charge.allowance.interval));
+            }
+        }
+    }
+}
+
+impl Charge {
+    /// How long until a budget that is full again at `full_at` has a check left.
+    fn wait(&self, full_at: Duration, now: Duration) -> Duration {
+        // With one check left the budget is full again after all the others were forgiven.
+        let others = self.allowance.interval.saturating_mul(self.allowance.failures.get() - 1);
+        full_at.saturating_sub(now.saturating_add(others))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use tokio::time::advance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn allowance(failures: u32, interval: Duration) -> Allowance {
+        Allowance { failures: failures.try_into().unwrap(), interval }
+    }
+
+    /// Three failures for a user, one more each 10 s; five for an address, one more each second.
+    fn throttle() -> Arc<Throttle> {
+        Throttle::new(allowance(3, 10 * SECOND), allowance(5, SECOND), 1024)
+    }
+
+    fn source(last: u8) -> Source {
+        IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
+    }
+
+    fn user(name: &str) -> UserName {
+        name.parse().unwrap()
+    }
+
+    /// A check of a password that nobody else sends.
+    fn attempt(throttle: &Arc<Throttle>, address: u8, name: &str) -> Result<Attempt, u32> {
+        match try_password(throttle, address, name, NEXT.fetch_add(1, Ordering::Relaxed))? {
+            Admission::Check(attempt) => Ok(attempt),
+            Admission::KnownWrong => panic!("it was not sent before"),
+        }
+    }
+
+    static NEXT: AtomicU64 = AtomicU64::new(1000);
+
+    fn try_password(throttle: &Arc<Throttle>, address: u8, name: &str, password: u64) -> Result<Admission, u32> {
+        let admission = throttle.admit(source(address), &user(name), (name, password));
+        admission.map_err(|throttled| throttled.retry_after())
+    }
+
+    fn fail(throttle: &Arc<Throttle>, address: u8, name: &str) -> Result<(), u32> {
+        attempt(throttle, address, name).map(Attempt::failed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pair_has_its_failures_at_once_and_then_one_an_interval() {
+        let throttle = throttle();
+        for _ in 0..3 {
+            assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+        }
+        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
+        advance(10 * SECOND).await;
+        assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
+        advance(30 * SECOND).await;
+        for _ in 0..3 {
+            assert_eq!(fail(&throttle, 1, "alice"), Ok(()), "after long enough it has them all again");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_wait_that_it_was_told_a_client_is_heard_and_not_long_before() {
+        let throttle = throttle();
+        while fail(&throttle, 1, "alice").is_ok() {}
+        advance(Duration::from_millis(2_500)).await;
+        assert_eq!(fail(&throttle, 1, "alice"), Err(8), "7.5 s, in whole seconds");
+        advance(Duration::from_millis(7_499)).await;
+        assert_eq!(fail(&throttle, 1, "alice"), Err(1));
+        advance(SECOND).await;
+        assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_uses_up_the_budget_of_another_address_or_user() {
+        let throttle = throttle();
+        while fail(&throttle, 1, "alice").is_ok() {}
+        assert_eq!(fail(&throttle, 2, "alice"), Ok(()));
+        assert_eq!(fail(&throttle, 1, "bob"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_for_one_user_does_not_cost_the_address() {
+        let throttle = throttle();
+        for _ in 0..1000 {
+            let _ = fail(&throttle, 1, "alice");
+        }
+        // Five less alice's three.
+        assert_eq!([fail(&throttle, 1, "bob"), fail(&throttle, 1, "bob")], [Ok(()), Ok(())]);
+        assert_eq!(fail(&throttle, 1, "bob"), Err(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_tries_ever_new_names_is_throttled_as_a_whole() {
+        let throttle = throttle();
+        let passed = (0..1000).filter(|number| fail(&throttle, 1, &format!("user-{number}")).is_ok()).count();
+        assert_eq!(passed, 5);
+        assert_eq!(fail(&throttle, 1, "another"), Err(1));
+        assert_eq!(fail(&throttle, 2, "another"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_succeeds_or_is_never_checked_costs_nothing() {
+        let throttle = throttle();
+        for _ in 0..100 {
+            drop(attempt(&throttle, 1, "alice").unwrap());
+        }
+        for _ in 0..3 {
+            assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+        }
+        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn checks_under_way_count_until_they_have_succeeded() {
+        let throttle = throttle();
+        let under_way: Vec<_> = (0..3).map(|_| attempt(&throttle, 1, "alice").unwrap()).collect();
+        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
+        drop(under_way);
+        assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wrong_password_that_is_sent_again_is_not_checked_and_costs_its_user_no_other_check() {
+        let throttle = throttle();
+        let Admission::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else {
+            panic!("not known yet")
+        };
+        attempt.failed();
+        for _ in 0..3 {
+            assert!(matches!(try_password(&throttle, 1, "alice", 1), Ok(Admission::KnownWrong)));
+        }
+        for _ in 0..1000 {
+            assert_eq!(try_password(&throttle, 1, "alice", 1).map(|_| ()), Err(10));
+        }
+        assert_eq!([fail(&throttle, 1, "alice"), fail(&throttle, 1, "alice")], [Ok(()), Ok(())]);
+        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_address_is_not_told_which_passwords_were_tried() {
+        let throttle = throttle();
+        let Admission::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else {
+            panic!("not known yet")
+        };
+        attempt.failed();
+        assert!(matches!(try_password(&throttle, 2, "alice", 1), Ok(Admission::Check(_))));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// Whatever a client does, and whenever: no more than its free failures and one an interval.
+        #[test]
+        fn no_pattern_of_tries_gets_more_checks_than_the_allowance(
+            failures in 1..5_u32,
+            steps in proptest::collection::vec((0..4_000_u64, 0..3_usize, any::<bool>()), 1..120),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let generous = allowance(10_000, SECOND);
+                let throttle = Throttle::new(allowance(failures, 2 * SECOND), generous, 1024);
+                let mut failed = [0_u64; 3];
+                let mut elapsed = Duration::ZERO;
+                for (pause, who, right) in steps {
+                    let pause = Duration::from_millis(pause);
+                    advance(pause).await;
+                    elapsed += pause;
+                    match attempt(&throttle, 1, ["a", "b", "c"][who]) {
+                        Ok(attempt) if right => drop(attempt),
+                        Ok(attempt) => {
+                            attempt.failed();
+                            failed[who] += 1;
+                        }
+                        Err(wait) => assert!(wait <= 2, "one budget never owes more than an interval"),
+                    }
+                    assert!(failed[who] <= u64::from(failures) + elapsed.as_secs() / 2);
+                }
+            });
+        }
+    }
+}

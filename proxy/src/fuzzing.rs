@@ -1,0 +1,184 @@
+//! The parsers that strangers reach, and what must hold for whatever they accept: for the targets in
+//! `fuzz/`. Each panics where something does not hold.
+
+mod reading;
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::server::HttpSession;
+use tokio::io::AsyncWriteExt as _;
+
+use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
+use crate::config::Config;
+use crate::request::{Target, check_framing};
+
+/// A hash of `{SHA}`, which is cheap, of no password that matters.
+const SOME_HASH: &str = "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
+
+/// What the gate admits is framed in one way by an independent reading too: the same target, one host,
+/// and the same body, byte for byte, as pingora reads for the upstream.
+pub fn request(input: &[u8]) {
+    // A header that reads on and on is the listener's business; here all of it is there at once.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let Some((header, raw, body)) = runtime.block_on(as_pingora_reads(input)) else { return };
+    let admitted = check_framing(&header, &raw).is_ok() && Target::read(header.raw_path()).is_ok();
+    if !admitted {
+        return;
+    }
+    let reading = reading::Request::read(input).unwrap_or_else(|why| panic!("admitted, though {why}"));
+    assert_eq!(reading.target_path(), path_of(header.raw_path()), "another path would be forwarded");
+    assert_eq!(reading.host, header.headers.get("host").map(|host| host.as_bytes()));
+    match (reading.body(), body) {
+        (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "the body has two readings"),
+        (Err(why), Ok(_)) => panic!("a body was read, though {why}"),
+        // What pingora refuses is not forwarded to its end.
+        (_, Err(())) => {}
+    }
+}
+
+async fn as_pingora_reads(input: &[u8]) -> Option<(RequestHeader, Vec<u8>, Result<Vec<u8>, ()>)> {
+    let (mut client, stream) = tokio::io::duplex(input.len().max(1));
+    client.write_all(input).await.expect("it has room for it");
+    drop(client);
+    let mut session = HttpSession::new(Box::new(stream));
+    session.read_request().await.ok()??;
+    let (header, raw) = (session.req_header().clone(), session.get_headers_raw_bytes().to_vec());
+    let mut body = Vec::new();
+    loop {
+        match session.read_body_bytes().await {
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => return Some((header, raw, Ok(body))),
+            Err(_) => return Some((header, raw, Err(()))),
+        }
+    }
+}
+
+fn path_of(target: &[u8]) -> &[u8] {
+    target.split(|&byte| byte == b'?').next().unwrap_or_default()
+}
+
+/// Credentials that are accepted are spelt in one way: written anew they are the same bytes.
+pub fn credentials(value: &[u8]) {
+    let Ok(credentials) = Credentials::parse(value) else { return };
+    let written = STANDARD.encode(credentials.in_clear());
+    let (scheme, token) = value.split_at(value.len() - written.len());
+    assert_eq!(token, written.as_bytes());
+    assert!(scheme.trim_ascii_end().eq_ignore_ascii_case(b"basic") && scheme.ends_with(b" "), "{scheme:?}");
+}
+
+/// Who can log in stands at the beginning of a line, and an edit changes one user and nobody else.
+pub fn htpasswd(file: &[u8]) {
+    let policy = Policy::default();
+    let Ok(users) = Users::parse(file, &policy) else { return };
+    let names = users.names();
+    assert_eq!(names.len(), users.count());
+    for name in &names {
+        let entry = format!("{name}:");
+        let is_entry = |line: &[u8]| line.trim_ascii_start().starts_with(entry.as_bytes());
+        let body = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+        assert!(body.split(|byte| *byte == b'\n').any(is_entry), "{name} comes from nowhere");
+    }
+    let stranger: UserName = "lockgate-stranger".parse().expect("a user name");
+    for name in names.iter().take(3).chain([&stranger]) {
+        let with = Users::parse(&replace_user(file, name, SOME_HASH), &policy).expect("an edited file holds");
+        let others = |users: &Users| users.names().into_iter().filter(|other| other != name).collect::<Vec<_>>();
+        assert!(with.names().contains(name), "{name} was added");
+        assert_eq!(others(&with), others(&users));
+        let Some(without) = remove_user(file, name) else { continue };
+        // Where only refused entries are left, the file as a whole is refused.
+        if let Ok(without) = Users::parse(&without, &policy) {
+            assert!(!without.names().contains(name), "{name} was removed");
+            assert_eq!(others(&without), others(&users));
+        }
+    }
+}
+
+/// A configuration that is accepted is within the bounds that its documentation states, and a comment
+/// changes nothing; a problem has its place in the text.
+pub fn config(text: &str) {
+    let file = Path::new("fuzz.toml");
+    match Config::parse(text, file) {
+        Ok(config) => {
+            assert!((1 << 10..=1 << 20).contains(&config.limits.header_size));
+            assert!((4..=31).contains(&config.auth.max_bcrypt_cost));
+            assert!(!config.tls.pairs.is_empty());
+            assert!(config.listen.threads.get() <= 1024);
+            assert_eq!(Config::parse(&format!("{text}\n# a comment\n"), file).expect("still accepted"), config);
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            let lines = text.split('\n').count();
+            for line in problems.iter().filter_map(|problem| problem.line()) {
+                assert!((1..=lines).contains(&line), "line {line} of {lines}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    /// Each seed as it is, and with one piece of it cut out, doubled or overwritten.
+    fn for_each_seed(target: &str, hold: impl Fn(&[u8])) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+        let seeds: Vec<_> =
+            fs::read_dir(&corpus).expect("a corpus").map(|entry| entry.expect("a seed").path()).collect();
+        assert!(!seeds.is_empty());
+        let mut runner = proptest::test_runner::TestRunner::default();
+        for seed in seeds {
+            let seed = fs::read(seed).expect("a seed");
+            hold(&seed);
+            let pieces = (0..=seed.len(), 0..=8_usize, proptest::collection::vec(any::<u8>(), 0..4));
+            let mutated = runner.run(&pieces, |(at, cut, put)| {
+                let rest = &seed[(at + cut).min(seed.len())..];
+                hold(&[&seed[..at], &put, rest].concat());
+                Ok(())
+            });
+            mutated.expect("it holds");
+        }
+    }
+
+    #[test]
+    fn what_the_gate_admits_is_read_in_one_way() {
+        for_each_seed("request", request);
+    }
+
+    #[test]
+    fn credentials_are_spelt_in_one_way() {
+        for_each_seed("credentials", credentials);
+    }
+
+    #[test]
+    fn an_edit_of_a_users_file_changes_one_user() {
+        for_each_seed("htpasswd", htpasswd);
+    }
+
+    #[test]
+    fn a_configuration_is_within_its_bounds_or_says_where_it_is_wrong() {
+        for_each_seed("config", |text| config(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn the_independent_reading_is_a_strict_one() {
+        let host = "Host: r\r\n";
+        let read = |text: &str| reading::Request::read(text.as_bytes()).map(|request| request.body().is_ok());
+        assert_eq!(read(&format!("GET /v2/ HTTP/1.1\r\n{host}\r\n")), Ok(true));
+        assert_eq!(read(&format!("PUT /v2/ HTTP/1.1\r\n{host}Content-Length: 3\r\n\r\nab")), Ok(false));
+        assert_eq!(read(&format!("PUT /v2/ HTTP/1.1\r\n{host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")), Ok(true));
+        for bad in [
+            format!("GET /v2/ HTTP/1.1\r\n{host}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            format!("GET /v2/ HTTP/1.1\r\n{host}Content-Length: 3\r\nContent-Length: 3\r\n\r\n"),
+            format!("GET /v2/ HTTP/1.1\r\n{host}X: a\nY: b\r\n\r\n"),
+            format!("GET /v2/ HTTP/1.1\r\n{host}X : a\r\n\r\n"),
+            format!("GET /v2/ HTTP/1.1\r\n{host}X: a\r\n b\r\n\r\n"),
+        ] {
+            assert!(read(&bad).is_err(), "{bad:?}");
+        }
+    }
+}

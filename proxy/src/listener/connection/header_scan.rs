@@ -1,0 +1,160 @@
+//! Where a request's header section ends, found without looking at any byte twice.
+//!
+//! pingora parses a header from its first byte again at every read, so a client that sends it byte by
+//! byte would cost the square of its length. It is given the section in one piece, once this scan has
+//! seen its empty line; and what is over a budget, or can be no HTTP/1.1, never comes to it.
+
+/// What ends a request line (RFC 9112, 2.3).
+const VERSIONS: [&[u8]; 2] = [b" HTTP/1.1", b" HTTP/1.0"];
+
+/// How large a header section may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// Bytes, the empty line with them.
+    pub(super) size: usize,
+    /// Field lines.
+    pub(super) count: usize,
+}
+
+/// Why a header is not read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// More bytes than the budget.
+    TooLarge,
+    /// More fields than the budget.
+    TooMany,
+    /// No HTTP/1.1, whatever comes after it.
+    Malformed,
+}
+
+/// A header section as far as it was seen.
+#[derive(Debug, Default)]
+pub(super) struct HeaderScan {
+    /// Bytes that were looked at.
+    seen: usize,
+    /// Where the line begins that was not seen to its end.
+    line: usize,
+    /// Lines that are not empty, the request line first.
+    lines: usize,
+}
+
+impl HeaderScan {
+    /// Goes on over `bytes`, which begin with all that was given before.
+    ///
+    /// Empty lines in front of the request line are passed over (RFC 9112, 2.2), within the budget.
+    ///
+    /// # Errors
+    /// What cannot become a header within `budget`, as soon as it shows.
+    ///
+    /// The length of the section, its empty line with it, when it is complete; `None` until then.
+    pub(super) fn advance(&mut self, bytes: &[u8], budget: Budget) -> Result<Option<usize>, Flaw> {
+        for (at, &byte) in bytes.iter().enumerate().skip(self.seen) {
+            if at >= budget.size {
+                return Err(if self.lines == 0 && self.line == at { Flaw::Malformed } else { Flaw::TooLarge });
+            }
+            let after_cr = at > self.line && bytes[at - 1] == b'\r';
+            if (after_cr && byte != b'\n') || is_forbidden(byte) {
+                return Err(Flaw::Malformed);
+            }
+            if byte == b'\n' && self.end_line(&bytes[self.line..at], budget)? {
+                return Ok(Some(at + 1));
+            }
+            if byte == b'\n' {
+                self.line = at + 1;
+            }
+        }
+        self.seen = bytes.len();
+        Ok(None)
+    }
+
+    /// Takes the line before a line feed, and tells whether it ends the section. A line feed without
+    /// its carriage return ends a line too: the gate refuses it with the reason.
+    fn end_line(&mut self, line: &[u8], budget: Budget) -> Result<bool, Flaw> {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Ok(self.lines > 0);
+        }
+        if self.lines == 0 && !VERSIONS.iter().any(|version| line.ends_with(version)) {
+            return Err(Flaw::Malformed);
+        }
+        if self.lines > budget.count {
+            return Err(Flaw::TooMany);
+        }
+        self.lines += 1;
+        Ok(false)
+    }
+}
+
+/// Control characters, which neither a request line nor a field may hold (RFC 9110, 5.5).
+fn is_forbidden(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BUDGET: Budget = Budget { size: 1024, count: 4 };
+
+    fn scan(text: impl AsRef<[u8]>) -> Result<Option<usize>, Flaw> {
+        HeaderScan::default().advance(text.as_ref(), BUDGET)
+    }
+
+    #[test]
+    fn a_header_ends_with_its_empty_line_and_not_before() {
+        let header = "GET /v2/ HTTP/1.1\r\nHost: r\r\n\r\n";
+        assert_eq!(scan(header), Ok(Some(header.len())));
+        assert_eq!(scan(format!("{header}{header}")), Ok(Some(header.len())));
+        assert_eq!(scan(format!("\r\n\r\n{header}")), Ok(Some(header.len() + 4)));
+        assert_eq!(scan(&header[..header.len() - 1]), Ok(None));
+        assert_eq!(scan("GET / HTTP/1.1\nHost: r\n\n"), Ok(Some(24)));
+        assert_eq!(scan("\r\n"), Ok(None));
+    }
+
+    #[test]
+    fn what_can_be_no_header_is_refused_at_once() {
+        for text in
+            ["GET /v2/\r\n", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1 \r\n", "\0", "GET /\x16\x03", "GET /\ra", "\r\r"]
+        {
+            assert_eq!(scan(text), Err(Flaw::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fields_are_counted_and_the_request_line_is_none() {
+        let header = |fields: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(fields));
+        assert_eq!(scan(header(BUDGET.count)), Ok(Some(header(BUDGET.count).len())));
+        assert_eq!(scan(header(BUDGET.count + 1)), Err(Flaw::TooMany));
+    }
+
+    #[test]
+    fn bytes_are_counted_to_the_last() {
+        let header = |size: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "a".repeat(size - 23));
+        assert_eq!(scan(header(BUDGET.size)), Ok(Some(BUDGET.size)));
+        assert_eq!(scan(header(BUDGET.size + 1)), Err(Flaw::TooLarge));
+        assert_eq!(scan("a".repeat(BUDGET.size + 1)), Err(Flaw::TooLarge));
+        assert_eq!(scan("\r\n".repeat(BUDGET.size)), Err(Flaw::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_verdict_is_the_same(
+            text in "(\r\n){0,2}(GET|P|\u{1})? ?/[a-z]{0,8} HTTP/[12]\\.[01]\r?\n(X: [a-z]{0,300}\r?\n){0,6}\r?\n?[a-z]{0,9}",
+            cuts in proptest::collection::vec(1_usize..40, 0..200),
+        ) {
+            let bytes = text.as_bytes();
+            let mut pieces = HeaderScan::default();
+            let mut so_far = 0;
+            let mut verdict = Ok(None);
+            for cut in cuts.into_iter().chain([bytes.len()]) {
+                so_far = (so_far + cut).min(bytes.len());
+                verdict = pieces.advance(&bytes[..so_far], BUDGET);
+                if verdict != Ok(None) {
+                    break;
+                }
+            }
+            prop_assert_eq!(verdict, scan(bytes));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+use super::*;
+use crate::config::Config;
+use crate::listener::stopping::Stop;
+use pingora::http::RequestHeader;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
+
+/// More than any of these tests writes at once.
+const PIPE: usize = 256 * 1024;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: r\r\n\r\n";
+
+fn limits() -> Limits {
+    Config::default().limits
+}
+
+fn pair() -> (Connection<DuplexStream>, DuplexStream) {
+    let (ours, theirs) = tokio::io::duplex(PIPE);
+    (Connection::new(ours, Arc::new(limits()), &Stop::new().1), theirs)
+}
+
+/// A connection whose request the gate has, with `room` for what neither side has read.
+async fn in_request(limits: Limits, body: Extent, room: usize) -> (Connection<DuplexStream>, DuplexStream) {
+    let (ours, mut client) = tokio::io::duplex(room.max(GET.len()));
+    let mut connection = Connection::new(ours, Arc::new(limits), &Stop::new().1);
+    client.write_all(GET).await.expect("sent");
+    read_header(&mut connection).await;
+    connection.request_arrived(body);
+    (connection, client)
+}
+
+/// What pingora does with a header.
+async fn read_header(connection: &mut Connection<DuplexStream>) -> Vec<u8> {
+    assert!(connection.next_request().await && connection.header().await);
+    let mut header = Vec::with_capacity(PIPE);
+    assert!(connection.read_buf(&mut header).await.expect("read") > 0);
+    header
+}
+
+/// All that the client is told until the connection ends.
+async fn told(mut client: DuplexStream) -> String {
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.expect("text");
+    text
+}
+
+/// Sends `bytes` and tells what is answered to what can be no request.
+async fn refusal(bytes: &[u8]) -> String {
+    let (mut connection, mut client) = pair();
+    client.write_all(bytes).await.expect("it fits the pipe");
+    let client = tokio::spawn(told(client));
+    assert!(connection.next_request().await && !connection.header().await);
+    drop(connection);
+    client.await.expect("no panic")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_nothing_is_let_go_without_a_word_after_the_idle_timeout() {
+    let (mut connection, client) = pair();
+    let start = Instant::now();
+    assert!(!connection.next_request().await);
+    assert_eq!(start.elapsed().as_secs(), limits().idle_timeout.as_secs());
+    drop(connection);
+    assert_eq!(told(client).await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_trickles_in_gets_408_when_its_time_is_over() {
+    let (mut connection, mut client) = pair();
+    let start = Instant::now();
+    let trickle = tokio::spawn(async move {
+        while client.write_all(b"G").await.is_ok() && start.elapsed() < limits().header_timeout * 2 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        told(client).await
+    });
+    assert!(connection.next_request().await && !connection.header().await);
+    drop(connection);
+    let answer = trickle.await.expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.contains("did not arrive within 15s"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_header_comes_in_one_piece_however_it_was_sent_and_nothing_behind_it() {
+    let (mut connection, mut client) = pair();
+    let header = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 8 * 1024], b"\r\n\r\n"].concat();
+    let sent = [&header[..], GET].concat();
+    let trickle = tokio::spawn(async move {
+        for byte in sent {
+            client.write_all(&[byte]).await.expect("sent");
+            tokio::task::yield_now().await;
+        }
+        client
+    });
+    assert!(read_header(&mut connection).await == header, "the header is not what was sent");
+    connection.request_arrived(Extent::Length(0));
+    let _client = trickle.await.expect("no panic");
+    let mut probe = [0];
+    let probe = tokio::time::timeout(Duration::from_millis(10), connection.read(&mut probe)).await;
+    assert!(probe.is_err(), "the next request has to wait");
+    assert_eq!(read_header(&mut connection).await, GET);
+    assert_eq!(connection.ahead.capacity(), 0, "what is handed over is not kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_over_its_budget_gets_431_and_what_follows_is_read_away() {
+    let answer = refusal(&[b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 3 * limits().header_size]].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("limits.header_size"), "{answer}");
+    let fields = "X: y\r\n".repeat(limits().header_count + 1);
+    let answer = refusal(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("limits.header_count"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_no_request_gets_400_before_its_end() {
+    let answer = refusal(b"GET /v2/\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_without_an_end_for_pingora_gets_400() {
+    let (mut connection, mut client) = pair();
+    client.write_all(GET).await.expect("sent");
+    read_header(&mut connection).await;
+    assert!(connection.read(&mut [0; 64]).await.is_err());
+    let client = tokio::spawn(told(client));
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    drop(connection);
+    assert!(client.await.expect("no panic").starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
+    let (mut connection, mut client) = pair();
+    client.write_all(b"CONNECT r:1 HTTP/1.1\r\n\r\n").await.expect("sent");
+    read_header(&mut connection).await;
+    connection.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nServer: Pingora\r\n").await.expect("taken");
+    connection.write_all(b"\r\n").await.expect("taken");
+    AsyncWriteExt::flush(&mut connection).await.expect("flushed");
+    let client = tokio::spawn(told(client));
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    drop(connection);
+    let answer = client.await.expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
+    assert!(!answer.contains("Pingora") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_given_up() {
+    let limits = Limits { min_body_rate: 0, ..limits() };
+    let (mut connection, _client) = in_request(limits.clone(), Extent::Length(0), 16).await;
+    let start = Instant::now();
+    let written = connection.write_all(&[b'a'; 64]).await;
+    assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
+    assert_eq!(start.elapsed().as_secs(), limits.send_timeout.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
+    let (mut connection, mut client) = in_request(limits(), Extent::Length(0), 16).await;
+    let start = Instant::now();
+    let sipping = tokio::spawn(async move {
+        while client.read(&mut [0]).await.is_ok_and(|read| read > 0) {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    });
+    let written = connection.write_all(&[b'a'; 4096]).await;
+    assert_eq!(written.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
+    assert!(start.elapsed() <= limits().send_timeout);
+    drop(connection);
+    sipping.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
+    for (piece, pause, survives) in [(1, 10, false), (64 * 1024, 1, true)] {
+        let (mut connection, mut client) = in_request(limits(), Extent::Length(100 * piece), PIPE).await;
+        let sending = tokio::spawn(async move {
+            while client.write_all(&vec![b'a'; piece as usize]).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+            }
+        });
+        let start = Instant::now();
+        let body = connection.read_to_end_of(100 * piece as usize).await;
+        assert_eq!(body.is_ok(), survives, "{piece} bytes each {pause} s: {body:?}");
+        assert!(survives || start.elapsed() <= limits().body_timeout, "{:?}", start.elapsed());
+        drop(connection);
+        sending.await.expect("no panic");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_for_a_100_may_wait() {
+    let (mut connection, mut client) = in_request(limits(), Extent::Length(5), PIPE).await;
+    let patient = tokio::spawn(async move {
+        tokio::time::sleep(limits().body_timeout * 10).await;
+        client.write_all(b"hello").await.expect("sent");
+        client
+    });
+    assert_eq!(connection.read_to_end_of(5).await.expect("the body"), 5);
+    patient.await.expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
+    let (ours, _client) = tokio::io::duplex(16);
+    let mut connection = Connection::new(ours, Arc::new(limits()), &Stop::new().1);
+    connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
+    let start = Instant::now();
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    assert_eq!(start.elapsed().as_secs(), limits().drain_timeout.as_secs());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_handed_over_to_its_last_byte_and_the_next_request_is_kept() {
+    let mut request = RequestHeader::build("PUT", b"/", None).expect("a request");
+    request.append_header("Transfer-Encoding", "chunked").expect("a header");
+    let (mut connection, mut client) = in_request(limits(), Extent::of(&request), PIPE).await;
+    let body = b"5\r\nhello\r\n0\r\n\r\n";
+    client.write_all(&[&body[..], GET].concat()).await.expect("sent");
+    let mut read = vec![0; 4096];
+    assert_eq!(connection.read(&mut read).await.expect("read"), body.len());
+    connection.write_all(b"an answer").await.expect("written");
+    assert_eq!(read_header(&mut connection).await, GET);
+    drop(connection);
+    assert_eq!(told(client).await, "an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_before_its_answer_is_noticed() {
+    let (mut connection, client) = in_request(limits(), Extent::Length(0), PIPE).await;
+    drop(client);
+    assert_eq!(connection.read(&mut [0]).await.expect("an end"), 0);
+}
+
+impl Connection<DuplexStream> {
+    async fn read_to_end_of(&mut self, length: usize) -> io::Result<usize> {
+        let mut body = vec![0; length];
+        self.read_exact(&mut body).await
+    }
+}

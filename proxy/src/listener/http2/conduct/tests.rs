@@ -1,0 +1,213 @@
+use super::bodies::INITIAL_WINDOW;
+use super::*;
+use crate::config::Config;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn ping() -> Vec<u8> {
+    frame(PING, 0, 0, &[0; 8])
+}
+
+fn window_update(stream: u32, increment: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
+}
+
+/// A client that has sent its preface, and the limits that hold for it.
+fn begun() -> (Conduct, Limits) {
+    let limits = Config::default().limits;
+    let conduct = Conduct::new(&limits);
+    conduct.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    (conduct, limits)
+}
+
+/// The same with an upload on stream 1.
+fn uploading() -> (Conduct, Limits) {
+    let (conduct, limits) = begun();
+    conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
+    (conduct, limits)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_over_the_allowance_is_a_flood_and_what_time_gives_back_is_none() {
+    let (conduct, limits) = begun();
+    for _ in 0..limits.control_frames {
+        conduct.received(&ping());
+    }
+    assert_eq!(conduct.fault(), None);
+    for _ in 0..20 {
+        tokio::time::advance(allowance::PERIOD / 2).await;
+        for _ in 0..limits.control_frames / 2 {
+            conduct.received(&ping());
+        }
+    }
+    assert_eq!(conduct.fault(), None);
+    conduct.received(&ping());
+    assert_eq!(conduct.fault(), Some(Fault::Flood));
+    tokio::time::advance(allowance::PERIOD).await;
+    assert!(conduct.is_flooding(), "once is for ever");
+    conduct.changed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn resets_weigh_ten_times_as_much_on_either_side() {
+    for by_client in [true, false] {
+        let (conduct, limits) = begun();
+        let reset = frame(RESET, 0, 1, &1_u32.to_be_bytes());
+        let mut count = 0;
+        while conduct.fault().is_none() {
+            if by_client {
+                conduct.received(&reset)
+            } else {
+                conduct.sent(&reset)
+            }
+            count += 1;
+        }
+        assert_eq!(count, limits.control_frames / RESET_COST + 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reset_behind_an_early_answer_costs_nothing() {
+    let (conduct, limits) = begun();
+    for _ in 0..limits.control_frames {
+        conduct.sent(&frame(RESET, 0, 1, &[0; 4]));
+    }
+    assert_eq!((conduct.fault(), conduct.broke_off()), (None, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pull_earns_the_window_updates_that_it_needs() {
+    let (conduct, _) = begun();
+    let data = frame(DATA, 0, 1, &[0; 16 * 1024]);
+    for _ in 0..10_000 {
+        conduct.sent(&data);
+        // Two for every 4 KiB, as Go's client does.
+        for _ in 0..8 {
+            conduct.received(&window_update(1, 2048));
+        }
+    }
+    assert_eq!(conduct.fault(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_does_not_end_is_a_fault_in_its_time() {
+    let block = frame(HEADERS, 0, 1, b"h");
+    let goes_on = frame(CONTINUATION, 0, 1, b"h");
+    let endless: [(&[u8], &[u8]); 3] = [(&block, &goes_on), (&block[..5], &block[5..9]), (&ping()[..3], b"")];
+    for (begin, go_on) in endless {
+        let (conduct, limits) = begun();
+        conduct.received(begin);
+        assert!(conduct.is_timed());
+        tokio::time::advance(limits.header_timeout / 2).await;
+        conduct.received(go_on);
+        tokio::time::advance(limits.header_timeout / 2 - Duration::from_millis(1)).await;
+        assert_eq!(conduct.fault(), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(conduct.fault(), Some(Fault::SlowHeader));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
+    let (conduct, limits) = begun();
+    let mut cut = ping();
+    cut.extend(&ping()[..4]);
+    conduct.received(&cut[..13]);
+    let (end, begin) = (ping()[..].to_vec()[4..].to_vec(), ping()[..4].to_vec());
+    for _ in 0..10 {
+        tokio::time::advance(limits.header_timeout / 2).await;
+        conduct.received(&[&end[..], &begin[..]].concat());
+        assert_eq!(conduct.fault(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stands_still_is_a_fault_in_its_time() {
+    let (conduct, limits) = uploading();
+    for _ in 0..3 {
+        tokio::time::advance(limits.body_timeout / 2).await;
+        conduct.received(&frame(DATA, 0, 1, b"piece"));
+    }
+    tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
+    assert_eq!(conduct.fault(), None);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_that_trickles_in_is_a_body_that_moves() {
+    let (conduct, limits) = uploading();
+    let data = frame(DATA, 0, 1, &[0; 100]);
+    let (head, payload) = data.split_at(9);
+    conduct.received(head);
+    for byte in payload.chunks(1) {
+        tokio::time::advance(limits.header_timeout - Duration::from_secs(1)).await;
+        conduct.received(byte);
+        assert_eq!(conduct.fault(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_window_is_not_to_blame() {
+    for of_connection in [true, false] {
+        let (conduct, limits) = begun();
+        conduct.sent(&window_update(0, if of_connection { STREAM_WINDOW - INITIAL_WINDOW } else { 1 << 20 }));
+        conduct.received(&frame(SETTINGS, 0x1, 0, b""));
+        conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
+        for _ in 0..16 {
+            conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
+        }
+        tokio::time::advance(limits.body_timeout * 10).await;
+        assert_eq!(conduct.fault(), None, "the window is used up");
+        conduct.sent(&window_update(1, 1 << 17));
+        conduct.sent(&window_update(0, 1 << 17));
+        tokio::time::advance(limits.body_timeout / 2).await;
+        assert_eq!(conduct.fault(), None, "its time begins with the window");
+        tokio::time::advance(limits.body_timeout / 2).await;
+        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_ended_is_not_timed() {
+    let ends: [(bool, Vec<u8>); 4] = [
+        (true, frame(DATA, END_STREAM, 1, b"end")),
+        (true, frame(HEADERS, END_HEADERS | END_STREAM, 1, b"trailers")),
+        (true, frame(RESET, 0, 1, &[0; 4])),
+        (false, frame(RESET, 0, 1, &[0; 4])),
+    ];
+    for (by_client, end) in ends {
+        let (conduct, limits) = uploading();
+        assert!(conduct.is_timed());
+        if by_client {
+            conduct.received(&end)
+        } else {
+            conduct.sent(&end)
+        }
+        assert!(!conduct.is_timed());
+        tokio::time::advance(limits.body_timeout * 2).await;
+        assert_eq!(conduct.fault(), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_we_give_up_is_known() {
+    let (conduct, _) = begun();
+    conduct.sent(&frame(RESET, 0, 1, &1_u32.to_be_bytes()));
+    assert!(!conduct.broke_off(), "what was malformed was no answer");
+    conduct.sent(&frame(RESET, 0, 3, &code::CANCEL.to_be_bytes()));
+    assert!(conduct.broke_off());
+}

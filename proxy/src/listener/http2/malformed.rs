@@ -1,0 +1,51 @@
+//! What RFC 9113 calls malformed and the h2 crate and pingora let through. Such a request is reset
+//! (8.1.1): it is nobody's to read.
+
+use pingora::http::RequestHeader;
+
+/// The rule that a request breaks, if it breaks one. It may have `header_count` fields.
+pub(super) fn broken_rule(request: &RequestHeader, header_count: usize) -> Option<&'static str> {
+    if request.headers.len() > header_count {
+        return Some("more fields than limits.header_count");
+    }
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    if request.uri.path_and_query().is_none_or(|target| target.as_str().is_empty()) && request.method != "CONNECT" {
+        return Some(":path must not be missing (8.3.1)");
+    }
+    let has_margin = |value: &[u8]| is_blank(value.first()) || is_blank(value.last());
+    if request.headers.values().any(|value| has_margin(value.as_bytes())) {
+        return Some("a field value must not begin or end with white space (8.2.1)");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 1;
+
+    fn request(uri: &str, value: &[u8]) -> RequestHeader {
+        let request = http::Request::builder().uri(uri).header("x", value).body(()).expect("a request");
+        request.into_parts().0.into()
+    }
+
+    #[test]
+    fn a_plain_request_is_well_formed() {
+        assert_eq!(broken_rule(&request("https://registry.test/v2/", b"a b"), COUNT), None);
+        assert_eq!(broken_rule(&request("/v2/", b""), COUNT), None);
+    }
+
+    #[test]
+    fn white_space_around_a_value_and_a_missing_path_are_malformed() {
+        for value in [&b" a"[..], b"a ", b"\ta", b"a\t", b" "] {
+            assert!(broken_rule(&request("/v2/", value), COUNT).is_some(), "{value:?}");
+        }
+        assert!(broken_rule(&request("registry.test", b"a"), COUNT).is_some());
+    }
+
+    #[test]
+    fn fields_are_counted() {
+        assert!(broken_rule(&request("/v2/", b"a"), 0).is_some());
+    }
+}

@@ -1,0 +1,132 @@
+//! From a request's header to an identity, or to the words with which it is refused.
+//!
+//! Whoever is refused is told nothing of who exists: unknown users, refused entries and wrong passwords
+//! get the same bytes, and so do those that were not looked at.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use lockgate_oci::{ErrorCode, OciError};
+use tokio::time::Instant;
+
+use crate::auth::{Credentials, Identity, Refused, Throttled, Verifier};
+use crate::config::Realm;
+use crate::rescue::Refusal;
+
+/// What a client waits before it asks again when too many passwords are being checked, in seconds.
+const BUSY_RETRY_AFTER: u32 = 1;
+
+/// The least time between two warnings about passwords that were not looked at.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where the clients are of whom the system tells no address: they share one budget.
+const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// Who a request comes from.
+pub(crate) struct Login {
+    verifier: Arc<Verifier>,
+    /// `Basic realm="..."`
+    challenge: HeaderValue,
+    unchecked: Rarely,
+}
+
+impl Login {
+    pub(crate) fn new(verifier: Arc<Verifier>, realm: &Realm) -> Self {
+        Self { verifier, challenge: realm.challenge(), unchecked: Rarely::default() }
+    }
+
+    /// Who sent this header.
+    ///
+    /// # Errors
+    /// 401; 429 for a password that was not looked at; 400 where the header cannot be read in one way only.
+    pub(crate) async fn identify(&self, header: &HeaderMap, client: Option<IpAddr>) -> Result<Identity, Refusal> {
+        let mut values = header.get_all(AUTHORIZATION).iter();
+        let value = match (values.next(), values.next()) {
+            (Some(value), None) => value,
+            (None, _) => return Err(self.unauthorized("log in first: docker login HOST:PORT")),
+            (Some(_), Some(_)) => {
+                let error = OciError::new(ErrorCode::Unauthorized, "Authorization stands more than once");
+                return Err(Refusal::hanging_up(error.with_status(http::StatusCode::BAD_REQUEST)));
+            }
+        };
+        let credentials =
+            Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
+        let client = client.unwrap_or(NOWHERE);
+        self.verifier.verify(&credentials, client).await.map_err(|refused| self.refusal(refused, &credentials, client))
+    }
+
+    fn refusal(&self, refused: Refused, credentials: &Credentials, client: IpAddr) -> Refusal {
+        match refused {
+            Refused::Wrong => self.unauthorized("the user name or the password is wrong"),
+            Refused::Busy => {
+                self.warn("auth.hash_queue", credentials, client);
+                Refusal::too_many(BUSY_RETRY_AFTER, "too many passwords are being checked; try again shortly")
+            }
+            Refused::Throttled(throttled) => {
+                self.warn("auth.failures", credentials, client);
+                Refusal::too_many(throttled.retry_after(), too_many_failures(&throttled))
+            }
+        }
+    }
+
+    fn unauthorized(&self, message: &str) -> Refusal {
+        Refusal::unauthorized(self.challenge.clone(), message)
+    }
+
+    /// Strangers' names are not logged: people type passwords where the name belongs.
+    fn warn(&self, limit: &str, credentials: &Credentials, client: IpAddr) {
+        if let Some(refused) = self.unchecked.count() {
+            let user = if self.verifier.knows(credentials.user()) { credentials.user().as_str() } else { "-" };
+            let client = client.to_canonical();
+            tracing::warn!(%client, user, limit, refused, "passwords were refused unchecked; the last came from this client");
+        }
+    }
+}
+
+fn too_many_failures(throttled: &Throttled) -> String {
+    let seconds = throttled.retry_after();
+    format!("too many wrong passwords; check yours, and try again in {seconds} s")
+}
+
+/// Counts what happens often, for a line that is written rarely.
+#[derive(Debug, Default)]
+struct Rarely(Mutex<Tally>);
+
+#[derive(Debug, Default)]
+struct Tally {
+    since_last_line: u64,
+    last_line: Option<Instant>,
+}
+
+impl Rarely {
+    /// One more. How many there were since the last line, when it is time for another.
+    fn count(&self) -> Option<u64> {
+        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.since_last_line += 1;
+        if tally.last_line.is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
+            return None;
+        }
+        tally.last_line = Some(Instant::now());
+        Some(std::mem::take(&mut tally.since_last_line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_a_line_at_its_start_and_then_one_an_interval_with_their_number() {
+        let rarely = Rarely::default();
+        assert_eq!(rarely.count(), Some(1));
+        for _ in 0..1999 {
+            assert_eq!(rarely.count(), None);
+        }
+        advance(WARNING_INTERVAL).await;
+        assert_eq!(rarely.count(), Some(2000));
+        assert_eq!(rarely.count(), None);
+    }
+}

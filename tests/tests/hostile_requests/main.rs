@@ -1,0 +1,36 @@
+//! Promise: whatever a client sends, nothing is forwarded that was not admitted, nobody is taken for another, and the
+//! next request finds the gate as it was. The classes are those of HTTP Garden, of the CVEs of other proxies, and of
+//! what pingora alone lets through.
+
+mod case;
+mod credentials;
+mod framing;
+mod headers;
+mod paths;
+mod replay;
+mod syntax;
+
+#[test]
+fn where_a_request_ends_is_never_a_matter_of_opinion() {
+    case::run(framing::CASES);
+}
+
+#[test]
+fn a_header_is_read_to_the_letter() {
+    case::run(syntax::CASES);
+}
+
+#[test]
+fn only_the_right_credentials_let_in() {
+    case::run(credentials::CASES);
+}
+
+#[test]
+fn a_path_means_what_is_written() {
+    case::run(paths::CASES);
+}
+
+#[test]
+fn what_a_client_claims_of_itself_goes_no_further() {
+    case::run(headers::CASES);
+}
