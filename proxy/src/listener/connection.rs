@@ -22,6 +22,7 @@
 mod chunks;
 pub(crate) mod extent;
 mod header_scan;
+mod held;
 mod pace;
 mod pingora_io;
 #[cfg(test)]
@@ -50,6 +51,7 @@ use crate::rescue;
 use chunks::Malformed;
 use extent::Extent;
 use header_scan::{Budget, Flaw, HeaderScan};
+use held::Held;
 use pace::{Pace, Rule};
 
 /// The most that is read and thrown away after a refusal, so that the client gets to read it: a close
@@ -81,6 +83,8 @@ pub(super) struct Connection<S> {
     told: Mutex<Option<Extent>>,
     /// Read from the client and not handed over: a header, or what came after a request.
     ahead: Vec<u8>,
+    /// Taken from pingora and not written.
+    held: Held,
     deadline: Pin<Box<Sleep>>,
     stopping: Stopping,
     /// How the client sends the request's body, from its first byte on.
@@ -106,6 +110,7 @@ impl<S: IO + 'static> Connection<S> {
             phase,
             told: Mutex::new(None),
             ahead: Vec::new(),
+            held: Held::default(),
             deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
             stopping: stopping.clone(),
             sending: None,
@@ -320,8 +325,9 @@ impl<S: IO + 'static> Connection<S> {
         self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Says what was decided in place of an answer.
+    /// Says what is still to be said, or was decided in place of an answer.
     fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.held.poll_release(&mut self.io, cx))?;
         while let Some(words) = self.refusal.as_mut().filter(|words| words.has_remaining()) {
             let said = ready!(Pin::new(&mut self.io).poll_write(cx, words))?;
             words.advance(said);
@@ -374,6 +380,11 @@ fn describe(flaw: Flaw, limits: &Limits) -> OciError {
 
 impl<S: IO + 'static> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Nothing follows for now. A client that takes nothing is given up by what is written next.
+        let this = &mut *self;
+        if let Poll::Ready(released) = this.held.poll_release(&mut this.io, cx) {
+            released?;
+        }
         match self.phase().clone() {
             Phase::Header { left } => self.poll_read_header(left, buf),
             Phase::Request(Extent::Unknown) if self.ahead.is_empty() => Pin::new(&mut self.io).poll_read(cx, buf),
@@ -384,20 +395,17 @@ impl<S: IO + 'static> AsyncRead for Connection<S> {
 }
 
 impl<S: IO + 'static> AsyncWrite for Connection<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if matches!(self.phase(), Phase::Request(_)) {
-            let written = Pin::new(&mut self.io).poll_write(cx, buf);
-            return self.in_time(cx, written, |written| *written);
-        }
-        if self.refusal.is_none() {
-            self.refuse(&rescue::in_place_of(buf));
-        }
-        Poll::Ready(Ok(buf.len()))
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.io).poll_flush(cx);
-        self.in_time(cx, flushed, |()| 0)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = match this.held.poll_release(&mut this.io, cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.io).poll_flush(cx),
+            kept => kept,
+        };
+        this.in_time(cx, flushed, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -411,16 +419,20 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if matches!(self.phase(), Phase::Request(_)) {
-            let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-            return self.in_time(cx, written, |written| *written);
+        let this = self.get_mut();
+        if matches!(this.phase(), Phase::Request(_)) {
+            let written = this.held.poll_write_vectored(&mut this.io, cx, bufs);
+            return this.in_time(cx, written, |written| *written);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
-        self.poll_write(cx, first)
+        if this.refusal.is_none() {
+            this.refuse(&rescue::in_place_of(first));
+        }
+        Poll::Ready(Ok(first.len()))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,3 +1,6 @@
+use std::pin::pin;
+use std::task::Waker;
+
 use super::*;
 use crate::config::Config;
 use crate::listener::stopping::Stop;
@@ -34,6 +37,17 @@ async fn read_header(connection: &mut Connection<DuplexStream>) -> Vec<u8> {
     let mut header = Vec::with_capacity(PIPE);
     assert!(connection.read_buf(&mut header).await.expect("read") > 0);
     header
+}
+
+/// What pingora does with the last words of an answer.
+async fn say(connection: &mut Connection<DuplexStream>, words: &[u8]) -> io::Result<()> {
+    connection.write_all(words).await?;
+    AsyncWriteExt::flush(connection).await
+}
+
+/// Whether there is nothing yet.
+fn waits(future: impl Future) -> bool {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 /// All that the client is told until the connection ends.
@@ -151,7 +165,7 @@ async fn a_client_that_takes_nothing_is_given_up() {
     let limits = Limits { min_body_rate: 0, ..limits() };
     let (mut connection, _client) = in_request(limits.clone(), Extent::Length(0), 16).await;
     let start = Instant::now();
-    let written = connection.write_all(&[b'a'; 64]).await;
+    let written = say(&mut connection, &[b'a'; 64]).await;
     assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
     assert_eq!(start.elapsed().as_secs(), limits.send_timeout.as_secs());
 }
@@ -165,7 +179,7 @@ async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
     });
-    let written = connection.write_all(&[b'a'; 4096]).await;
+    let written = say(&mut connection, &[b'a'; 4096]).await;
     assert_eq!(written.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
     assert!(start.elapsed() <= limits().send_timeout);
     drop(connection);
@@ -221,10 +235,46 @@ async fn a_body_is_handed_over_to_its_last_byte_and_the_next_request_is_kept() {
     client.write_all(&[&body[..], GET].concat()).await.expect("sent");
     let mut read = vec![0; 4096];
     assert_eq!(connection.read(&mut read).await.expect("read"), body.len());
-    connection.write_all(b"an answer").await.expect("written");
+    say(&mut connection, b"an answer").await.expect("written");
     assert_eq!(read_header(&mut connection).await, GET);
     drop(connection);
     assert_eq!(told(client).await, "an answer");
+}
+
+#[tokio::test]
+async fn the_header_of_an_answer_goes_out_with_its_body_or_when_nothing_follows() {
+    let (mut connection, mut client) = in_request(limits(), Extent::Length(0), PIPE).await;
+    let mut heard = vec![0; PIPE];
+    connection.write_all(b"header ").await.expect("taken");
+    assert!(waits(client.read(&mut heard)), "more may follow");
+    say(&mut connection, &[b'b'; 2 * 4096]).await.expect("flushed");
+    assert_eq!(client.read(&mut heard).await.expect("read"), 7 + 2 * 4096);
+    assert!(heard.starts_with(b"header bbb"));
+
+    connection.write_all(b"header").await.expect("taken");
+    assert!(waits(connection.read(&mut [0])), "the client says nothing");
+    assert_eq!(client.read(&mut heard).await.expect("read"), 6, "pingora waits for the upstream");
+
+    connection.write_all(b"last words").await.expect("taken");
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    drop(connection);
+    assert_eq!(told(client).await, "last words");
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_out_of_order_however_little_the_client_takes_at_once() {
+    let (mut connection, client) = in_request(limits(), Extent::Length(0), 64).await;
+    let hearing = tokio::spawn(told(client));
+    let pieces: Vec<_> = (0..200_usize).map(|n| vec![b'a' + (n % 26) as u8; n * n % 5003]).collect();
+    for (n, piece) in pieces.iter().enumerate() {
+        connection.write_all(piece).await.expect("taken");
+        if n % 7 == 0 {
+            AsyncWriteExt::flush(&mut connection).await.expect("flushed");
+        }
+    }
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    drop(connection);
+    assert!(hearing.await.expect("no panic").as_bytes() == pieces.concat(), "not what was written");
 }
 
 #[tokio::test(start_paused = true)]
