@@ -44,6 +44,7 @@ mod records;
 mod relay;
 mod secrets;
 mod strict;
+mod tls;
 mod tmpfs;
 mod trace;
 mod up;

@@ -1,12 +1,9 @@
 //! A TLS connection of a client that decides what goes into each record.
 
 use crate::door::Door;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use crate::tls::{TlsStream, connect, trusting};
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::net::Shutdown;
 use std::time::Duration;
 
 /// How bytes are divided among TLS records, each of which goes out at once.
@@ -22,7 +19,7 @@ pub enum Division {
 
 /// An open connection.
 #[derive(Debug)]
-pub struct Records(StreamOwned<ClientConnection, TcpStream>);
+pub struct Records(TlsStream);
 
 impl Records {
     /// Connects, verifying the certificate. No read or write takes longer than `patience`.
@@ -30,23 +27,7 @@ impl Records {
     /// # Panics
     /// When the handshake fails.
     pub fn open(door: &Door, patience: Duration) -> Self {
-        let socket = TcpStream::connect(door.address).expect("it listens");
-        socket.set_nodelay(true).expect("a socket takes options");
-        socket.set_read_timeout(Some(patience)).expect("it is not zero");
-        socket.set_write_timeout(Some(patience)).expect("it is not zero");
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&door.ca).expect("the authority's PEM")).expect("an authority");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has suites for them")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::from(door.address.ip());
-        let tls = ClientConnection::new(Arc::new(config), name).expect("the configuration is whole");
-        let mut stream = StreamOwned::new(tls, socket);
-        stream.flush().expect("the handshake succeeds");
-        Self(stream)
+        Self(connect(trusting(door), door.address, patience).expect("the handshake succeeds"))
     }
 
     /// Sends bytes. A peer that is gone is no error here: the answer, or its absence, tells.

@@ -3,11 +3,10 @@
 
 use crate::door::Door;
 use crate::message::{Response, copy_body, read_head};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use crate::tls::{TlsStream, connect, trusting};
+use rustls::ClientConfig;
 use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ pub struct StrictClient {
 
 /// One of its connections.
 #[derive(Debug)]
-pub struct StrictConnection(BufReader<StreamOwned<ClientConnection, TcpStream>>);
+pub struct StrictConnection(BufReader<TlsStream>);
 
 impl StrictClient {
     /// A client that trusts what the door's clients trust.
@@ -31,13 +30,7 @@ impl StrictClient {
     /// # Panics
     /// When the authority's file is none.
     pub fn at(door: &Door) -> Self {
-        let mut roots = RootCertStore::empty();
-        let authority = CertificateDer::from_pem_file(&door.ca).expect("the authority's certificate is PEM");
-        roots.add(authority).expect("it is an authority");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let tls = tls.expect("the provider has both").with_root_certificates(roots).with_no_client_auth();
-        Self { address: door.address, tls: Arc::new(tls) }
+        Self { address: door.address, tls: trusting(door) }
     }
 
     /// Connects and shakes hands.
@@ -45,16 +38,7 @@ impl StrictClient {
     /// # Errors
     /// When it is refused or cut.
     pub fn connect(&self) -> io::Result<StrictConnection> {
-        let doing = |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
-        let mut socket = TcpStream::connect(self.address).map_err(|error| doing("connect", error))?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(SILENCE))?;
-        let name = ServerName::IpAddress(self.address.ip().into());
-        let mut tls = ClientConnection::new(Arc::clone(&self.tls), name).map_err(io::Error::other)?;
-        while tls.is_handshaking() {
-            tls.complete_io(&mut socket).map_err(|error| doing("handshake", error))?;
-        }
-        Ok(StrictConnection(BufReader::new(StreamOwned::new(tls, socket))))
+        Ok(StrictConnection(BufReader::new(connect(Arc::clone(&self.tls), self.address, SILENCE)?)))
     }
 }
 

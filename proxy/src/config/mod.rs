@@ -10,6 +10,7 @@ mod origin;
 mod raw;
 mod realm;
 mod tls_versions;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use origin::Origin;
 pub use raw::LogFormat;
 pub use realm::Realm;
 pub use tls_versions::TlsVersions;
+use values::FilePath;
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
 const ENV_PREFIX: &str = "LOCKGATE";
@@ -237,10 +239,8 @@ impl From<raw::Listen> for Listen {
 
 impl From<raw::Tls> for Tls {
     fn from(raw: raw::Tls) -> Self {
-        let pair = |certificate: raw::FilePath, key: raw::FilePath| KeyPairFiles {
-            certificate: certificate.into(),
-            key: key.into(),
-        };
+        let pair =
+            |certificate: FilePath, key: FilePath| KeyPairFiles { certificate: certificate.into(), key: key.into() };
         let additional = raw.additional.into_iter().map(|more| pair(more.certificate, more.key));
         let pairs = std::iter::once(pair(raw.certificate, raw.key)).chain(additional).collect();
         Self { pairs, versions: raw.versions, hsts: raw.hsts }

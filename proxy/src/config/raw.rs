@@ -3,13 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use lockgate_settings::{ByteSize, Endpoint, Period};
+use lockgate_settings::{ByteSize, Period};
 use regex::Regex;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
+use super::values::{FilePath, Within, header_size, path_if_any, tcp_address};
 use super::{Hsts, Origin, Realm, TlsVersions, client_rule};
 
 /// The whole file.
@@ -207,7 +206,7 @@ impl Default for Listen {
             https: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 5043)),
             handover: None,
             http2: false,
-            threads: Within(0),
+            threads: const { Within::of(0) },
         }
     }
 }
@@ -215,8 +214,8 @@ impl Default for Listen {
 impl Default for Tls {
     fn default() -> Self {
         Self {
-            certificate: FilePath("certs/domain.crt".into()),
-            key: FilePath("certs/domain.key".into()),
+            certificate: "certs/domain.crt".parse().expect("it is a path"),
+            key: "certs/domain.key".parse().expect("it is a path"),
             additional: Vec::new(),
             versions: TlsVersions::default(),
             hsts: Hsts::default(),
@@ -227,16 +226,16 @@ impl Default for Tls {
 impl Default for Auth {
     fn default() -> Self {
         Self {
-            htpasswd: FilePath("conf/htpasswd".into()),
+            htpasswd: "conf/htpasswd".parse().expect("it is a path"),
             realm: Realm::default(),
-            max_bcrypt_cost: Within(14),
-            hash_threads: Within(0),
-            hash_queue: Within(128),
-            failures: Within(10),
+            max_bcrypt_cost: const { Within::of(14) },
+            hash_threads: const { Within::of(0) },
+            hash_queue: const { Within::of(128) },
+            failures: const { Within::of(10) },
             failure_interval: Period::from_secs(10),
-            address_failures: Within(50),
+            address_failures: const { Within::of(50) },
             address_failure_interval: Period::from_secs(2),
-            failure_memory: Within(16_384),
+            failure_memory: const { Within::of(16_384) },
         }
     }
 }
@@ -249,7 +248,7 @@ impl Default for Upstream {
             read_timeout: Period::from_secs(900),
             write_timeout: Period::from_secs(900),
             idle_timeout: Period::from_secs(60),
-            keepalive_connections: Within(128),
+            keepalive_connections: const { Within::of(128) },
             resolve_interval: Period::from_secs(5),
             forward_authorization: false,
         }
@@ -270,16 +269,16 @@ impl Default for Limits {
             handshake_timeout: Period::from_secs(10),
             header_timeout: Period::from_secs(15),
             header_size: ByteSize::from_kib(32),
-            header_count: Within(100),
+            header_count: const { Within::of(100) },
             idle_timeout: Period::from_secs(75),
             body_timeout: Period::from_secs(60),
             send_timeout: Period::from_secs(55),
             min_body_rate: ByteSize::from_kib(1),
             drain_timeout: Period::from_secs(10),
-            connections: Within(0),
-            connections_per_address: Within(1024),
-            streams: Within(100),
-            control_frames: Within(1000),
+            connections: const { Within::of(0) },
+            connections_per_address: const { Within::of(1024) },
+            streams: const { Within::of(100) },
+            control_frames: const { Within::of(1000) },
         }
     }
 }
@@ -326,94 +325,5 @@ impl From<Level> for tracing::Level {
             Level::Debug => Self::DEBUG,
             Level::Trace => Self::TRACE,
         }
-    }
-}
-
-/// A whole number from `MIN` to `MAX`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Within<const MIN: usize, const MAX: usize>(usize);
-
-impl<const MIN: usize, const MAX: usize> Within<MIN, MAX> {
-    pub(super) fn get(self) -> usize {
-        self.0
-    }
-}
-
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Within<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = usize::deserialize(deserializer)?;
-        if (MIN..=MAX).contains(&number) {
-            Ok(Self(number))
-        } else {
-            Err(D::Error::custom(format_args!("a whole number from {MIN} to {MAX} is wanted, not {number}")))
-        }
-    }
-}
-
-/// A file's path, relative to the directory in which the program runs unless it begins with `/`.
-#[derive(Debug)]
-pub(super) struct FilePath(PathBuf);
-
-impl From<FilePath> for PathBuf {
-    fn from(path: FilePath) -> Self {
-        path.0
-    }
-}
-
-/// Why a text is no path.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FilePathError {
-    #[error("the path of a file is missing")]
-    Empty,
-    #[error("~ is not expanded here; write the whole path")]
-    Tilde,
-    #[error("a path holds no NUL")]
-    Nul,
-}
-
-impl FromStr for FilePath {
-    type Err = FilePathError;
-
-    fn from_str(text: &str) -> Result<Self, FilePathError> {
-        if text.is_empty() {
-            Err(FilePathError::Empty)
-        } else if text == "~" || text.starts_with("~/") {
-            Err(FilePathError::Tilde)
-        } else if text.contains('\0') {
-            Err(FilePathError::Nul)
-        } else {
-            Ok(Self(text.into()))
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for FilePath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        lockgate_settings::parsed(deserializer)
-    }
-}
-
-fn tcp_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    match Endpoint::deserialize(deserializer)? {
-        Endpoint::Tcp(address) => Ok(address),
-        Endpoint::Unix(_) => Err(D::Error::custom("TLS is served on an IP address and a port, as in \"0.0.0.0:5043\"")),
-    }
-}
-
-fn path_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    match String::deserialize(deserializer)?.as_str() {
-        "" => Ok(None),
-        path => path.parse::<FilePath>().map(|path| Some(path.into())).map_err(D::Error::custom),
-    }
-}
-
-fn header_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteSize, D::Error> {
-    // The upper bound is pingora's own.
-    const BOUNDS: (ByteSize, ByteSize) = (ByteSize::from_kib(1), ByteSize::from_mib(1));
-    let size = ByteSize::deserialize(deserializer)?;
-    if (BOUNDS.0..=BOUNDS.1).contains(&size) {
-        Ok(size)
-    } else {
-        Err(D::Error::custom(format_args!("a size from {} to {} is wanted, not {size}", BOUNDS.0, BOUNDS.1)))
     }
 }

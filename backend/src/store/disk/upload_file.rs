@@ -16,9 +16,9 @@ use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::Inner;
+use super::desks::Desk;
 use super::durable::at;
 use super::session::Lease;
-use super::desks::Desk;
 use super::upload::{BUFFER, size};
 use crate::hasher::Hasher;
 use crate::store::paths::upload_data;
