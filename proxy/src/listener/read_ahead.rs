@@ -18,6 +18,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -40,6 +41,10 @@ const FREE_SMALL_READS: u32 = 16;
 /// message waits.
 const GATHERING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(40);
 
+/// Bytes that the kernel holds for a client whose window is closed, beside what is under way to it. Without
+/// it each client that stops reading an answer pins megabytes of the kernel's memory.
+const UNSENT: u32 = 128 * 1024;
+
 /// A TCP connection whose reads are large. While it waits for the client it owns no buffer, so that idle
 /// connections cost none.
 #[derive(Debug)]
@@ -59,6 +64,8 @@ impl ReadAhead {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr) -> Self {
         // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
         let _ = socket.set_nodelay(true);
+        // It costs memory only.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
         let id = socket.as_raw_fd();
         let digest = SocketDigest::from_raw_fd(id);
         // A fresh cell: nobody can have set it.

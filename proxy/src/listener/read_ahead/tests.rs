@@ -1,5 +1,5 @@
 use super::*;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 
 /// Polls a read that has nothing to read yet.
@@ -169,4 +169,20 @@ async fn small_requests_that_are_answered_are_never_spaced() {
         assert!(stream.gathering.is_none());
         stream.write_all(b"b").await.expect("sent");
     }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.set_recv_buffer_size(4096).expect("set");
+    let _client = client.connect(listener.local_addr().expect("an address")).await.expect("connected");
+    let (socket, peer) = listener.accept().await.expect("accepted");
+    let mut stream = ReadAhead::new(socket, peer);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut written = 0;
+    while let Poll::Ready(n) = Pin::new(&mut stream).poll_write(&mut cx, &[b'a'; 16 * 1024]) {
+        written += n.expect("written");
+    }
+    assert!(written <= 4 * UNSENT as usize, "{written}");
 }
