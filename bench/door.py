@@ -5,13 +5,15 @@
     python3 bench/door.py attack H 2000 60 # slowhttptest (H header, B body, X read) and a clean client
 
 Each starts `target/release/lockgate` (or LOCKGATE_BIN_DIR), and nginx with `--nginx`, in front of the
-same small upstream, on loopback; `ulimit -n` must allow the connections. The machine's other load falls
+same upstream, on loopback (for X it is lockgate-backend with a blob, else a small program); `ulimit -n` must allow the connections. The machine's other load falls
 into every time, not into processor seconds and memory: run it on a quiet machine, and more than once.
 """
 
 import argparse
 import asyncio
 import base64
+import hashlib
+import http.client
 import os
 import re
 import resource
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,9 +97,45 @@ def started(command, **options):
             process.kill()
 
 
+def awaited(port):
+    """Returns when somebody listens there, or it takes too long."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if not probe.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.05)
+
+
 @contextmanager
-def door(name, settings=""):
-    """A proxy in front of a small upstream."""
+def small_upstream(_place, port):
+    with started([sys.executable, __file__, "upstream", port]):
+        awaited(port)
+        yield
+
+
+BLOB = bytes(64 << 20)
+BLOB_PATH = f"/v2/a/blobs/sha256:{hashlib.sha256(BLOB).hexdigest()}"
+
+
+@contextmanager
+def registry(place, port):
+    """lockgate-backend, with a blob of 64 MiB at BLOB_PATH."""
+    (place / "backend.toml").write_text(
+        f'listen.http = "127.0.0.1:{port}"\nstorage.data = "{place}/data"\nlog.level = "warn"\n'
+    )
+    with started([BINARIES / "lockgate-backend", "serve", "--config", place / "backend.toml"]):
+        awaited(port)
+        client = http.client.HTTPConnection("127.0.0.1", port)
+        client.request("POST", "/v2/a/blobs/uploads/?digest=" + BLOB_PATH.rsplit("/")[-1], BLOB)
+        assert client.getresponse().status == 201
+        client.close()
+        yield
+
+
+@contextmanager
+def door(name, settings="", behind=small_upstream):
+    """A proxy in front of an upstream."""
     with tempfile.TemporaryDirectory() as text:
         place, upstream, port = Path(text), free_port(), free_port()
         subprocess.run(
@@ -121,16 +160,15 @@ def door(name, settings=""):
             "nginx": ["nginx", "-c", place / "nginx.conf"],
         }[name]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCKGATE_")}
-        with started([sys.executable, __file__, "upstream", upstream]), started(command, env=environment) as process:
-            deadline = time.monotonic() + 60
-            for there in (upstream, port):
-                while socket.socket().connect_ex(("127.0.0.1", there)) and time.monotonic() < deadline:
-                    time.sleep(0.05)
+        with behind(place, upstream), started(command, env=environment) as process:
+            awaited(port)
             yield Door(process, port, name)
 
 
+@cache
 def trusting():
-    context = ssl.create_default_context()
+    # Without the system's authorities, which take longer to load than a handshake.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
@@ -223,11 +261,11 @@ async def clean(port, seconds, rate=50):
 
 
 def attack(name, kind, count, seconds):
-    with door(name) as running:
-        url = f"https://127.0.0.1:{running.port}/v2/"
+    with door(name, behind=registry if kind == "X" else small_upstream) as running:
+        url = f"https://127.0.0.1:{running.port}"
         quiet, _ = asyncio.run(clean(running.port, 10))
         options = {"H": ["-i", "10"], "B": ["-i", "10", "-s", "8192"], "X": ["-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3"]}
-        path = url + ("a/manifests/large" if kind == "X" else "a/blobs/uploads/u" if kind == "B" else "")
+        path = url + {"H": "/v2/", "B": "/v2/a/blobs/uploads/u", "X": BLOB_PATH}[kind]
         # It has no option for a header of one's own, but does not look at what is in a cookie.
         credentials = f"a=b\r\n{AUTHORIZATION}"
         command = ["slowhttptest", f"-{kind}", "-c", count, "-r", "200", "-l", seconds, "-p", "3", "-u", path,
@@ -244,7 +282,7 @@ def attack(name, kind, count, seconds):
 
 
 async def upstream(port):
-    """Answers everything with 200; below /v2/large with 64 MiB."""
+    """Answers everything with 200."""
 
     async def serve(reader, writer):
         try:
@@ -255,11 +293,8 @@ async def upstream(port):
                     await reader.readexactly(int(length.group(1)))
                 elif b"chunked" in head.lower():
                     await reader.readuntil(b"0\r\n\r\n")
-                size = 64 << 20 if b"large" in head.split(b"\r\n")[0] else 2
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
-                for _ in range(max(1, size >> 16)):
-                    writer.write(b"a" * min(size, 1 << 16))
-                    await writer.drain()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                await writer.drain()
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
 

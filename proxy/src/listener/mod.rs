@@ -11,6 +11,7 @@ mod entrance;
 mod handover;
 mod http2;
 mod open_files;
+mod quiet_socket;
 mod read_ahead;
 mod seldom;
 mod stopping;

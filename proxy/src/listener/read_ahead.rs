@@ -4,6 +4,7 @@
 use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,9 +18,12 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
     UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
+
+use super::quiet_socket::{GULP, QuietSocket};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
 /// system call.
@@ -32,17 +36,27 @@ const SMALL: usize = 512;
 /// requests are small, and answered.
 const FREE_SMALL_READS: u32 = 16;
 
-/// How long a client that sends drop by drop is left alone, so that the kernel gathers what it sends.
-const GATHERING: Duration = Duration::from_millis(10);
+/// How long a client that sends drop by drop is left alone, so that the kernel gathers what it sends: at
+/// first, and after two further times that brought less than [`GULP`]. It is the most that the end of its
+/// message waits.
+const GATHERING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(40);
+
+/// Bytes that the kernel holds for a client whose window is closed, beside what is under way to it. Without
+/// it each client that stops reading an answer pins megabytes of the kernel's memory.
+const UNSENT: u32 = 128 * 1024;
 
 /// A TCP connection whose reads are large. While it waits for the client it owns no buffer, so that idle
 /// connections cost none.
 #[derive(Debug)]
 pub(super) struct ReadAhead {
-    socket: TcpStream,
+    socket: QuietSocket,
     ahead: BytesMut,
     small_reads: u32,
+    pause: Duration,
     gathering: Option<Pin<Box<Sleep>>>,
+    /// Whether a task waits until it can write.
+    writing: bool,
+    id: UniqueIDType,
     digest: Arc<SocketDigest>,
 }
 
@@ -50,36 +64,72 @@ impl ReadAhead {
     pub(super) fn new(socket: TcpStream, peer: SocketAddr) -> Self {
         // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
         let _ = socket.set_nodelay(true);
-        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
+        // It costs memory only.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
+        let id = socket.as_raw_fd();
+        let digest = SocketDigest::from_raw_fd(id);
         // A fresh cell: nobody can have set it.
         let _ = digest.peer_addr.set(Some(peer.into()));
-        Self { socket, ahead: BytesMut::new(), small_reads: 0, gathering: None, digest: Arc::new(digest) }
+        Self {
+            socket: QuietSocket::Watched(socket),
+            ahead: BytesMut::new(),
+            small_reads: 0,
+            pause: *GATHERING.start(),
+            gathering: None,
+            writing: false,
+            id,
+            digest: Arc::new(digest),
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(gathering) = &mut self.gathering {
             ready!(gathering.as_mut().poll(cx));
             self.gathering = None;
+            if let Some(n) = self.socket.read_left(&mut self.ahead)? {
+                return Poll::Ready(self.space_out(n < GULP));
+            }
         }
         self.ahead.reserve(READ_AHEAD);
         // `read_buf` has no state of its own between two polls.
-        let read = pin!(self.socket.read_buf(&mut self.ahead)).poll(cx);
+        let read = pin!(self.socket.watched()?.read_buf(&mut self.ahead)).poll(cx);
         if self.ahead.is_empty() {
             self.ahead = BytesMut::new();
         }
-        if read.is_ready() {
-            self.space_out();
-        }
-        read.map_ok(drop)
+        let n = ready!(read)?;
+        Poll::Ready(self.space_out(n < SMALL))
     }
 
     /// After a read: the next one waits when this was one of many small ones.
-    fn space_out(&mut self) {
-        self.small_reads = if self.ahead.len() < SMALL { self.small_reads + 1 } else { 0 };
-        if self.small_reads > FREE_SMALL_READS {
-            self.small_reads = FREE_SMALL_READS;
-            self.gathering = Some(Box::pin(tokio::time::sleep(GATHERING)));
+    fn space_out(&mut self, small: bool) -> io::Result<()> {
+        if !small {
+            self.forgive();
+            return Ok(());
         }
+        if self.small_reads < FREE_SMALL_READS {
+            self.small_reads += 1;
+            return Ok(());
+        }
+        self.gathering = Some(Box::pin(tokio::time::sleep(self.pause)));
+        self.pause = (2 * self.pause).min(*GATHERING.end());
+        if self.writing { Ok(()) } else { self.socket.leave_alone() }
+    }
+
+    /// Small reads are free again.
+    fn forgive(&mut self) {
+        self.small_reads = 0;
+        self.pause = *GATHERING.start();
+    }
+
+    /// Writes by `write`, and remembers whether that has to wait.
+    fn poll_write_by<T>(
+        &mut self,
+        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        self.forgive();
+        let written = write(Pin::new(self.socket.watched()?));
+        self.writing = written.is_pending();
+        written
     }
 }
 
@@ -97,16 +147,16 @@ impl AsyncRead for ReadAhead {
 
 impl AsyncWrite for ReadAhead {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.small_reads = 0;
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        self.poll_write_by(|socket| socket.poll_write(cx, buf))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+    /// The system has everything that was written.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        Pin::new(self.socket.watched()?).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -114,12 +164,12 @@ impl AsyncWrite for ReadAhead {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.small_reads = 0;
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        self.poll_write_by(|socket| socket.poll_write_vectored(cx, bufs))
     }
 
+    /// TCP has `writev`.
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        true
     }
 }
 
@@ -127,13 +177,13 @@ impl AsyncWrite for ReadAhead {
 impl Shutdown for ReadAhead {
     async fn shutdown(&mut self) {
         // The client may be gone already.
-        let _ = self.socket.shutdown().await;
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 
 impl UniqueID for ReadAhead {
     fn id(&self) -> UniqueIDType {
-        self.socket.as_raw_fd()
+        self.id
     }
 }
 
@@ -159,81 +209,4 @@ impl Ssl for ReadAhead {}
 impl Peek for ReadAhead {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::net::TcpListener;
-
-    /// Polls a read that has nothing to read yet.
-    fn nothing_yet(stream: &mut ReadAhead) -> bool {
-        let mut byte = [0; 1];
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
-    }
-
-    #[tokio::test]
-    async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buffer() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let (socket, peer) = listener.accept().await.expect("accepted");
-        let mut stream = ReadAhead::new(socket, peer);
-        assert!(nothing_yet(&mut stream));
-        assert_eq!(stream.ahead.capacity(), 0);
-
-        let sent: Vec<u8> = (0..3 * READ_AHEAD).map(|at| (at % 251) as u8).collect();
-        let sending = tokio::spawn({
-            let (mut client, sent) = (client, sent.clone());
-            async move {
-                client.write_all(&sent).await.expect("sent");
-                client
-            }
-        });
-        let mut received = Vec::new();
-        while received.len() < sent.len() {
-            let mut piece = [0; 4093];
-            let n = stream.read(&mut piece).await.expect("read");
-            received.extend_from_slice(&piece[..n]);
-        }
-        assert!(received == sent, "the bytes are not those that were sent");
-
-        let client = sending.await.expect("no panic");
-        assert!(nothing_yet(&mut stream));
-        assert_eq!(stream.ahead.capacity(), 0);
-        drop(client);
-        assert_eq!(stream.read(&mut [0; 1]).await.expect("an end"), 0);
-    }
-
-    async fn connected() -> (ReadAhead, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        client.set_nodelay(true).expect("it is TCP");
-        let (socket, peer) = listener.accept().await.expect("accepted");
-        (ReadAhead::new(socket, peer), client)
-    }
-
-    #[tokio::test]
-    async fn a_client_that_sends_byte_by_byte_is_read_in_gulps() {
-        let (mut stream, mut client) = connected().await;
-        for _ in 0..FREE_SMALL_READS {
-            assert!(stream.gathering.is_none());
-            client.write_all(b"a").await.expect("sent");
-            assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
-        }
-        client.write_all(b"a").await.expect("sent");
-        assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
-        let start = std::time::Instant::now();
-        client.write_all(b"aa").await.expect("sent");
-        assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 2);
-        assert!(start.elapsed() >= GATHERING / 2, "it was read at once");
-    }
-
-    #[tokio::test]
-    async fn small_requests_that_are_answered_are_never_spaced() {
-        let (mut stream, mut client) = connected().await;
-        for _ in 0..10 * FREE_SMALL_READS {
-            client.write_all(b"a").await.expect("sent");
-            assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
-            assert!(stream.gathering.is_none());
-            stream.write_all(b"b").await.expect("sent");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,188 @@
+use super::*;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::Instant;
+
+/// Polls a read that has nothing to read yet.
+fn nothing_yet(stream: &mut ReadAhead) -> bool {
+    let mut byte = [0; 1];
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
+}
+
+#[tokio::test]
+async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buffer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+    let (socket, peer) = listener.accept().await.expect("accepted");
+    let mut stream = ReadAhead::new(socket, peer);
+    assert!(nothing_yet(&mut stream));
+    assert_eq!(stream.ahead.capacity(), 0);
+
+    let sent: Vec<u8> = (0..3 * READ_AHEAD).map(|at| (at % 251) as u8).collect();
+    let sending = tokio::spawn({
+        let (mut client, sent) = (client, sent.clone());
+        async move {
+            client.write_all(&sent).await.expect("sent");
+            client
+        }
+    });
+    let mut received = Vec::new();
+    while received.len() < sent.len() {
+        let mut piece = [0; 4093];
+        let n = stream.read(&mut piece).await.expect("read");
+        received.extend_from_slice(&piece[..n]);
+    }
+    assert!(received == sent, "the bytes are not those that were sent");
+
+    let client = sending.await.expect("no panic");
+    assert!(nothing_yet(&mut stream));
+    assert_eq!(stream.ahead.capacity(), 0);
+    drop(client);
+    assert_eq!(stream.read(&mut [0; 1]).await.expect("an end"), 0);
+}
+
+async fn connected() -> (ReadAhead, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
+    client.set_nodelay(true).expect("it is TCP");
+    let (socket, peer) = listener.accept().await.expect("accepted");
+    (ReadAhead::new(socket, peer), client)
+}
+
+/// Sends `drops` of one byte, each when the one before was read, and tells how long each read took.
+async fn trickle(stream: &mut ReadAhead, client: &mut TcpStream, drops: u32) -> Vec<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..drops {
+        client.write_all(b"a").await.expect("sent");
+        let start = Instant::now();
+        assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
+        took.push(start.elapsed());
+    }
+    took
+}
+
+fn is_left_alone(stream: &ReadAhead) -> bool {
+    matches!(stream.socket, QuietSocket::LeftAlone(_))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_byte_by_byte_is_left_alone_and_never_waits_longer_than_the_bound() {
+    let (mut stream, mut client) = connected().await;
+    let took = trickle(&mut stream, &mut client, FREE_SMALL_READS + 50).await;
+    let (free, spaced) = took.split_at(FREE_SMALL_READS as usize + 1);
+    assert!(free.iter().all(Duration::is_zero), "{free:?}");
+    // A timer is due within the millisecond after its time.
+    let bound = *GATHERING.end() + Duration::from_millis(1);
+    assert!(spaced.iter().all(|time| (*GATHERING.start()..=bound).contains(time)), "{spaced:?}");
+    assert!(spaced[2..].iter().all(|time| time >= GATHERING.end()), "{spaced:?}");
+    assert!(is_left_alone(&stream));
+}
+
+/// Returns when so many bytes wait to be read, which the system may hand over late.
+fn await_arrival(stream: &ReadAhead, bytes: usize) {
+    let QuietSocket::LeftAlone(socket) = &stream.socket else { panic!("it is watched") };
+    while socket.peek(&mut vec![0; bytes]).is_ok_and(|n| n < bytes) {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_meanwhile_is_read_in_one_piece_and_the_end_is_heard() {
+    let (mut stream, mut client) = connected().await;
+    trickle(&mut stream, &mut client, FREE_SMALL_READS + 1).await;
+    for _ in 0..100 {
+        client.write_all(b"a").await.expect("sent");
+    }
+    await_arrival(&stream, 100);
+    assert_eq!(stream.read(&mut [0; 200]).await.expect("read"), 100);
+    drop(client);
+    assert_eq!(stream.read(&mut [0; 64]).await.expect("an end"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_pauses_for_longer_is_heard_as_soon_as_it_goes_on() {
+    let (mut stream, mut client) = connected().await;
+    trickle(&mut stream, &mut client, FREE_SMALL_READS + 1).await;
+    let resumed = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        client.write_all(b"a").await.expect("sent");
+        Instant::now()
+    };
+    let (sent, read) = tokio::join!(resumed, async {
+        let n = stream.read(&mut [0; 64]).await.expect("read");
+        (n, Instant::now())
+    });
+    assert_eq!(read, (1, sent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_send_much_is_not_held_up_any_more() {
+    let (mut stream, mut client) = connected().await;
+    trickle(&mut stream, &mut client, FREE_SMALL_READS + 10).await;
+    client.write_all(&[b'a'; GULP + 1]).await.expect("sent");
+    await_arrival(&stream, GULP + 1);
+    stream.read_exact(&mut [0; GULP]).await.expect("read");
+    let start = Instant::now();
+    assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
+    let took = trickle(&mut stream, &mut client, FREE_SMALL_READS - 1).await;
+    assert!(start.elapsed().is_zero() && !is_left_alone(&stream), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_goes_out_at_once_and_what_follows_it_is_read_at_once() {
+    let (mut stream, mut client) = connected().await;
+    trickle(&mut stream, &mut client, FREE_SMALL_READS + 10).await;
+    assert!(is_left_alone(&stream));
+    let start = Instant::now();
+    stream.write_all(b"answer").await.expect("sent");
+    let mut answer = [0; 6];
+    client.read_exact(&mut answer).await.expect("read");
+    assert_eq!((&answer, start.elapsed()), (b"answer", Duration::ZERO));
+    let took = trickle(&mut stream, &mut client, FREE_SMALL_READS + 1).await;
+    assert!(took[1..].iter().all(Duration::is_zero), "{took:?}");
+}
+
+#[tokio::test]
+async fn who_has_to_take_its_answer_is_watched_however_it_sends() {
+    let (mut stream, mut client) = connected().await;
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut written = 0;
+    while let Poll::Ready(n) = Pin::new(&mut stream).poll_write(&mut cx, &[b'b'; 65536]) {
+        written += n.expect("written");
+    }
+    trickle(&mut stream, &mut client, FREE_SMALL_READS + 2).await;
+    assert!(stream.gathering.is_some() && !is_left_alone(&stream));
+    let rest = b"the rest";
+    let (sent, taken) = tokio::join!(stream.write_all(rest), async {
+        let mut taken = vec![0; written + rest.len()];
+        client.read_exact(&mut taken).await.map(|_| taken)
+    });
+    sent.expect("written");
+    assert!(taken.expect("read").ends_with(rest));
+}
+
+#[tokio::test]
+async fn small_requests_that_are_answered_are_never_spaced() {
+    let (mut stream, mut client) = connected().await;
+    for _ in 0..10 * FREE_SMALL_READS {
+        trickle(&mut stream, &mut client, 1).await;
+        assert!(stream.gathering.is_none());
+        stream.write_all(b"b").await.expect("sent");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let client = TcpSocket::new_v4().expect("a socket");
+    client.set_recv_buffer_size(4096).expect("set");
+    let _client = client.connect(listener.local_addr().expect("an address")).await.expect("connected");
+    let (socket, peer) = listener.accept().await.expect("accepted");
+    let mut stream = ReadAhead::new(socket, peer);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut written = 0;
+    while let Poll::Ready(n) = Pin::new(&mut stream).poll_write(&mut cx, &[b'a'; 16 * 1024]) {
+        written += n.expect("written");
+    }
+    assert!(written <= 4 * UNSENT as usize, "{written}");
+}
