@@ -167,7 +167,12 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
         ),
         (
             ErrorSource::Downstream,
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectionClosed
+            // An HTTP/2 stream that the client reset, or whose connection is gone.
+            | ErrorType::H2Error,
         ) => None,
         (ErrorSource::Downstream, _) => Some(malformed_request()),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(for_status(500)),
@@ -274,6 +279,7 @@ mod tests {
     fn a_stalled_client_is_408_and_one_that_left_is_told_nothing() {
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::ReadTimedout), Some(408));
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::ConnectionClosed), None);
+        assert_eq!(failure(ErrorSource::Downstream, ErrorType::H2Error), None);
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::InvalidHTTPHeader), Some(400));
     }
 
