@@ -26,7 +26,9 @@ const NONE: &str = "-";
 pub(crate) fn request(session: &Session, passage: &Passage) {
     let request = session.req_header();
     let permit = passage.permit();
-    let path = request.uri.path_and_query().map_or_else(|| request.uri.path(), |target| target.as_str());
+    // That of a CONNECT is no path.
+    let target = String::from_utf8_lossy(request.raw_path());
+    let path = request.uri.path_and_query().map_or(&*target, |target| target.as_str());
     tracing::info!(
         target: "access",
         client = address(session.client_addr()),

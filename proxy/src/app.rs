@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use pingora::apps::HttpServerOptions;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::task::JoinSet;
@@ -70,10 +71,11 @@ impl App {
         background.spawn(watch::certificates(files.certificates));
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
-        let proxy = Arc::new(http_proxy(&Arc::new(pingora_conf(config)), gate));
+        let mut proxy = http_proxy(&Arc::new(pingora_conf(config)), gate);
+        proxy.server_options = Some(pingora_options());
         let door = FrontDoor {
             tls,
-            proxy,
+            proxy: Arc::new(proxy),
             limits: Arc::new(config.limits.clone()),
             hsts: config.tls.hsts.header(),
             shutdown: config.shutdown.clone(),
@@ -154,4 +156,12 @@ fn pingora_conf(config: &Config) -> ServerConf {
         max_retries: MAX_TRIES,
         ..ServerConf::default()
     }
+}
+
+/// CONNECT comes to the gate, which refuses it: pingora's own answer is an empty page, and leaves no line in
+/// the access log.
+fn pingora_options() -> HttpServerOptions {
+    let mut options = HttpServerOptions::default();
+    options.allow_connect_method_proxying = true;
+    options
 }

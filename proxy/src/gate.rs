@@ -23,7 +23,7 @@ use crate::headers;
 use crate::last_byte::LastByte;
 use crate::listener::request_arrived;
 use crate::login::Login;
-use crate::request::{Passage, Stage, Target, check_framing, check_method, no_such_route};
+use crate::request::{Passage, Stage, Target, check_framing, check_header_size, check_method, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::response::check_answer;
 use crate::upstream::Upstream;
@@ -60,8 +60,11 @@ impl Gate {
     /// The whole judgement, in the order in which it is made.
     async fn judge(&self, session: &Session) -> std::result::Result<Permit, Refusal> {
         let request = session.req_header();
-        check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
         check_method(&request.method).map_err(Refusal::hanging_up)?;
+        if session.is_http2() {
+            check_header_size(request, &self.limits)?;
+        }
+        check_framing(request, &raw_header(session)).map_err(Refusal::hanging_up)?;
         let Target::Api(route) = Target::read(request.raw_path()).map_err(Refusal::hanging_up)? else {
             return Err(not_a_registry_path().into());
         };

@@ -9,7 +9,9 @@ use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
 use pingora::http::RequestHeader;
 
 use crate::access::Permit;
+use crate::config::Limits;
 use crate::last_byte::LastByte;
+use crate::rescue;
 
 /// What the gate knows of one request, from its arrival to its access-log line.
 #[derive(Debug)]
@@ -169,16 +171,38 @@ fn malformed(rule: &str) -> OciError {
         .with_status(StatusCode::BAD_REQUEST)
 }
 
+/// Refuses a header over the budgets. Of an HTTP/1.1 request they were seen to while it was read; of an
+/// HTTP/2 one the size is that of its fields, unpacked (RFC 9113, 6.5.2).
+///
+/// # Errors
+/// 431 (RFC 6585, 5).
+pub(crate) fn check_header_size(request: &RequestHeader, limits: &Limits) -> Result<(), OciError> {
+    const FIELD: usize = 32;
+    let fields = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    let pseudo_fields = [request.method.as_str().len(), request.raw_path().len()];
+    let size: usize = pseudo_fields.into_iter().chain(fields).map(|bytes| FIELD + bytes).sum();
+    if size > limits.header_size {
+        return Err(rescue::header_too_large(limits.header_size));
+    }
+    if request.headers.len() > limits.header_count {
+        return Err(rescue::too_many_fields(limits.header_count));
+    }
+    Ok(())
+}
+
 /// Refuses methods that no registry has. TRACE would send the credentials back to whoever can make a
 /// browser ask (RFC 9110, 9.3.8).
 ///
 /// # Errors
-/// 501 (RFC 9110, 9.1).
+/// 501 (RFC 9110, 9.1); 405 for CONNECT, which everybody knows.
 pub(crate) fn check_method(method: &Method) -> Result<(), OciError> {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     if KNOWN.contains(method) {
         return Ok(());
+    }
+    if method == Method::CONNECT {
+        return Err(OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported"));
     }
     let message = "a registry has the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals";
     Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))

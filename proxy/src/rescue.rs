@@ -167,7 +167,12 @@ pub(crate) fn for_failure(error: &Error) -> Option<OciError> {
         ),
         (
             ErrorSource::Downstream,
-            ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
+            ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout
+            | ErrorType::ConnectionClosed
+            // An HTTP/2 stream that the client reset, or whose connection is gone.
+            | ErrorType::H2Error,
         ) => None,
         (ErrorSource::Downstream, _) => Some(malformed_request()),
         (ErrorSource::Internal | ErrorSource::Unset, _) => Some(for_status(500)),
@@ -231,16 +236,14 @@ pub(crate) fn header_too_slow(limit: Duration) -> OciError {
 /// What to say in place of an error page that pingora made, by the page's status line.
 pub(crate) fn in_place_of(page: &[u8]) -> OciError {
     let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
-    match status {
-        Some(StatusCode::METHOD_NOT_ALLOWED) => {
-            OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported")
-        }
-        status => OciError::new(
-            ErrorCode::Unsupported,
-            "the request is not well-formed HTTP/1.1; if it comes from a container client, update it",
-        )
-        .with_status(status.unwrap_or(StatusCode::BAD_REQUEST)),
-    }
+    let message = "the request is not well-formed HTTP/1.1; if it comes from a container client, update it";
+    OciError::new(ErrorCode::Unsupported, message).with_status(status.unwrap_or(StatusCode::BAD_REQUEST))
+}
+
+/// 400: an HTTP/2 request for no host, or for two.
+pub(crate) fn ambiguous_host() -> OciError {
+    let message = "the request must name one host: :authority and host must not differ (RFC 9113, 8.3.1)";
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)
 }
 
 #[cfg(test)]
@@ -276,6 +279,7 @@ mod tests {
     fn a_stalled_client_is_408_and_one_that_left_is_told_nothing() {
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::ReadTimedout), Some(408));
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::ConnectionClosed), None);
+        assert_eq!(failure(ErrorSource::Downstream, ErrorType::H2Error), None);
         assert_eq!(failure(ErrorSource::Downstream, ErrorType::InvalidHTTPHeader), Some(400));
     }
 

@@ -291,6 +291,21 @@ impl Gate {
         table.lines().skip(1).filter(is_held).count()
     }
 
+    /// How many connections it is opening to `address`.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn opening_connections_to(&self, address: SocketAddr) -> usize {
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.process.id())).expect("it runs");
+        let there = format!(":{:04X}", address.port());
+        let is_opening = |line: &&str| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // Remote address and state: 02 has sent its SYN.
+            fields[2].ends_with(&there) && fields[3] == "02"
+        };
+        table.lines().skip(1).filter(is_opening).count()
+    }
+
     /// Awaits the line of its access log (with `log.format = json`) whose `key` is `value`.
     ///
     /// # Panics

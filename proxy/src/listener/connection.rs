@@ -23,7 +23,7 @@ mod chunks;
 pub(crate) mod extent;
 mod header_scan;
 mod held;
-mod pace;
+pub(super) mod pace;
 mod pingora_io;
 #[cfg(test)]
 mod tests;
@@ -281,15 +281,15 @@ impl<S: IO + 'static> Connection<S> {
 
     /// The client sent so much of its body.
     fn sent(&mut self, bytes: usize) {
-        let rule = Rule { rate: self.limits.min_body_rate, patience: self.limits.body_timeout };
-        self.sending.get_or_insert_with(|| Pace::new(rule)).moved(bytes, rule);
+        let rule = sending_rule(&self.limits);
+        self.sending.get_or_insert_with(|| Pace::new(rule)).moved(bytes, rule, Instant::now());
     }
 
     /// It is the client's turn to send. Before the first byte of a body, when it may await a `100`,
     /// pingora's timeout holds alone.
     fn poll_too_slow<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let Some(sending) = &mut self.sending else { return Poll::Pending };
-        let deadline = sending.wait();
+        let deadline = sending.wait(Instant::now());
         self.poll_deadline(cx, deadline)
     }
 
@@ -301,10 +301,10 @@ impl<S: IO + 'static> Connection<S> {
         bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), taking_rule(&self.limits)),
+            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), taking_rule(&self.limits), Instant::now()),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                let deadline = self.taking.wait();
+                let deadline = self.taking.wait(Instant::now());
                 return self.poll_deadline(cx, deadline);
             }
         }
@@ -363,6 +363,11 @@ impl<S: IO + 'static> Connection<S> {
 /// What `rescue` tells a client apart by whose chunks nobody can read.
 fn malformed(_: Malformed) -> io::Error {
     io::ErrorKind::InvalidData.into()
+}
+
+/// What holds for a client that sends a body.
+pub(super) fn sending_rule(limits: &Limits) -> Rule {
+    Rule { rate: limits.min_body_rate, patience: limits.body_timeout }
 }
 
 /// What holds for a client that takes an answer.

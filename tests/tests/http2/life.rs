@@ -1,7 +1,9 @@
 //! How long a connection lives whose client does nothing, or too little.
 
 use crate::common::{ALICE, MANIFEST, UPLOAD, before, fields_with, open_gate};
-use lockgate_e2e::{Http2, Outcome, PATIENCE, Signal, Upstream, eventually, field_block, frame, frame_bytes, ok};
+use lockgate_e2e::{
+    Http2, Outcome, PATIENCE, Pattern, Signal, Upstream, eventually, field_block, frame, frame_bytes, ok,
+};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -51,6 +53,46 @@ fn a_body_that_stands_still_ends_the_connection_and_is_no_complete_upload() {
     gate.log().await_line(PATIENCE, "a line that says why", |line| line.contains("limits.body_timeout"));
     eventually(PATIENCE, "the end of the uploads", || (upstream.open_connections() == 0).then_some(()));
     assert!(upstream.received().iter().all(|request| !request.complete));
+}
+
+#[test]
+fn a_body_that_trickles_in_ends_the_connection_and_a_steady_one_is_served() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = before(&upstream).set("limits.body_timeout", "4s").set("limits.min_body_rate", "1KiB").start();
+    let mut client = Http2::open(gate.door());
+    // A byte each 10 ms: a tenth of what is asked for, and never silent for long.
+    client.request(1, "PATCH", UPLOAD, ALICE, false);
+    let byte = frame_bytes(frame::DATA, 0, 1, b"a");
+    eventually(BOUND, "the end of an upload that trickles", || client.try_send(&byte).is_err().then_some(()));
+    gate.log().await_line(PATIENCE, "a line that says why", |line| line.contains("limits.min_body_rate"));
+    assert!(upstream.received().iter().all(|request| !request.complete));
+    // 1 KiB each 10 ms, for longer than the trickle could last.
+    let mut steady = Http2::open(gate.door());
+    steady.request(1, "PATCH", UPLOAD, ALICE, false);
+    let mut pieces = std::iter::repeat_n(frame_bytes(frame::DATA, 0, 1, &[b'a'; 1024]), 500);
+    eventually(BOUND, "the end of a steady upload", || match pieces.next() {
+        Some(piece) => steady.try_send(piece).err().map(|e| panic!("it is cut: {e}")),
+        None => Some(()),
+    });
+    steady.data(1, b"", true);
+    assert!(matches!(steady.outcome(1), Outcome::Answer { status: 200, .. }));
+}
+
+#[test]
+fn the_time_that_the_upstream_takes_is_not_the_clients() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::scripted(move |connection| {
+        let Some(head) = connection.request()? else { return Ok(()) };
+        // Longer than a client would be waited for.
+        let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(3));
+        connection.body(&head, &mut std::io::sink())?;
+        connection.send(&ok("{}"))
+    });
+    let gate = before(&upstream).set("limits.body_timeout", "1s").start();
+    let push = gate.curl(UPLOAD).method("PATCH").arg("--http2").header("Expect:");
+    push.run_sending(Pattern::new(1, 32 << 20)).expect(200);
+    drop(go_on);
 }
 
 #[test]

@@ -4,4 +4,5 @@ mod common;
 mod floods;
 mod honest;
 mod life;
+mod refusals;
 mod requests;

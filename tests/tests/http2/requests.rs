@@ -111,16 +111,6 @@ fn a_malformed_request_harms_no_other_stream() {
 }
 
 #[test]
-fn a_tunnel_is_refused() {
-    let (upstream, gate) = open_gate();
-    let mut client = Http2::open(gate.door());
-    client.headers(1, &[(":method", "CONNECT"), (":authority", "127.0.0.1:22"), ("authorization", ALICE)], false);
-    let outcome = client.outcome(1);
-    assert!(is_refused(&outcome) || matches!(outcome, Outcome::Answer { status: 405, .. }), "{outcome:?}");
-    assert!(upstream.received().is_empty());
-}
-
-#[test]
 fn credentials_are_asked_for_on_every_stream() {
     let (upstream, gate) = open_gate();
     let mut client = Http2::open(gate.door());

@@ -7,8 +7,8 @@
 //! - **Frames without content** cost of an allowance, which grows back with time and with what the
 //!   client is sent: a pull earns the WINDOW_UPDATEs that it needs.
 //! - **A request's header** must come to its end within `limits.header_timeout`.
-//! - **A request's body** must not stand still for `limits.body_timeout` while its windows are open.
-//!   Where they are closed the client waits for us.
+//! - **A request's body** must keep the rate `limits.min_body_rate`, and not stand still for
+//!   `limits.body_timeout`, while its windows are open. Where they are closed the client waits for us.
 
 mod allowance;
 mod bodies;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::frames::{Frame, FrameReader, Kind, Seen};
 use crate::config::Limits;
+use crate::listener::connection::sending_rule;
 use allowance::{Allowance, Exhausted};
 use bodies::Bodies;
 
@@ -48,7 +49,7 @@ pub(super) enum Fault {
     Flood,
     /// A header, or another frame without content, did not come to its end.
     SlowHeader,
-    /// A body stood still.
+    /// A body stood still, or came too slowly.
     SlowBody,
 }
 
@@ -57,7 +58,9 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Flood => "too many frames without content (limits.control_frames)",
             Self::SlowHeader => "a request's header did not arrive in time (limits.header_timeout)",
-            Self::SlowBody => "a request's body stopped arriving (limits.body_timeout)",
+            Self::SlowBody => {
+                "a request's body stopped arriving, or arrives too slowly (limits.body_timeout, limits.min_body_rate)"
+            }
         })
     }
 }
@@ -181,7 +184,7 @@ impl Record {
         } else if rules.header_since.is_some_and(|since| now - since >= rules.header_timeout) {
             Some(Fault::SlowHeader)
         } else {
-            rules.bodies.stand_still(now).then_some(Fault::SlowBody)
+            rules.bodies.is_one_too_slow(now).then_some(Fault::SlowBody)
         }
     }
 }
@@ -204,7 +207,7 @@ impl Rules {
             header_timeout: limits.header_timeout,
             header_since: None,
             within_block: false,
-            bodies: Bodies::new(limits.body_timeout),
+            bodies: Bodies::new(sending_rule(limits)),
         }
     }
 
@@ -218,7 +221,7 @@ impl Rules {
             Kind::Headers if frame.ends_stream() => self.bodies.close(frame.stream),
             Kind::Headers => self.bodies.open(frame.stream, now),
             Kind::Data => {
-                self.bodies.spend_windows(frame);
+                self.bodies.spend_windows(frame, now);
                 if frame.ends_stream() {
                     self.bodies.close(frame.stream);
                 } else if frame.length == 0 {
@@ -229,7 +232,7 @@ impl Rules {
                 self.bodies.close(frame.stream);
                 return self.allowance.spend(RESET_COST, now);
             }
-            Kind::Settings if frame.is_acknowledgement() => self.bodies.windows_known(),
+            Kind::Settings if frame.is_acknowledgement() => self.bodies.windows_known(now),
             Kind::Settings | Kind::WindowUpdate | Kind::Continuation | Kind::Other => {
                 return self.allowance.spend(1, now);
             }

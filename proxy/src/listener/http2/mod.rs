@@ -6,9 +6,10 @@
 //!
 //! | by | what |
 //! |---|---|
-//! | the h2 crate | size of a header, CONTINUATION frames, small and empty DATA, requests at a time |
+//! | the h2 crate | far too large headers, CONTINUATION frames, small and empty DATA, requests at a time |
 //! | pingora | how long a piece of an answer waits for a window: `limits.send_timeout` |
 //! | [`conduct`] | frames without content; how long a header and a body take |
+//! | the gate | size of a header: `limits.header_size`, `limits.header_count` |
 //! | this loop | requests in work, those included that the client gave up; idleness; the end |
 
 mod conduct;
@@ -25,6 +26,7 @@ use pingora::Result;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
+use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Ssl, Stream};
 use pingora::server::ShutdownWatch;
 use tokio::task::JoinSet;
@@ -32,6 +34,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{ClientConnection, Hall};
 use crate::config::Limits;
+use crate::{access_log, rescue};
 use conduct::{Conduct, Fault, STREAM_WINDOW};
 use observed::Observed;
 
@@ -40,6 +43,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// What is kept of an answer at most, beside what is on its way to the socket.
 const SEND_BUFFER: usize = 128 * 1024;
+
+/// How many times `limits.header_size` the h2 crate takes of a header. It answers what is over its own
+/// bound with a 431 that has no body, so that what is over ours must be read to be refused by the gate.
+const HEADER_ROOM: usize = 2;
 
 /// How often the clock is looked at while a header or a body is under way.
 const TICK: Duration = Duration::from_secs(1);
@@ -104,7 +111,7 @@ pub(super) async fn serve(hall: &Hall, stream: ClientConnection, stopping: &Shut
 fn options(limits: &Limits) -> H2Options {
     let mut options = server::default_h2_options();
     options
-        .max_header_list_size(u32::try_from(limits.header_size).expect("it is at most 1 MiB"))
+        .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size).expect("it is at most 2 MiB"))
         .max_concurrent_streams(limits.streams)
         .max_concurrent_reset_streams(limits.streams as usize)
         .initial_window_size(STREAM_WINDOW)
@@ -134,7 +141,7 @@ impl Serving<'_> {
                 accepted = accept(&mut self.connection, &self.digest, has_room) => {
                     match accepted {
                         Ok(Some(H2Accept::Session(request))) => self.begin(request, &for_requests),
-                        Ok(Some(H2Accept::Rejected)) => {}
+                        Ok(Some(H2Accept::Rejected)) => self.log_rejected(),
                         // The client left, or broke the protocol and was told.
                         Ok(None) | Err(_) => break,
                     }
@@ -147,7 +154,7 @@ impl Serving<'_> {
 
     /// A request of its own task: it is refused, or handed to the gate.
     fn begin(&mut self, mut request: HttpSession, stopping: &ShutdownWatch) {
-        if let Some(rule) = malformed::broken_rule(request.req_header(), self.limits.header_count) {
+        if let Some(rule) = malformed::broken_rule(request.req_header()) {
             tracing::debug!(rule, "an HTTP/2 request is malformed");
             return request.shutdown_with_reason(Reason::PROTOCOL_ERROR);
         }
@@ -155,6 +162,15 @@ impl Serving<'_> {
         self.requests.spawn(async move {
             proxy.process_new_http(ServerSession::new_http2(request), &stopping).await;
         });
+    }
+
+    /// pingora has answered by itself, with nothing but a status, and shows neither request nor answer.
+    fn log_rejected(&self) {
+        access_log::unreadable(self.client(), &rescue::ambiguous_host());
+    }
+
+    fn client(&self) -> Option<&SocketAddr> {
+        self.digest.socket_digest.as_ref()?.peer_addr()
     }
 
     fn is_quiet(&self) -> bool {
@@ -193,8 +209,8 @@ impl Serving<'_> {
     async fn close(mut self, end: End) {
         let reason = match end {
             End::Fault(fault) => {
-                let client = self.digest.socket_digest.as_ref().and_then(|digest| digest.peer_addr().cloned());
-                tracing::info!(client = crate::access_log::address(client.as_ref()), reason = %fault, "an HTTP/2 connection was ended");
+                let client = access_log::address(self.client());
+                tracing::info!(client, reason = %fault, "an HTTP/2 connection was ended");
                 Reason::ENHANCE_YOUR_CALM
             }
             End::BrokenOff | End::Idle | End::Stopping => Reason::NO_ERROR,

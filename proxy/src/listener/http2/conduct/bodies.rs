@@ -1,12 +1,15 @@
 //! The request bodies that are under way, and whose turn it is: the client's while its windows are open
 //! (RFC 9113, 5.2), else ours.
+//!
+//! While it is the client's turn it has to keep a [`Pace`], as over HTTP/1.1. A window stays closed as long
+//! as the upstream does not take what was sent: that time is not the client's.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Frame;
+use crate::listener::connection::pace::{Pace, Rule};
 
 /// What every stream may send before it is told that it may send more, from when the client knows.
 pub(in super::super) const STREAM_WINDOW: u32 = 256 * 1024;
@@ -17,7 +20,7 @@ pub(super) const INITIAL_WINDOW: u32 = 65_535;
 /// The bodies that are under way.
 #[derive(Debug)]
 pub(super) struct Bodies {
-    timeout: Duration,
+    rule: Rule,
     open: HashMap<u32, Body>,
     /// The highest stream that a client opened: a second field block on one is its trailers.
     newest: u32,
@@ -28,14 +31,30 @@ pub(super) struct Bodies {
 #[derive(Debug)]
 struct Body {
     window: i64,
-    /// When it last moved, or could move again.
-    moved: Instant,
+    pace: Pace,
+    /// It moved, but too late. Nobody looks at every moment.
+    was_late: bool,
+}
+
+impl Body {
+    fn is_late(&self, now: Instant) -> bool {
+        self.was_late || self.pace.is_over(now)
+    }
+
+    /// Decides whose turn it is, after one of its windows changed or it moved.
+    fn take_turns(&mut self, connection_window: i64, now: Instant) {
+        if self.window > 0 && connection_window > 0 {
+            self.pace.wait(now);
+        } else {
+            self.pace.rest(now);
+        }
+    }
 }
 
 impl Bodies {
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(rule: Rule) -> Self {
         let connection_window = i64::from(INITIAL_WINDOW);
-        Self { timeout, open: HashMap::new(), newest: 0, new_window: INITIAL_WINDOW, connection_window }
+        Self { rule, open: HashMap::new(), newest: 0, new_window: INITIAL_WINDOW, connection_window }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -46,7 +65,9 @@ impl Bodies {
     pub(super) fn open(&mut self, stream: u32, now: Instant) {
         if stream > self.newest {
             self.newest = stream;
-            self.open.insert(stream, Body { window: i64::from(self.new_window), moved: now });
+            let mut body = Body { window: i64::from(self.new_window), pace: Pace::new(self.rule), was_late: false };
+            body.take_turns(self.connection_window, now);
+            self.open.insert(stream, body);
         }
     }
 
@@ -59,43 +80,52 @@ impl Bodies {
     /// So many bytes of a body came.
     pub(super) fn moved(&mut self, stream: u32, bytes: u32, now: Instant) {
         if let Some(body) = self.open.get_mut(&stream).filter(|_| bytes > 0) {
-            body.moved = now;
+            body.was_late = body.is_late(now);
+            body.pace.moved(bytes as usize, self.rule, now);
+            body.take_turns(self.connection_window, now);
         }
     }
 
     /// A DATA frame counts against two windows, padding and all.
-    pub(super) fn spend_windows(&mut self, frame: &Frame) {
-        self.connection_window -= i64::from(frame.length);
+    pub(super) fn spend_windows(&mut self, frame: &Frame, now: Instant) {
+        let length = i64::from(frame.length);
         if let Some(body) = self.open.get_mut(&frame.stream) {
-            body.window -= i64::from(frame.length);
+            body.window -= length;
+            body.take_turns(self.connection_window, now);
         }
+        self.change_connection_window(-length, now);
     }
 
     /// The client acknowledged our SETTINGS.
-    pub(super) fn windows_known(&mut self) {
+    pub(super) fn windows_known(&mut self, now: Instant) {
         let more = i64::from(STREAM_WINDOW - self.new_window);
         self.new_window = STREAM_WINDOW;
-        self.open.values_mut().for_each(|body| body.window += more);
-    }
-
-    /// We sent a WINDOW_UPDATE. From a closed window on the client's time begins anew.
-    pub(super) fn widen(&mut self, stream: u32, increment: u32, now: Instant) {
-        if stream == 0 {
-            if self.connection_window <= 0 {
-                self.open.values_mut().for_each(|body| body.moved = now);
-            }
-            self.connection_window += i64::from(increment);
-        } else if let Some(body) = self.open.get_mut(&stream) {
-            if body.window <= 0 {
-                body.moved = now;
-            }
-            body.window += i64::from(increment);
+        for body in self.open.values_mut() {
+            body.window += more;
+            body.take_turns(self.connection_window, now);
         }
     }
 
-    /// Whether one of them had its turn for the whole timeout, and nothing came.
-    pub(super) fn stand_still(&self, now: Instant) -> bool {
-        let is_late = |body: &Body| body.window > 0 && now - body.moved >= self.timeout;
-        self.connection_window > 0 && self.open.values().any(is_late)
+    /// We sent a WINDOW_UPDATE.
+    pub(super) fn widen(&mut self, stream: u32, increment: u32, now: Instant) {
+        if stream == 0 {
+            self.change_connection_window(i64::from(increment), now);
+        } else if let Some(body) = self.open.get_mut(&stream) {
+            body.window += i64::from(increment);
+            body.take_turns(self.connection_window, now);
+        }
+    }
+
+    fn change_connection_window(&mut self, change: i64, now: Instant) {
+        let was_open = self.connection_window > 0;
+        self.connection_window += change;
+        if was_open != (self.connection_window > 0) {
+            self.open.values_mut().for_each(|body| body.take_turns(self.connection_window, now));
+        }
+    }
+
+    /// Whether a client was too slow with one of them when it was its turn.
+    pub(super) fn is_one_too_slow(&self, now: Instant) -> bool {
+        self.open.values().any(|body| body.is_late(now))
     }
 }

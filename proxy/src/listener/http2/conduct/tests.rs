@@ -27,7 +27,10 @@ fn window_update(stream: u32, increment: u32) -> Vec<u8> {
 
 /// A client that has sent its preface, and the limits that hold for it.
 fn begun() -> (Conduct, Limits) {
-    let limits = Config::default().limits;
+    begun_within(Config::default().limits)
+}
+
+fn begun_within(limits: Limits) -> (Conduct, Limits) {
     let conduct = Conduct::new(&limits);
     conduct.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     (conduct, limits)
@@ -35,7 +38,11 @@ fn begun() -> (Conduct, Limits) {
 
 /// The same with an upload on stream 1.
 fn uploading() -> (Conduct, Limits) {
-    let (conduct, limits) = begun();
+    uploading_within(Config::default().limits)
+}
+
+fn uploading_within(limits: Limits) -> (Conduct, Limits) {
+    let (conduct, limits) = begun_within(limits);
     conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
     (conduct, limits)
 }
@@ -136,20 +143,58 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stands_still_is_a_fault_in_its_time() {
-    let (conduct, limits) = uploading();
-    for _ in 0..3 {
-        tokio::time::advance(limits.body_timeout / 2).await;
-        conduct.received(&frame(DATA, 0, 1, b"piece"));
+    let without_rate = Limits { min_body_rate: 0, ..Config::default().limits };
+    for (limits, then) in [(Config::default().limits, 2), (without_rate, 1)] {
+        let (conduct, limits) = uploading_within(limits);
+        tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
+        assert_eq!(conduct.fault(), None, "the first byte has the whole time");
+        conduct.received(&frame(DATA, 0, 1, b""));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+
+        let (conduct, limits) = uploading_within(limits);
+        conduct.received(&frame(DATA, 0, 1, b"p"));
+        tokio::time::advance(limits.body_timeout / then - Duration::from_millis(1)).await;
+        assert_eq!(conduct.fault(), None);
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
     }
-    tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
-    assert_eq!(conduct.fault(), None);
-    tokio::time::advance(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
+    let second = Duration::from_secs(1);
+    let rate = usize::try_from(Config::default().limits.min_body_rate).expect("it is small");
+    let seconds_until_fault = |a_second: usize| async move {
+        let (conduct, limits) = uploading();
+        for passed in 0..10 * limits.body_timeout.as_secs() {
+            conduct.received(&frame(DATA, 0, 1, &vec![0; a_second]));
+            conduct.sent(&window_update(1, u32::try_from(a_second).expect("it is small")));
+            conduct.sent(&window_update(0, u32::try_from(a_second).expect("it is small")));
+            if conduct.fault().is_some() {
+                return Some(passed);
+            }
+            tokio::time::advance(second).await;
+        }
+        None
+    };
+    assert_eq!(seconds_until_fault(rate).await, None);
+    let half_of_patience = Config::default().limits.body_timeout.as_secs() / 2;
+    assert_eq!(seconds_until_fault(1).await, Some(half_of_patience + 1));
+    assert!(seconds_until_fault(rate * 9 / 10).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_too_late_is_too_late_whoever_looks_after_it() {
+    let (conduct, limits) = uploading();
+    tokio::time::advance(limits.body_timeout).await;
+    conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
     assert_eq!(conduct.fault(), Some(Fault::SlowBody));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_frame_that_trickles_in_is_a_body_that_moves() {
-    let (conduct, limits) = uploading();
+    let (conduct, limits) = uploading_within(Limits { min_body_rate: 0, ..Config::default().limits });
     let data = frame(DATA, 0, 1, &[0; 100]);
     let (head, payload) = data.split_at(9);
     conduct.received(head);
