@@ -24,9 +24,7 @@ from client import (
     put_manifest,
     with_digest,
 )
-from servers import running
-
-MIB = 1 << 20
+from servers import MIB, running
 
 
 @cache
