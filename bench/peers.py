@@ -171,7 +171,6 @@ CADDY = """
 {{
   admin off
   auto_https off
-  persist_config off
 }}
 https://:{port} {{
   bind 127.0.0.1
