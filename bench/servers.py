@@ -41,6 +41,9 @@ class Server:
             time.sleep(0.01)
         raise RuntimeError(f"{self.name} does not listen: {Path(self._log.name).read_text()[-2000:]}")
 
+    def url(self, target):
+        return f"https://127.0.0.1:{self.port}{target}"
+
     def _pids(self):
         """The program and all that it started."""
         pids = [self.pid]

@@ -18,13 +18,13 @@ from peers import nginx_configuration
 from servers import MIB, accepts, free_port
 
 REPOSITORY = "bench/app"
-BLOB = "sha256:" + 64 * "b"
 UPLOAD = f"/v2/{REPOSITORY}/blobs/uploads/7b1c2f0e-7f3c-4c58-9d8e-0d8f0a4f7b11"
 MANIFEST = f"/v2/{REPOSITORY}/manifests/v1"
 
 
-def blob(name):
-    return f"/v2/{REPOSITORY}/blobs/sha256:{name:0>64}"
+def blob(mebibytes):
+    """Where the blob of that size is. Nobody compares its digest."""
+    return f"/v2/{REPOSITORY}/blobs/sha256:{mebibytes:0>64}"
 
 
 FILES = """
@@ -55,17 +55,17 @@ def started(command, port, log):
 
 @contextmanager
 def files(place, sizes):
-    """The port of a registry of files: a manifest, and a blob of each of `sizes` (name: bytes)."""
+    """The port of a registry of files: a manifest, and a blob of each of `sizes` in MiB."""
     www = place / "www"
     manifest = www / MANIFEST[1:]
     manifest.parent.mkdir(parents=True, exist_ok=True)
     manifest.write_text('{"schemaVersion": 2, "filler": "' + 2000 * "a" + '"}')
-    for name, size in sizes.items():
-        path = www / blob(name)[1:]
+    for mebibytes in sizes:
+        path = www / blob(mebibytes)[1:]
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb") as file:
-            for start in range(0, size, MIB):
-                file.write(b"a" * min(MIB, size - start))
+            for _ in range(mebibytes):
+                file.write(MIB * b"a")
     port = free_port()
     config = place / "upstream.conf"
     config.write_text(nginx_configuration(place, FILES.format(port=port, place=place), 8192))
