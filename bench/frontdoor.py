@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import upstream
-from load import AUTHORIZATION, Refused, curl, hey, watched_memory, wrk
+from load import AUTHORIZATION, MemoryWatch, Refused, curl, hey, wrk
 from servers import MIB
 from stage import COSTLY, accounted
 
@@ -31,7 +31,7 @@ def bulk(name, stage, direction, version, connections, mebibytes):
     return figures
 
 
-def small(name, stage, method, target, seconds, connections=8, close=False, users=COSTLY):
+def small(name, stage, method, target, seconds, connections, close=False, users=COSTLY):
     """Small requests as fast as they are answered. A connection for each, as docker makes them, shakes hands in
     full; and an answer to HEAD is more than wrk can read."""
     figures = {}
@@ -55,11 +55,13 @@ def mixed(name, stage, connections, seconds):
     loads = {"HEAD": (hey, upstream.MANIFEST, "HEAD", many), "GET": (wrk, upstream.MANIFEST, "GET", many),
              "blobs": (wrk, upstream.blob(BLOB_OF_MANY_MIB), "GET", few)}
     figures = {}
-    with stage.server(name) as server, ThreadPoolExecutor(len(loads)) as pool, watched_memory(server) as peak:
+    with stage.server(name) as server, ThreadPoolExecutor(len(loads)) as pool, MemoryWatch(server) as memory:
         running = {what: pool.submit(load, stage.place, server.url(target), seconds, count, method)
                    for what, (load, target, method, count) in loads.items()}
         done = {what: future.result() for what, future in running.items()}
-        figures["peak MB"] = peak[-1] / 1e6
+        if not all(done[what]["requests"] for what in ("HEAD", "GET")):
+            raise Refused(f"{name} answered no small request in {seconds} s")
+        figures["peak MB"] = memory.peak / 1e6
     return {
         "small requests per s": done["HEAD"]["requests per s"] + done["GET"]["requests per s"],
         "blobs MiB per s": done["blobs"]["MiB per s"],
@@ -90,8 +92,8 @@ def held(name, stage, connections):
 
 def pushes(name, stage, count, mebibytes):
     """Memory while many push at once, by one curl that serves all of them in turn."""
-    with stage.server(name, to_discard=True) as server, watched_memory(server) as peak:
+    with stage.server(name, to_discard=True) as server, MemoryWatch(server) as memory:
         curl([[server.url(upstream.UPLOAD)] * count], 202, "--parallel", "--parallel-immediate", "--parallel-max", count,
              "--request", "PATCH", "--header", "Expect:", "--header", "Transfer-Encoding: chunked",
              *["--upload-file", stage.blob(mebibytes)] * count)
-        return {"peak MB": peak[-1] / 1e6}
+        return {"peak MB": memory.peak / 1e6}

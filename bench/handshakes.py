@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from load import AUTHORIZATION
+from load import AUTHORIZATION, Refused
 
 HYBRID = "X25519MLKEM768"
 # So that the server always has one to work on while another waits.
@@ -33,9 +33,14 @@ def handshakes(name, stage, kind, key, seconds):
         before = server.cpu()
         clients = [subprocess.Popen([sys.executable, __file__, str(server.port), str(seconds), kind],
                                     stdout=subprocess.PIPE, text=True) for _ in range(CLIENTS)]
-        done = [json.loads(client.communicate()[0]) for client in clients]
+        answers = [client.communicate()[0] for client in clients]
+        if any(client.returncode for client in clients):
+            raise Refused(f"{name} did not shake hands: {kind} {key}")
+        done = [json.loads(answer) for answer in answers]
         took, cpu = max(one["seconds"] for one in done), server.cpu() - before
         count = sum(one["count"] for one in done)
+        if kind == "hybrid" and name == "lockgate" and any(one["groups"] != [HYBRID] for one in done):
+            raise Refused(f"{name} chose {done[0]['groups']} and not {HYBRID}")
         return {"cpu us per handshake": cpu / count * 1e6, "handshakes per s": count / took}
 
 
@@ -53,7 +58,7 @@ def _plain(port):
 
 
 def _by_python(port, resumed):
-    """A function that shakes hands once."""
+    """A function that shakes hands once, and nothing known of the groups."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -72,7 +77,7 @@ def _by_python(port, resumed):
         with socket.socket(fileno=stream.detach()) as plain:
             _drained(plain)
 
-    return once
+    return once, set()
 
 
 def _by_pyopenssl(port):
@@ -90,18 +95,17 @@ def _by_pyopenssl(port):
             groups.add(stream.get_group_name())
             _drained(plain)
 
-    once.groups = groups
-    return once
+    return once, groups
 
 
 def main():
     port, seconds, kind = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-    once = _by_pyopenssl(port) if kind == "hybrid" else _by_python(port, kind == "resumed")
+    once, groups = _by_pyopenssl(port) if kind == "hybrid" else _by_python(port, kind == "resumed")
     count, began = 0, time.monotonic()
     while (took := time.monotonic() - began) < seconds:
         once()
         count += 1
-    print(json.dumps({"count": count, "seconds": took, "groups": sorted(getattr(once, "groups", []))}))
+    print(json.dumps({"count": count, "seconds": took, "groups": sorted(groups)}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import threading
-from contextlib import contextmanager
 
 from servers import MIB
 
@@ -83,19 +82,22 @@ def curl(urls, expected, *options):
             raise Refused(f"{' '.join(process.args)}: {statuses}, {problem}")
 
 
-@contextmanager
-def watched_memory(server):
-    """A list that ends with the most bytes that were seen resident at once."""
-    over, peak = threading.Event(), [server.memory()]
+class MemoryWatch:
+    """Looks again and again at how much memory a server has; `peak` is the most bytes that were seen."""
 
-    def watch():
-        while not over.wait(0.05):
-            peak.append(max(peak.pop(), server.memory()))
+    def __init__(self, server):
+        self._server, self._over = server, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.peak = server.memory()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        thread.join()
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self):
+        while not self._over.wait(0.05):
+            self.peak = max(self.peak, self._server.memory())

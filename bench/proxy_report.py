@@ -57,7 +57,7 @@ def tables(kind, cases):
     """A table a figure: a line a case, a column a contender."""
     contenders = list(dict.fromkeys(name for case in cases.values() for name in case))
     figures = list(dict.fromkeys(figure for case in cases.values() for of in case.values() for figure in of))
-    yield from ["", f"#### {TITLES[kind]}", "", f"Ratios are to {BASES.get(kind, BASE)}."]
+    yield from ["", f"### {TITLES[kind]}", "", f"Ratios are to {BASES.get(kind, BASE)}."]
     for figure in figures:
         yield from ["", f"| {figure} | " + " | ".join(contenders) + " |", "|---|" + "---|" * len(contenders)]
         for case, of in cases.items():

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import upstream
-from load import PASSWORD, USER, curl, watched_memory
+from load import PASSWORD, USER, MemoryWatch, curl
 from peers import Site, serving
 
 
@@ -84,9 +84,9 @@ def set_up(place, blobs):
 @contextmanager
 def accounted(server, figures, of, amount):
     """Adds what the block cost the server: processor time by `amount()`, and memory."""
-    with watched_memory(server) as peak:
+    with MemoryWatch(server) as memory:
         before, began = server.cpu(), time.monotonic()
         yield
         took = time.monotonic() - began
         figures[f"cpu {of}"] = (server.cpu() - before) / amount()
-    figures |= {"wall s": took, "peak MB": peak[-1] / 1e6}
+    figures |= {"wall s": took, "peak MB": memory.peak / 1e6}
