@@ -8,7 +8,7 @@ CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: help up test check fuzz bench sbom image tools clients engine programs fmt clippy doc deny
+.PHONY: help up test check fuzz bench compare sbom image tools clients engine programs fmt clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -30,6 +30,12 @@ bench: tools ## measure the backend beside docker-registry, ten minutes; tables 
 	@scripts/need.sh docker-registry taskset=util-linux python3
 	cargo build --release --locked -p lockgate-backend --bins
 	python3 bench/bench.py
+	python3 bench/report.py
+
+compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables and plot to docs/performance.md
+	@scripts/need.sh nginx=nginx-light haproxy caddy wrk hey curl htpasswd=apache2-utils openssl taskset=util-linux python3
+	cargo build --release --locked -p lockgate --bins
+	python3 bench/proxy.py
 	python3 bench/report.py
 
 sbom: tools ## list what each program is built from, as CycloneDX JSON in target/sbom/

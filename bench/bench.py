@@ -9,19 +9,14 @@ Needed: docker-registry (Debian has a package of that name), taskset, and a rele
 """
 
 import argparse
-import json
 import os
-import platform
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import registry
-from servers import REGISTRIES, REPOSITORY_ROOT, SERVER_CPU, remove
-
-RESULTS = Path(__file__).resolve().parent / "results"
+from runs import RESULTS, Results, leave_the_server_its_processor, machine, side_by_side
+from servers import REGISTRIES, remove
 
 # Of the scenarios: (full, quick).
 SIZES = {"transfer MiB": (512, 256), "manifest repeats": (3000, 1000), "pushes": (32, 32), "push MiB": (16, 8),
@@ -49,25 +44,16 @@ def scenarios(quick, million, trees):
     return every
 
 
-def side_by_side(scenario, work, runs):
-    """`{server: [the figures of each run]}`"""
-    samples = {name: [] for name in REGISTRIES}
-    for _ in range(runs):
-        for name in REGISTRIES:
-            data = work / "data"
-            data.unlink() if data.is_symlink() else remove(data)
-            samples[name].append(scenario(name, work))
-    return samples
+def once(scenario, work, name):
+    data = work / "data"
+    data.unlink() if data.is_symlink() else remove(data)
+    return scenario(name, work)
 
 
-def machine():
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.processor())
-    flags = Path("/proc/cpuinfo").read_text()
+def described():
     version = subprocess.run(["docker-registry", "--version"], capture_output=True, text=True).stdout.split()
     return {
-        "processor": f"{model}, {os.cpu_count()} processors, {'with' if 'sha_ni' in flags else 'without'} SHA instructions",
-        "kernel": platform.release(),
+        **machine(),
         "docker-registry": version[-1] if version else "unknown",
         "masked": os.environ.get("OPENSSL_ia32cap", ""),
     }
@@ -84,29 +70,20 @@ def main():
     parser.add_argument("--out", type=Path, default=RESULTS / "registry.json")
     arguments = parser.parse_args()
     runs = arguments.runs or (3 if arguments.quick else 5)
-    others = set(range(os.cpu_count())) - {SERVER_CPU}
-    os.sched_setaffinity(0, others or {SERVER_CPU})
-    wanted = arguments.only.split(",") if arguments.only else []
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(arguments.out.read_text()) if arguments.only and arguments.out.exists() else {"scenarios": {}}
-    results["machine"] = machine()
+    leave_the_server_its_processor()
+    results = Results(arguments.out, described(), arguments.only)
     with tempfile.TemporaryDirectory(prefix="lockgate-bench-", dir=arguments.work) as directory:
         work = Path(directory)
         for name, scenario in scenarios(arguments.quick, arguments.million, arguments.trees).items():
-            if wanted and name not in wanted and name.partition("/")[0] not in wanted:
+            if not results.wants(name):
                 continue
-            load, began = os.getloadavg()[0], time.monotonic()
             # Growth changes little from run to run.
-            samples = side_by_side(scenario, work, runs if "/" not in name else (runs + 1) // 2)
-            results["scenarios"][name] = {
-                "date": time.strftime("%Y-%m-%d"), "load before": round(load, 2), "samples": samples}
-            print(f"{name}: {time.monotonic() - began:.0f} s, load {load:.1f}", file=sys.stderr)
-            for server, runs_of in samples.items():
-                print(f"  {server}: {json.dumps(runs_of[-1])}", file=sys.stderr)
-            arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+            times = runs if "/" not in name else (runs + 1) // 2
+            results.add(name, lambda scenario=scenario: side_by_side(
+                REGISTRIES, lambda server: once(scenario, work, server), times))
             for leftover in work.glob("*-*0"):
                 remove(leftover)
-    print(f"written: {arguments.out.relative_to(REPOSITORY_ROOT) if arguments.out.is_relative_to(REPOSITORY_ROOT) else arguments.out}")
+    print(f"written: {results.where()}")
 
 
 if __name__ == "__main__":

@@ -26,4 +26,5 @@ class Measured:
 
 def collect(samples):
     """`[{figure: value}, ...]` of the runs becomes `{figure: Measured}`."""
-    return {figure: Measured([sample[figure] for sample in samples if figure in sample]) for figure in samples[0]}
+    figures = dict.fromkeys(figure for sample in samples for figure in sample)
+    return {figure: Measured([sample[figure] for sample in samples if figure in sample]) for figure in figures}

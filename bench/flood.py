@@ -28,8 +28,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import RESULTS
-from servers import SERVER_CPU, Server, lockgate_backend, lockgate_program
+from runs import RESULTS, leave_the_server_its_processor
+from servers import Server, lockgate_backend, lockgate_program
 
 CONNECTIONS = 8
 
@@ -219,7 +219,7 @@ def main():
     parser.add_argument("--cost", type=int, default=10, help="of the bcrypt hash")
     parser.add_argument("--out", type=Path, default=RESULTS / "flood.json")
     arguments = parser.parse_args()
-    os.sched_setaffinity(0, set(range(os.cpu_count())) - {SERVER_CPU} or {SERVER_CPU})
+    leave_the_server_its_processor()
     with tempfile.TemporaryDirectory(prefix="lockgate-flood-") as directory:
         measure = {"flood": measure_flood, "pairs": measure_pairs}[arguments.what]
         found = measure(arguments, Path(directory))

@@ -25,9 +25,7 @@ from client import (
     put_manifest,
     with_digest,
 )
-from servers import floor, running
-
-MIB = 1 << 20
+from servers import MIB, floor, running
 
 
 @cache

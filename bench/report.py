@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/performance.md, and its plot, of what `bench.py` measured.
+"""Makes the tables of docs/performance.md, and its plots, of what `bench.py` and `proxy.py` measured.
 
     python3 bench/report.py          needs matplotlib (python3 -m pip install matplotlib)
 
-The tables stand between two marks in the document; the words around them are written by hand.
+The tables stand between marks in the document; the words around them are written by hand.
 """
 
 import json
 import re
-from pathlib import Path
 
+import proxy_report
 from figures import collect
+from runs import RESULTS
 from servers import REPOSITORY_ROOT
 
-RESULTS = Path(__file__).resolve().parent / "results"
 DOCUMENT = REPOSITORY_ROOT / "docs/performance.md"
 PLOT = REPOSITORY_ROOT / "docs/performance.svg"
+PROXY_PLOT = REPOSITORY_ROOT / "docs/performance-proxy.svg"
 OURS, THEIRS = "lockgate-backend", "docker-registry"
 COLOURS = {OURS: "#0b6e4f", THEIRS: "#b5651d"}
 
@@ -88,13 +89,13 @@ def measured_section(results, masked):
            "Each cell is the median (least to most).")
     for title, name in [("One blob of 512 MiB", "transfer"), ("An image's manifest", "manifests"),
                         ("32 pushes at once", "pushes")]:
-        yield from ["", f"### {title}", "", *table(scenarios[name])]
+        yield from ["", f"#### {title}", "", *table(scenarios[name])]
         if name == "transfer":
             yield from goal(scenarios[name])
     if masked:
         transfer = masked["scenarios"]["transfer"]
-        yield from ["", "### The same blob, the SHA instructions masked", "", *table(transfer), *goal(transfer)]
-    yield from ["", "### Growth", "", "![Cost of a request by what the registry holds](performance.svg)", ""]
+        yield from ["", "#### The same blob, the SHA instructions masked", "", *table(transfer), *goal(transfer)]
+    yield from ["", "#### Growth", "", "![Cost of a request by what the registry holds](performance.svg)", ""]
     yield from growth_tables(scenarios)
 
 
@@ -126,15 +127,30 @@ def plot(scenarios):
     return figure
 
 
-def main():
-    results = json.loads((RESULTS / "registry.json").read_text())
-    masked = RESULTS / "registry-without-sha.json"
-    section = "\n".join(measured_section(results, json.loads(masked.read_text()) if masked.exists() else None))
-    begin, end = "<!-- measured: by bench/report.py -->", "<!-- end of measured -->"
-    text = DOCUMENT.read_text()
+def insert(mark, section):
+    """Puts the section between its two marks in the document."""
+    begin, end = f"<!-- {mark}: by bench/report.py -->", f"<!-- end of {mark} -->"
     marked = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
-    DOCUMENT.write_text(marked.sub(lambda _: f"{begin}\n\n{section.strip()}\n\n{end}", text))
-    plot(results["scenarios"])
+    text, found = marked.subn(lambda _: f"{begin}\n\n{section.strip()}\n\n{end}", DOCUMENT.read_text())
+    if not found:
+        raise SystemExit(f"{DOCUMENT} has no {begin}")
+    DOCUMENT.write_text(text)
+
+
+def results_of(name):
+    """What was measured, or nothing."""
+    path = RESULTS / name
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def main():
+    if results := results_of("registry.json"):
+        insert("measured", "\n".join(measured_section(results, results_of("registry-without-sha.json"))))
+        plot(results["scenarios"])
+    if results := results_of("proxy.json"):
+        picture = f"![Ratios to nginx at its best]({PROXY_PLOT.name})"
+        insert("measured proxy", f"{proxy_report.text(results)}\n\n{picture}")
+        proxy_report.plot(PROXY_PLOT, results)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,37 +14,56 @@ from pathlib import Path
 # The server has one processor for itself, the client the others.
 SERVER_CPU = 0
 
+MIB = 1 << 20
 REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Server:
-    """A running program, its port, and what the kernel accounts to it."""
+    """A running program with its children, its port, and what the kernel accounts to them."""
 
-    def __init__(self, name, command, log, environment=None):
+    def __init__(self, name, command, log, environment=None, port=None):
         self.name = name
         self._log = open(log, "w+")
         pinned = ["taskset", "--cpu-list", str(SERVER_CPU), *map(str, command)]
         environment = {**os.environ, **(environment or {})}
         self._process = subprocess.Popen(pinned, stdout=self._log, stderr=self._log, env=environment)
         self.pid = self._process.pid
-        self.port = self._await_port()
+        self.port = self._await_port(port)
 
-    def _await_port(self):
+    def _await_port(self, given):
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             text = Path(self._log.name).read_text()
             found = re.search(r"(?:listening on |address=)127\.0\.0\.1:(\d+)", text)
-            if found:
+            if found and given is None:
                 return int(found.group(1))
+            if given is not None and accepts(given):
+                return given
             time.sleep(0.01)
-        raise RuntimeError(f"{self.name} does not listen: see {self._log.name}")
+        raise RuntimeError(f"{self.name} does not listen: {Path(self._log.name).read_text()[-2000:]}")
+
+    def url(self, target):
+        return f"https://127.0.0.1:{self.port}{target}"
+
+    def _pids(self):
+        """The program and all that it started."""
+        pids = [self.pid]
+        for pid in pids:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+        return pids
 
     def cpu(self):
-        """Processor seconds so far, of all its threads, those that have ended included."""
+        """Processor seconds so far, of all threads, those that have ended included; of the processes, those that run."""
         # A thread's time is added up when it pauses, or at the next tick.
         time.sleep(0.02)
-        process_clock = (~self.pid << 3) | 2
-        return time.clock_gettime(process_clock)
+        process_clock = lambda pid: (~pid << 3) | 2
+        return sum(time.clock_gettime(process_clock(pid)) for pid in self._pids())
+
+    def memory(self):
+        """Resident bytes, those that several of its processes share counted once."""
+        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._pids())
+        return sum(int(re.search(r"\nPss:\s+(\d+) kB", rollup).group(1)) * 1024 for rollup in rollups)
 
     def await_rest(self):
         """Waits until it does nothing: a registry may sweep its storage when it starts."""
@@ -57,7 +77,7 @@ class Server:
             before = now
 
     def peak_memory(self):
-        """The most bytes that were resident at once since the start or the last reset."""
+        """The most bytes that were resident at once in its first process, since the start."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
 
@@ -65,6 +85,18 @@ class Server:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
         self._log.close()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def accepts(port):
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def lockgate_backend(data, work):

@@ -22,6 +22,8 @@ else
 fi
 
 echo "installing:$missing"
-# The tests start registries of their own; the package would start one on port 5000, now and at every boot.
-case "$missing" in *docker-registry*) $as_root systemctl mask docker-registry >/dev/null 2>&1 || : ;; esac
+# The tests start servers of their own; the packages would start one on its port, now and at every boot.
+for service in docker-registry nginx haproxy caddy; do
+    case "$missing" in *$service*) $as_root systemctl mask "$service" >/dev/null 2>&1 || : ;; esac
+done
 $as_root env DEBIAN_FRONTEND=noninteractive sh -ec "apt-get update -qq; apt-get install -qqy --no-install-recommends$missing" >/dev/null
