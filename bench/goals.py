@@ -34,6 +34,7 @@ class Goal:
 
 
 UNLOCKED = "nginx-best, no password"
+STACK, OUR_STACK = "nginx-best, docker-registry", "lockgate, lockgate-backend"
 BULK, SHAKING, RATE = "cpu s per GiB", "cpu us per handshake", "requests per s"
 GOALS = [
     Goal("processor time of bulk, TLS 1.3", "bulk", BULK, "nginx-default", 0.65, part="TLS 1.3"),
@@ -49,6 +50,10 @@ GOALS = [
     Goal("processor time of a full handshake, X25519MLKEM768 offered", "handshake", SHAKING, "nginx-best", 0.6,
          part="hybrid"),
     Goal("processor time of a resumed handshake", "handshake", SHAKING, "nginx-best", 0.6, part="resumed"),
+    Goal("time of an image's push", "image", "push wall s", STACK, 0.77, mine=OUR_STACK),
+    Goal("time of an image's pull", "image", "pull wall s", STACK, 0.77, mine=OUR_STACK),
+    Goal("processor time of an image's push", "image", "push cpu s", STACK, 0.75, mine=OUR_STACK),
+    Goal("processor time of an image's pull", "image", "pull cpu s", STACK, 0.8, mine=OUR_STACK),
 ]
 
 

@@ -6,7 +6,7 @@
 Each scenario runs all proxies in turn, A B C A B C, over the same upstream, with the same certificate and users.
 The proxy has one processor for itself; clients and upstream have the others. It writes `bench/results/proxy.json`,
 and of it the tables and the plot beside it. Needed: a release build (cargo build --release -p lockgate), nginx,
-haproxy, caddy, wrk, curl, htpasswd and openssl.
+haproxy, caddy, wrk, hey, curl, htpasswd, openssl, skopeo and docker-registry.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 import frontdoor
 import handshakes
 import proxy_report
+from images import STACKS, image
 from load import Refused
 from peers import PACKAGES, PEERS, require
 from runs import RESULTS, Results, leave_the_server_its_processor, machine, side_by_side
@@ -29,7 +30,7 @@ from upstream import MANIFEST
 
 # Of the programs that load and prepare: {program: Debian's package}.
 TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl", "hey": "hey", "htpasswd": "apache2-utils", "openssl": "openssl",
-         "taskset": "util-linux"}
+         "taskset": "util-linux", "skopeo": "skopeo", "docker-registry": "docker-registry"}
 VERSIONS = {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"], "caddy": ["caddy", "version"],
             "openssl": ["openssl", "version"]}
 
@@ -53,6 +54,8 @@ SMALL = ([("GET", "/v2/", False), ("HEAD", MANIFEST, False), ("GET", "/v2/", Tru
          [("GET", "/v2/", False), ("GET", "/v2/", True)])
 HANDSHAKES = ([("full", "ecdsa"), ("full", "rsa"), ("resumed", "ecdsa"), ("hybrid", "ecdsa")],
               [("full", "ecdsa"), ("resumed", "ecdsa")])
+# Layers, and their MiB together.
+IMAGE = ((40, 1024), (10, 64))
 RUNS = (3, 2)
 
 
@@ -78,6 +81,9 @@ def scenarios(quick, peers):
     for count in MIXED[quick]:
         every[f"mixed/{count} connections"] = (
             unlocked, partial(frontdoor.mixed, connections=count, seconds=MIXED_SECONDS[quick]))
+    stacks = [name for name, (proxy, _) in STACKS.items() if proxy in peers]
+    layers, mebibytes = IMAGE[quick]
+    every[f"image/{layers} layers, {mebibytes} MiB"] = (stacks, partial(image, layers=layers, mebibytes=mebibytes))
     return every
 
 

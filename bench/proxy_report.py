@@ -5,7 +5,7 @@ from figures import collect
 
 BASE = "nginx-best"
 # Else everything is as fast as light beside a hash computed for each request.
-BASES = {"small": goals.UNLOCKED, "mixed": goals.UNLOCKED, "users": goals.OURS}
+BASES = {"small": goals.UNLOCKED, "mixed": goals.UNLOCKED, "users": goals.OURS, "image": goals.STACK}
 TITLES = {
     "bulk": "Bulk: a blob for each connection",
     "small": "Small requests with a password (bcrypt cost 10)",
@@ -13,6 +13,7 @@ TITLES = {
     "handshake": "Handshakes, TLS 1.3",
     "held": "Idle connections",
     "pushes": "Many pushes at once",
+    "image": "An image, by skopeo: a proxy and a registry together",
     "mixed": "Small requests beside bulk (bcrypt cost 5)",
 }
 COLOURS = {"lockgate": "#0b6e4f", "nginx-best": "#b5651d", "nginx-default": "#dba46b", "haproxy": "#4a6fa5",
