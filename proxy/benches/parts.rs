@@ -1,0 +1,67 @@
+//! What the parts of a request cost, each alone: `cargo bench -p lockgate`. `cargo test` runs each once.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use divan::{Bencher, black_box};
+use lockgate::auth::{Credentials, Policy, Users, Verifier};
+use lockgate::config::Config;
+use lockgate_oci::Route;
+use tokio::runtime::{Builder, Runtime};
+
+/// `alice:correct-horse` as a client sends it.
+const AUTHORIZATION: &[u8] = b"Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==";
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+fn main() {
+    divan::main();
+}
+
+/// Everything that a path may be.
+#[divan::bench(args = [
+    "/v2/",
+    "/v2/team/app/manifests/v1.2.3",
+    "/v2/team/app/blobs/sha256:4bcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789",
+    "/v2/team/app/blobs/uploads/7b1c2f0e-7f3c-4c58-9d8e-0d8f0a4f7b11",
+])]
+fn route(path: &str) -> Route {
+    Route::parse(black_box(path)).expect("an end-point")
+}
+
+/// The value of `Authorization`.
+#[divan::bench]
+fn credentials() -> Credentials {
+    Credentials::parse(black_box(AUTHORIZATION)).expect("they are well-formed")
+}
+
+/// A login whose password was verified before, beside so many other users.
+#[divan::bench(args = [10, 10_000])]
+fn remembered_login(bencher: Bencher<'_, '_>, users: usize) {
+    let runtime = runtime();
+    let verifier = Verifier::new(users_with_alice(users), Config::default().auth.limits).expect("threads");
+    let credentials = credentials();
+    let login = || runtime.block_on(verifier.verify(&credentials, CLIENT)).expect("the right password");
+    login();
+    bencher.bench_local(login);
+}
+
+/// A file of users that is read anew.
+#[divan::bench(args = [10, 10_000])]
+fn htpasswd(bencher: Bencher<'_, '_>, users: usize) {
+    let file = file(users);
+    bencher.bench_local(|| Users::parse(black_box(file.as_bytes()), &Policy::default()).expect("a file of users"));
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime of one thread")
+}
+
+fn users_with_alice(count: usize) -> Users {
+    Users::parse(file(count).as_bytes(), &Policy::default()).expect("a file of users")
+}
+
+/// So many lines, the last of them alice's.
+fn file(count: usize) -> String {
+    let hash = bcrypt::hash("correct-horse", 4).expect("a cost that bcrypt has");
+    let others = (1..count).map(|user| format!("user-{user}:{hash}\n"));
+    others.chain([format!("alice:{hash}\n")]).collect()
+}
