@@ -18,9 +18,9 @@ TITLES = {
 COLOURS = {"lockgate": "#0b6e4f", "nginx-best": "#b5651d", "nginx-default": "#dba46b", "haproxy": "#4a6fa5",
            "caddy": "#8e5ea2", goals.UNLOCKED: "#7a4412"}
 # Of the plot: (kind, figure, title).
-PANELS = [("bulk", goals.BULK, "processor time of a GiB"),
-          ("handshake", goals.SHAKING, "processor time of a handshake"),
-          ("small", goals.RATE, "rate of small requests, to nginx-best without a password")]
+PANELS = [("bulk", goals.BULK, "Processor time of a GiB, ratio to nginx-best (less is better)"),
+          ("handshake", goals.SHAKING, "Processor time of a handshake, ratio to nginx-best (less is better)"),
+          ("small", goals.RATE, "Small requests a second, ratio to nginx-best without a password (more is better)")]
 
 
 def kinds_of(scenarios):
@@ -99,6 +99,7 @@ def bars(axis, kind, figure, title, cases):
     axis.invert_yaxis()
     axis.axvline(1, color="#444444", linewidth=0.8)
     axis.set_title(title)
+    axis.set_axisbelow(True)
     axis.grid(True, axis="x", alpha=0.3)
 
 
@@ -118,6 +119,7 @@ def plot(path, results):
         bars(axis, kind, what, title, kinds[kind])
         if kind == "small":
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
