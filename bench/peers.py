@@ -115,7 +115,7 @@ def _nginx(site, port, server, connections):
         location += f'      auth_basic "Registry Realm"; auth_basic_user_file {site.htpasswd()};'
     http = server.format(place=site.place, port=port, certificate=site.certificate, key=site.key,
                          upstream=site.upstream, location=location)
-    return ["nginx", "-c", site.write("nginx.conf", nginx_configuration(site.place, http, connections))]
+    return ["nginx", "-e", "stderr", "-c", site.write("nginx.conf", nginx_configuration(site.place, http, connections))]
 
 
 def nginx_default(site, port):

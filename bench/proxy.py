@@ -10,6 +10,7 @@ haproxy, caddy, wrk, curl, htpasswd and openssl.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -111,6 +112,8 @@ def main():
     quick, peers = arguments.quick, arguments.peers.split(",")
     if unknown := set(peers) - set(PEERS):
         raise SystemExit(f"No such proxy: {', '.join(unknown)}. There are {', '.join(PEERS)}.")
+    # Where Debian has nginx and haproxy; not in everybody's path.
+    os.environ["PATH"] += ":/usr/sbin"
     require({**TOOLS, **{PACKAGES[peer][0]: PACKAGES[peer][1] for peer in peers if peer in PACKAGES}})
     leave_the_server_its_processor()
     results = Results(arguments.out, described(), arguments.only)

@@ -69,7 +69,7 @@ def files(place, sizes):
     port = free_port()
     config = place / "upstream.conf"
     config.write_text(nginx_configuration(place, FILES.format(port=port, place=place), 8192))
-    with started(["nginx", "-c", config], port, place / "upstream.log"):
+    with started(["nginx", "-e", "stderr", "-c", config], port, place / "upstream.log"):
         yield port
 
 
