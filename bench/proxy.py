@@ -2,6 +2,7 @@
 """Measures the proxy side by side with what people run in its place, and shows what came out.
 
     python3 bench/proxy.py [--quick] [--runs N] [--peers lockgate,nginx-best,...] [--only bulk,small,...]
+    python3 bench/proxy.py --show       tables and plot of what was measured before
 
 Each scenario runs all proxies in turn, A B C A B C, over the same upstream, with the same certificate and users.
 The proxy has one processor for itself; clients and upstream have the others. It writes `bench/results/proxy.json`,
@@ -10,6 +11,7 @@ haproxy, caddy, wrk, curl, htpasswd and openssl.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -100,6 +102,11 @@ def described():
     return {**machine(), "versions": versions}
 
 
+def show(results, path):
+    print(proxy_report.text(results))
+    print(f"written: {path}, {proxy_report.beside(path, results)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller and fewer: under three minutes")
@@ -108,7 +115,10 @@ def main():
     parser.add_argument("--only", help="these scenarios, as in bulk or small/GET /v2/")
     parser.add_argument("--work", type=Path, help="where temporary files go, on a disk: nginx-default writes uploads there")
     parser.add_argument("--out", type=Path, default=RESULTS / "proxy.json")
+    parser.add_argument("--show", action="store_true", help="measure nothing: tables and plot of the last results")
     arguments = parser.parse_args()
+    if arguments.show:
+        return show(json.loads(arguments.out.read_text()), arguments.out)
     quick, peers = arguments.quick, arguments.peers.split(",")
     if unknown := set(peers) - set(PEERS):
         raise SystemExit(f"No such proxy: {', '.join(unknown)}. There are {', '.join(PEERS)}.")
@@ -124,8 +134,7 @@ def main():
                     results.add(name, lambda: side_by_side(
                         contenders, partial(attempt, scenario, stage=stage),
                         arguments.runs or RUNS[quick]))
-    print(proxy_report.text(results.content))
-    print(f"written: {results.where()}, {proxy_report.beside(arguments.out, results.content)}")
+    show(results.content, arguments.out)
 
 
 if __name__ == "__main__":

@@ -133,5 +133,5 @@ def beside(path, results):
     try:
         plot(picture, results)
     except ImportError:
-        return f"{table.name}; for the plot: python3 -m pip install matplotlib, and python3 bench/report.py"
+        return f"{table.name}; for the plot: python3 -m pip install matplotlib, then python3 bench/proxy.py --show"
     return f"{table.name}, {picture.name}"
