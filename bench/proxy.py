@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,8 +32,8 @@ from stage import MANY_USERS, OPEN, set_up
 from upstream import MANIFEST
 
 # Of the programs that load and prepare: {program: Debian's package}.
-TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl", "hey": "hey", "htpasswd": "apache2-utils", "openssl": "openssl",
-         "taskset": "util-linux"}
+TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl", "hey": "hey", "htpasswd": "apache2-utils",
+         "openssl": "openssl", "taskset": "util-linux"}
 VERSIONS = {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"], "caddy": ["caddy", "version"],
             "openssl": ["openssl", "version"]}
 
@@ -40,7 +41,7 @@ VERSIONS = {"nginx": ["nginx", "-v"], "haproxy": ["haproxy", "-v"], "caddy": ["c
 BULK_MIB = (1024, 128)
 CONNECTIONS = (8, 4)
 SECONDS = (4, 1)
-MIXED_SECONDS = (4, 2)
+MIXED_SECONDS = (4, 1)
 SHAKING_SECONDS = (3, 0.5)
 PUSHES_MIB = (32, 4)
 IDLE = (1000, 100)
@@ -113,7 +114,7 @@ def main():
     parser.add_argument("--runs", type=int, help="of each scenario and proxy")
     parser.add_argument("--peers", default=",".join(PEERS), help="which proxies, as in lockgate,nginx-best")
     parser.add_argument("--only", help="these scenarios, as in bulk or small/GET /v2/")
-    parser.add_argument("--work", type=Path, help="where temporary files go, on a disk: nginx-default writes uploads there")
+    parser.add_argument("--work", type=Path, help="where temporary files go: nginx-default writes uploads there")
     parser.add_argument("--out", type=Path, default=RESULTS / "proxy.json")
     parser.add_argument("--show", action="store_true", help="measure nothing: tables and plot of the last results")
     arguments = parser.parse_args()
@@ -126,6 +127,9 @@ def main():
     os.environ["PATH"] += ":/usr/sbin"
     require({**TOOLS, **{PACKAGES[peer][0]: PACKAGES[peer][1] for peer in peers if peer in PACKAGES}})
     leave_the_server_its_processor()
+    # Of open files; a thousand connections have two each in a proxy.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     results = Results(arguments.out, described(), arguments.only)
     with tempfile.TemporaryDirectory(prefix="lockgate-proxy-", dir=arguments.work) as directory:
         with set_up(Path(directory), {BULK_MIB[quick], PUSHES_MIB[quick], frontdoor.BLOB_OF_MANY_MIB}) as stage:

@@ -72,8 +72,8 @@ def text(results):
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     kinds = kinds_of(scenarios)
     lines = [f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {machine['processor']}, Linux {machine['kernel']}; "
-             f"{versions}; load average before a scenario {min(loads)} to {max(loads)}. Each cell is the median, and in "
-             "brackets the ratio run by run: the median, and least to most.", "", *goals.table(kinds)]
+             f"{versions}; load average before a scenario {min(loads)} to {max(loads)}. Each cell is the median, and "
+             "in brackets the ratio run by run: the median, and least to most.", "", *goals.table(kinds)]
     for kind, cases in kinds.items():
         lines += tables(kind, cases)
     return "\n".join(lines)
@@ -112,9 +112,11 @@ def plot(path, results):
 
     kinds = kinds_of(results["scenarios"])
     panels = [panel for panel in PANELS if panel[0] in kinds]
+    if not panels:
+        return
     rows = [len(kinds[kind]) for kind, *_ in panels]
-    figure, axes = pyplot.subplots(len(panels), figsize=(9, 1.2 + 0.62 * sum(rows)), layout="constrained", squeeze=False,
-                                   height_ratios=rows)
+    figure, axes = pyplot.subplots(len(panels), figsize=(9, 1.2 + 0.62 * sum(rows)), layout="constrained",
+                                   squeeze=False, height_ratios=rows)
     for axis, (kind, what, title) in zip(axes.flat, panels):
         bars(axis, kind, what, title, kinds[kind])
         if kind == "small":
@@ -123,7 +125,6 @@ def plot(path, results):
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
-    return figure
 
 
 def beside(path, results):
