@@ -6,12 +6,10 @@ Each scenario is a function of a contender's name and a `Stage` that returns `{f
 
 import socket
 import ssl
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import upstream
 from load import AUTHORIZATION, MemoryWatch, Refused, curl, hey, wrk
-from servers import MIB
 from stage import COSTLY, accounted
 
 
@@ -87,13 +85,14 @@ def held(name, stage, connections):
         finally:
             for stream in streams:
                 stream.close()
-    return {"idle MB": idle / 1e6, "connections MB": held_by / 1e6, "KiB each": (held_by - idle) / connections / 1024}
+    each = (held_by - idle) / connections
+    return {"idle MB": idle / 1e6, "connections MB": held_by / 1e6, "KiB each": each / 1024}
 
 
 def pushes(name, stage, count, mebibytes):
     """Memory while many push at once, by one curl that serves all of them in turn."""
     with stage.server(name, to_discard=True) as server, MemoryWatch(server) as memory:
-        curl([[server.url(upstream.UPLOAD)] * count], 202, "--parallel", "--parallel-immediate", "--parallel-max", count,
-             "--request", "PATCH", "--header", "Expect:", "--header", "Transfer-Encoding: chunked",
+        curl([[server.url(upstream.UPLOAD)] * count], 202,
+             "--parallel", "--parallel-immediate", "--parallel-max", count, "--request", "PATCH", "--header", "Expect:", "--header", "Transfer-Encoding: chunked",
              *["--upload-file", stage.blob(mebibytes)] * count)
         return {"peak MB": memory.peak / 1e6}

@@ -35,7 +35,8 @@ class Goal:
 
 UNLOCKED = "nginx-best, no password"
 STACK, OUR_STACK = "nginx-best, docker-registry", "lockgate, lockgate-backend"
-BULK, SHAKING, RATE = "cpu s per GiB", "cpu us per handshake", "requests per s"
+BULK, SHAKING = "cpu s per GiB", "cpu us per handshake"
+RATE, REQUESTS = "requests per s", "cpu ms per 1,000"
 GOALS = [
     Goal("processor time of bulk, TLS 1.3", "bulk", BULK, "nginx-default", 0.65, part="TLS 1.3"),
     Goal("processor time of bulk, TLS 1.3", "bulk", BULK, "nginx-best", 0.85, part="TLS 1.3"),
@@ -44,7 +45,10 @@ GOALS = [
     Goal("rate of small requests, both with a password", "small", RATE, "nginx-best", 50, False, without="closing"),
     Goal("rate of small requests, on kept connections", "small", RATE, UNLOCKED, 0.7, False, without="closing"),
     Goal("rate of small requests, a connection for each", "small", RATE, UNLOCKED, 1, False, part="closing"),
-    Goal("processor time with 10,000 users", "users", "cpu ms per 1,000", OURS, 1.05, mine=OURS + ", 10,000 users"),
+    # The rates are also the clients'; these are not.
+    Goal("processor time of small requests, on kept connections", "small", REQUESTS, UNLOCKED, 1.43, without="closing"),
+    Goal("processor time of small requests, a connection for each", "small", REQUESTS, UNLOCKED, 1, part="closing"),
+    Goal("processor time with 10,000 users", "users", REQUESTS, OURS, 1.05, mine=OURS + ", 10,000 users"),
     Goal("processor time of a full handshake, ECDSA", "handshake", SHAKING, "nginx-best", 0.6, part="full ecdsa"),
     Goal("processor time of a full handshake, RSA", "handshake", SHAKING, "nginx-best", 0.6, part="full rsa"),
     Goal("processor time of a full handshake, X25519MLKEM768 offered", "handshake", SHAKING, "nginx-best", 0.6,

@@ -15,8 +15,9 @@ AUTHORIZATION = "Authorization: Basic " + base64.b64encode(f"{USER}:{PASSWORD}".
 WRK_REPORT = """
 done = function(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format('\\nREPORT {"requests": %d, "us": %d, "bytes": %d, "p50": %d, "p99": %d, "p99.9": %d, "failed": %d}\\n',
-    summary.requests, summary.duration, summary.bytes, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+  io.write(string.format('\\nREPORT {"requests": %d, "us": %d, "bytes": %d, "p50": %d, ' ..
+    '"p99": %d, "p99.9": %d, "failed": %d}\\n', summary.requests, summary.duration, summary.bytes,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
     e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
@@ -42,7 +43,7 @@ def wrk(place, url, seconds, connections, method="GET", close=False):
         "requests": report["requests"],
         "requests per s": report["requests"] / report["us"] * 1e6,
         "MiB per s": report["bytes"] / report["us"] * 1e6 / MIB,
-        **{f"{name} ms": report[name] / 1000 for name in ("p50", "p99", "p99.9")},
+        **{f"p{percent} ms": report[f"p{percent}"] / 1000 for percent in (50, 99, 99.9)},
     }
 
 
@@ -62,7 +63,7 @@ def hey(_place, url, seconds, connections, method="GET", close=False):
     return {
         "requests": len(times),
         "requests per s": len(times) / last,
-        **{f"{name} ms": times[int(len(times) * share)] for name, share in (("p50", .5), ("p99", .99), ("p99.9", .999))},
+        **{f"p{percent} ms": times[int(len(times) * percent / 100)] for percent in (50, 99, 99.9)},
     }
 
 

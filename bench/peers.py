@@ -78,7 +78,9 @@ NGINX_DEFAULT = """
 """
 
 NGINX_BEST = """
-  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m;
+  ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m; ssl_prefer_server_ciphers on;
+  ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256;
+  ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384;
   access_log {place}/nginx.access.log combined buffer=64k flush=1s;
   keepalive_requests 1000000;
   upstream docker-registry {{ server 127.0.0.1:{upstream}; keepalive 128; keepalive_requests 1000000; }}
@@ -115,7 +117,7 @@ def _nginx(site, port, server, connections):
         location += f'      auth_basic "Registry Realm"; auth_basic_user_file {site.htpasswd()};'
     http = server.format(place=site.place, port=port, certificate=site.certificate, key=site.key,
                          upstream=site.upstream, location=location)
-    return ["nginx", "-c", site.write("nginx.conf", nginx_configuration(site.place, http, connections))]
+    return ["nginx", "-e", "stderr", "-c", site.write("nginx.conf", nginx_configuration(site.place, http, connections))]
 
 
 def nginx_default(site, port):

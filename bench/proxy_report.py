@@ -19,9 +19,9 @@ TITLES = {
 COLOURS = {"lockgate": "#0b6e4f", "nginx-best": "#b5651d", "nginx-default": "#dba46b", "haproxy": "#4a6fa5",
            "caddy": "#8e5ea2", goals.UNLOCKED: "#7a4412"}
 # Of the plot: (kind, figure, title).
-PANELS = [("bulk", goals.BULK, "processor time of a GiB"),
-          ("handshake", goals.SHAKING, "processor time of a handshake"),
-          ("small", goals.RATE, "rate of small requests, to nginx-best without a password")]
+PANELS = [("bulk", goals.BULK, "Processor time of a GiB, ratio to nginx-best (less is better)"),
+          ("handshake", goals.SHAKING, "Processor time of a handshake, ratio to nginx-best (less is better)"),
+          ("small", goals.RATE, "Small requests a second, ratio to nginx-best without a password (more is better)")]
 
 
 def kinds_of(scenarios):
@@ -73,8 +73,8 @@ def text(results):
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     kinds = kinds_of(scenarios)
     lines = [f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {machine['processor']}, Linux {machine['kernel']}; "
-             f"{versions}; load average before a scenario {min(loads)} to {max(loads)}. Each cell is the median, and in "
-             "brackets the ratio run by run: the median, and least to most.", "", *goals.table(kinds)]
+             f"{versions}; load average before a scenario {min(loads)} to {max(loads)}. Each cell is the median, and "
+             "in brackets the ratio run by run: the median, and least to most.", "", *goals.table(kinds)]
     for kind, cases in kinds.items():
         lines += tables(kind, cases)
     return "\n".join(lines)
@@ -100,6 +100,7 @@ def bars(axis, kind, figure, title, cases):
     axis.invert_yaxis()
     axis.axvline(1, color="#444444", linewidth=0.8)
     axis.set_title(title)
+    axis.set_axisbelow(True)
     axis.grid(True, axis="x", alpha=0.3)
 
 
@@ -112,17 +113,19 @@ def plot(path, results):
 
     kinds = kinds_of(results["scenarios"])
     panels = [panel for panel in PANELS if panel[0] in kinds]
+    if not panels:
+        return
     rows = [len(kinds[kind]) for kind, *_ in panels]
-    figure, axes = pyplot.subplots(len(panels), figsize=(9, 1.2 + 0.62 * sum(rows)), layout="constrained", squeeze=False,
-                                   height_ratios=rows)
+    figure, axes = pyplot.subplots(len(panels), figsize=(9, 1.2 + 0.62 * sum(rows)), layout="constrained",
+                                   squeeze=False, height_ratios=rows)
     for axis, (kind, what, title) in zip(axes.flat, panels):
         bars(axis, kind, what, title, kinds[kind])
         if kind == "small":
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
     handles = {label: handle for axis in axes.flat for handle, label in zip(*axis.get_legend_handles_labels())}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     figure.savefig(path, metadata={"Date": None})
-    return figure
 
 
 def beside(path, results):
@@ -132,5 +135,5 @@ def beside(path, results):
     try:
         plot(picture, results)
     except ImportError:
-        return f"{table.name}; for the plot: python3 -m pip install matplotlib, and python3 bench/report.py"
+        return f"{table.name}; for the plot: python3 -m pip install matplotlib, then python3 bench/proxy.py --show"
     return f"{table.name}, {picture.name}"

@@ -54,7 +54,7 @@ class Server:
         return pids
 
     def cpu(self):
-        """Processor seconds so far, of all threads, those that have ended included; of the processes, those that run."""
+        """Processor seconds so far: of the processes that run, all their threads, those that have ended included."""
         # A thread's time is added up when it pauses, or at the next tick.
         time.sleep(0.02)
         process_clock = lambda pid: (~pid << 3) | 2

@@ -65,6 +65,9 @@ class Stage:
         with serving(peer, site) as server:
             # The first of everything, which nobody waits for later.
             curl([server.url("/v2/")], 202 if to_discard else 200)
+            if site.users is not None:
+                # A door that stands open would be no comparison.
+                curl([server.url("/v2/")], 401, "--header", "Authorization:")
             yield server
 
 

@@ -2,7 +2,7 @@
 """What stands behind every proxy under measurement, and costs little beside it.
 
 Pulls and small requests: nginx that serves files. Pushes: a program that reads a body to its end, throws it away and
-then answers how many bytes came. Both are on the clients' processor.
+only then answers. Both are on the clients' processor.
 """
 
 import re
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from peers import nginx_configuration
@@ -69,7 +69,7 @@ def files(place, sizes):
     port = free_port()
     config = place / "upstream.conf"
     config.write_text(nginx_configuration(place, FILES.format(port=port, place=place), 8192))
-    with started(["nginx", "-c", config], port, place / "upstream.log"):
+    with started(["nginx", "-e", "stderr", "-c", config], port, place / "upstream.log"):
         yield port
 
 
@@ -85,32 +85,40 @@ END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 
 
 def _discard(connection):
+    """Answers request after request, each when its body has come to its end."""
     scrap = memoryview(bytearray(MIB))
-    with connection:
-        while True:
-            head, begin = b"", 0
-            while (end := head.find(b"\r\n\r\n")) < 0:
-                if not (piece := connection.recv(1 << 16)):
-                    return
-                head += piece
-            begin = head[end + 4:]
-            length = re.search(rb"(?i)\ncontent-length: *(\d+)", head[:end])
-            taken = len(begin)
-            if length:
-                while taken < int(length.group(1)):
-                    if not (count := connection.recv_into(scrap)):
-                        return
-                    taken += count
-            elif re.search(rb"(?i)\ntransfer-encoding: *chunked", head[:end]):
+    with connection, suppress(ConnectionError):
+        while head_and_more := _head(connection):
+            head, _, more = head_and_more.partition(b"\r\n\r\n")
+            if length := re.search(rb"(?i)\ncontent-length: *(\d+)", head):
+                left = int(length.group(1)) - len(more)
+                while left > 0:
+                    left -= _taken(connection, scrap)
+            elif re.search(rb"(?i)\ntransfer-encoding: *chunked", head):
                 # The bodies that are sent here have no such bytes in them.
-                tail = begin[-7:]
+                tail = more[-len(END_OF_CHUNKS):]
                 while tail != END_OF_CHUNKS:
-                    if not (count := connection.recv_into(scrap)):
-                        return
-                    taken += count
-                    tail = (tail + bytes(scrap[max(0, count - 7):count]))[-7:]
+                    count = _taken(connection, scrap)
+                    tail = (tail + bytes(scrap[max(0, count - len(END_OF_CHUNKS)):count]))[-len(END_OF_CHUNKS):]
             connection.sendall(b"HTTP/1.1 202 Accepted\r\nDocker-Distribution-Api-Version: registry/2.0\r\n"
-                               b"Location: %b\r\nX-Taken: %d\r\nContent-Length: 0\r\n\r\n" % (UPLOAD.encode(), taken))
+                               b"Location: %b\r\nContent-Length: 0\r\n\r\n" % UPLOAD.encode())
+
+
+def _head(connection):
+    """A request's header and what came with it; nothing when there is no further one."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (piece := connection.recv(1 << 16)):
+            return b""
+        head += piece
+    return head
+
+
+def _taken(connection, scrap):
+    """How many bytes of a body were received and thrown away."""
+    if count := connection.recv_into(scrap):
+        return count
+    raise ConnectionError("the body ended early")
 
 
 def main():
