@@ -121,6 +121,7 @@ fn is_deserted(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::net::TcpSocket;
 
     #[tokio::test]
     async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
@@ -146,5 +147,22 @@ mod tests {
         fs::write(&path, "data").unwrap();
         Listener::bind(&Endpoint::Unix(path.clone())).await.unwrap_err();
         assert_eq!(fs::read(&path).unwrap(), b"data");
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
+        let listener = Listener::from(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let Endpoint::Tcp(address) = listener.local_endpoint().unwrap() else { panic!("it is TCP") };
+        let client = TcpSocket::new_v4().unwrap();
+        client.set_recv_buffer_size(4096).unwrap();
+        let _client = client.connect(address).await.unwrap();
+        let Stream::Tcp(stream) = listener.accept().await.unwrap() else { panic!("it is TCP") };
+        let stream = stream.into_inner();
+        stream.writable().await.unwrap();
+        let mut written = 0;
+        while let Ok(n) = stream.try_write(&[b'a'; 16 * 1024]) {
+            written += n;
+        }
+        assert!(written <= 4 * UNSENT as usize, "{written}");
     }
 }

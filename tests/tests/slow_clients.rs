@@ -23,6 +23,28 @@ fn a_header_that_comes_byte_by_byte_is_served() {
 }
 
 #[test]
+fn a_body_that_comes_byte_by_byte_is_passed_on_whole_and_answered() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let chunk = "1\r\na\r\n".repeat(300);
+    for (framing, body) in
+        [("Content-Length: 2000", "a".repeat(2000)), ("Transfer-Encoding: chunked", chunk + "0\r\n\r\n")]
+    {
+        let mut wire = gate.wire();
+        wire.send(format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\n{HOST}{ALICE}{framing}\r\n\r\n"));
+        for byte in body.bytes() {
+            wire.send([byte]);
+        }
+        assert_eq!(wire.response().head.status(), 200, "{framing}");
+        // The connection is as good as before.
+        wire.send(format!("GET /v2/ HTTP/1.1\r\n{HOST}{ALICE}\r\n"));
+        assert_eq!(wire.response().head.status(), 200, "{framing}");
+    }
+    let bodies = upstream.received().into_iter().map(|request| request.body.len());
+    assert_eq!(bodies.collect::<Vec<_>>(), [2000, 0, 300, 0]);
+}
+
+#[test]
 fn a_header_with_too_many_fields_is_431_and_reaches_nobody() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).set("limits.header_count", 20).start();
