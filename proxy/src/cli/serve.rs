@@ -33,7 +33,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(EntranceError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
-    runtime(&config)?.block_on(async {
+    on_workers(&config.clone(), async move {
         let (stop, stop_at_once) = stop_signals().map_err(failed)?;
         let app = App::start(&config, given).await?;
         tokio::select! {
@@ -44,8 +44,19 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     })
 }
 
+/// Runs a future to its end on the threads that everything runs on, as one of their tasks: what accepts
+/// connections would otherwise wake another thread for each, and be woken by it.
+pub(super) fn on_workers(
+    config: &Config,
+    future: impl Future<Output = Result<(), Error>> + Send + 'static,
+) -> Result<(), Error> {
+    let runtime = runtime(config)?;
+    let task = runtime.spawn(future);
+    runtime.block_on(task).map_err(|ended| Error::Command(Box::new(ended)))?
+}
+
 /// The threads that everything runs on.
-pub(super) fn runtime(config: &Config) -> Result<Runtime, Error> {
+fn runtime(config: &Config) -> Result<Runtime, Error> {
     // Before pingora installs ring: the first provider of a process stays.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()

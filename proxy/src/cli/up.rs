@@ -53,7 +53,8 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     init::make_missing(init::plain(&args.dir), &names)?;
     logging::start(&config.log);
-    serve::runtime(&config)?.block_on(both(args, &config, &socket))
+    let data = init::plain(&args.dir).join("data");
+    serve::on_workers(&config.clone(), both(data, config, socket))
 }
 
 /// The default configuration, with everything below the directory and the backend behind a socket.
@@ -68,8 +69,7 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     Ok(config)
 }
 
-async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> {
-    let data = init::plain(&args.dir).join("data");
+async fn both(data: PathBuf, config: Config, socket: PathBuf) -> Result<(), Error> {
     let (stop, stop_at_once) = serve::stop_signals().map_err(boxed)?;
     let options = lockgate_backend::Options::default();
     let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
@@ -79,7 +79,7 @@ async fn both(args: &Args, config: &Config, socket: &Path) -> Result<(), Error> 
         // A dropped sender means the same: stop.
         let _ = backend_stops.await;
     }));
-    let app = App::start(config, None).await?;
+    let app = App::start(&config, None).await?;
     welcome(app.address(), &data);
     tokio::select! {
         served = app.serve(stop) => drop(served?),
