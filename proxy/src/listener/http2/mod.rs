@@ -14,13 +14,18 @@
 
 mod conduct;
 mod frames;
+mod gathering;
 mod malformed;
 mod observed;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use h2::Reason;
 use pingora::Result;
 use pingora::apps::HttpServerApp;
@@ -29,7 +34,6 @@ use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSessio
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Ssl, Stream};
 use pingora::server::ShutdownWatch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{ClientConnection, Hall};
@@ -40,6 +44,10 @@ use observed::Observed;
 
 /// What all bodies of a connection may send before the gate took some of it: what it keeps at most.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What a client may send in one frame. curl keeps to 16 KiB whatever it is told; Go's client sends what is
+/// allowed, and every frame is a read and a write of its own.
+const FRAME_SIZE: u32 = 64 * 1024;
 
 /// What is kept of an answer at most, beside what is on its way to the socket.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -71,6 +79,10 @@ enum End {
     Stopping,
 }
 
+/// A request in work. It is no task of its own: what it writes is then sent by the task that it runs in, and no
+/// other thread is woken for every piece of a layer.
+type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One connection.
 struct Serving<'a> {
     hall: &'a Hall,
@@ -78,7 +90,7 @@ struct Serving<'a> {
     connection: h2::server::Connection<Stream, Bytes>,
     digest: Arc<Digest>,
     conduct: Conduct,
-    requests: JoinSet<()>,
+    requests: FuturesUnordered<Request>,
     /// When the last request ended.
     idle_since: Instant,
     /// When the end was announced.
@@ -102,7 +114,7 @@ pub(super) async fn serve(hall: &Hall, stream: ClientConnection, stopping: &Shut
     let Ok(Ok(connection)) = shaken else {
         return tracing::debug!("an HTTP/2 connection did not begin with its preface");
     };
-    let requests = JoinSet::new();
+    let requests = FuturesUnordered::new();
     let idle_since = Instant::now();
     let serving = Serving { hall, limits, connection, digest, conduct, requests, idle_since, stopping_since: None };
     serving.run(stopping.clone()).await;
@@ -116,6 +128,7 @@ fn options(limits: &Limits) -> H2Options {
         .max_concurrent_reset_streams(limits.streams as usize)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_SIZE)
         .max_send_buffer_size(SEND_BUFFER);
     options
 }
@@ -135,7 +148,7 @@ impl Serving<'_> {
                     self.connection.graceful_shutdown();
                     self.stopping_since = Some(Instant::now());
                 }
-                Some(_) = self.requests.join_next() => self.idle_since = Instant::now(),
+                Some(()) = self.requests.next() => self.idle_since = Instant::now(),
                 () = self.conduct.changed() => {}
                 () = self.hall.place_is_needed(), if self.is_quiet() => return self.close(End::Idle).await,
                 accepted = accept(&mut self.connection, &self.digest, has_room) => {
@@ -152,16 +165,16 @@ impl Serving<'_> {
         self.finish().await;
     }
 
-    /// A request of its own task: it is refused, or handed to the gate.
+    /// Resets a request, or hands it to the gate.
     fn begin(&mut self, mut request: HttpSession, stopping: &ShutdownWatch) {
         if let Some(rule) = malformed::broken_rule(request.req_header()) {
             tracing::debug!(rule, "an HTTP/2 request is malformed");
             return request.shutdown_with_reason(Reason::PROTOCOL_ERROR);
         }
         let (proxy, stopping) = (self.hall.door.proxy.clone(), stopping.clone());
-        self.requests.spawn(async move {
+        self.requests.push(Box::pin(async move {
             proxy.process_new_http(ServerSession::new_http2(request), &stopping).await;
-        });
+        }));
     }
 
     /// pingora has answered by itself, with nothing but a status, and shows neither request nor answer.
@@ -226,7 +239,7 @@ impl Serving<'_> {
     async fn finish(self) {
         let Self { connection, mut requests, .. } = self;
         drop(connection);
-        while requests.join_next().await.is_some() {}
+        while requests.next().await.is_some() {}
     }
 }
 

@@ -1,9 +1,10 @@
-//! The bytes of an HTTP/2 connection on their way to the h2 crate, read along by [`Conduct`].
+//! The bytes of an HTTP/2 connection on their way to the h2 crate and from it, read along by [`Conduct`], and
+//! gathered on their way out.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -14,17 +15,19 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::conduct::Conduct;
+use super::gathering::Gathering;
 
 /// A connection, observed.
 #[derive(Debug)]
 pub(super) struct Observed<S> {
     io: S,
+    gathering: Gathering,
     conduct: Conduct,
 }
 
 impl<S: IO + 'static> Observed<S> {
     pub(super) fn new(io: S, conduct: Conduct) -> Self {
-        Self { io, conduct }
+        Self { io, gathering: Gathering::default(), conduct }
     }
 }
 
@@ -42,19 +45,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        if let Poll::Ready(Ok(n)) = written {
-            self.conduct.sent(&buf[..n]);
-        }
-        written
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let Self { io, gathering, .. } = &mut *self;
+        gathering.poll_flush(io, cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
@@ -63,19 +64,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        if let Poll::Ready(Ok(mut left)) = written {
-            for buf in bufs {
-                let n = left.min(buf.len());
-                self.conduct.sent(&buf[..n]);
-                left -= n;
-            }
+        let Self { io, gathering, conduct } = &mut *self;
+        let mut left = ready!(gathering.poll_take(io, cx, bufs))?;
+        let taken = left;
+        for buf in bufs {
+            let n = left.min(buf.len());
+            conduct.sent(&buf[..n]);
+            left -= n;
         }
-        written
+        Poll::Ready(Ok(taken))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        true
     }
 }
 

@@ -12,7 +12,7 @@ use super::Frame;
 use crate::listener::connection::pace::{Pace, Rule};
 
 /// What every stream may send before it is told that it may send more, from when the client knows.
-pub(in super::super) const STREAM_WINDOW: u32 = 256 * 1024;
+pub(in super::super) const STREAM_WINDOW: u32 = 512 * 1024;
 
 /// The same, until the client knows (RFC 9113, 6.9.2).
 pub(super) const INITIAL_WINDOW: u32 = 65_535;

@@ -212,7 +212,7 @@ async fn who_waits_for_a_window_is_not_to_blame() {
         conduct.sent(&window_update(0, if of_connection { STREAM_WINDOW - INITIAL_WINDOW } else { 1 << 20 }));
         conduct.received(&frame(SETTINGS, 0x1, 0, b""));
         conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
-        for _ in 0..16 {
+        for _ in 0..STREAM_WINDOW / (16 * 1024) {
             conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
         }
         tokio::time::advance(limits.body_timeout * 10).await;
