@@ -6,10 +6,6 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use lockgate::cli::{self, Cli};
 
-/// Takes a tenth less processor time for a small request than that of the C library: docs/performance.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
