@@ -50,8 +50,8 @@ def cell(mine, base):
     if base is None or base is mine:
         return number(mine.median)
     ratio = mine.ratio_to(base)
-    spread = f"{number(min(ratio.runs))} to {number(max(ratio.runs))}"
-    return f"{number(mine.median)} (**{number(ratio.median)}**, {spread})"
+    spread = f", {number(min(ratio.runs))} to {number(max(ratio.runs))}" if len(ratio.runs) > 1 else ""
+    return f"{number(mine.median)} (**{number(ratio.median)}**{spread})"
 
 
 def tables(kind, cases):
