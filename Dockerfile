@@ -12,8 +12,8 @@ COPY . .
 RUN --mount=type=cache,id=lockgate-cargo,target=/usr/local/cargo/registry \
     --mount=type=cache,id=lockgate-target,target=/src/target,sharing=locked \
     find . -name '*.rs' -not -path './target/*' -exec touch {} + \
- && cargo build --release --locked -p lockgate -p lockgate-backend \
- && install -D --strip --target-directory /out/usr/local/bin target/release/lockgate target/release/lockgate-backend \
+ && cargo build --profile dist --locked -p lockgate -p lockgate-backend \
+ && install -D --strip --target-directory /out/usr/local/bin target/dist/lockgate target/dist/lockgate-backend \
  && install -D --mode 0644 --target-directory /out/etc/lockgate conf/lockgate.toml conf/backend.toml
 
 FROM debian:bookworm-slim

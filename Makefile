@@ -1,6 +1,7 @@
 # The jobs of this repository. Each installs what it needs where it may, and else says in one line what to install.
-# CARGO_TARGET_DIR is respected. Everything is built with the release profile: what is tested is what people run, and the
-# dependencies, which are nine tenths of the work, are built once.
+# CARGO_TARGET_DIR is respected. Everything that is tested is built with the release profile, so that the
+# dependencies, which are nine tenths of the work, are built once; the image and what is measured are linked with the
+# profile dist (Cargo.toml).
 
 TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
@@ -28,13 +29,13 @@ fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
 
 bench: tools ## measure the backend beside docker-registry, ten minutes; tables and plot to docs/performance.md
 	@scripts/need.sh docker-registry taskset=util-linux python3
-	cargo build --release --locked -p lockgate-backend --bins
+	cargo build --profile dist --locked -p lockgate-backend --bins
 	python3 bench/bench.py
 	python3 bench/report.py
 
 compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables and plot to docs/performance.md
 	@scripts/need.sh nginx=nginx-light haproxy caddy wrk hey curl htpasswd=apache2-utils openssl taskset=util-linux python3
-	cargo build --release --locked -p lockgate --bins
+	cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
 	python3 bench/proxy.py
 	python3 bench/report.py
 

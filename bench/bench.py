@@ -5,7 +5,7 @@
 
 Both programs run in turn, A B A B, each over a fresh directory and on one processor of its own; the client has
 another. It writes `bench/results/registry.json`, and from it `report.py` makes docs/performance.md and its plot.
-Needed: docker-registry (Debian has a package of that name), taskset, and a release build of lockgate-backend.
+Needed: docker-registry (Debian has a package of that name), taskset, and a build for deployment of lockgate-backend (--profile dist).
 """
 
 import argparse

@@ -6,8 +6,9 @@
 
 Each scenario runs all proxies in turn, A B C A B C, over the same upstream, with the same certificate and users.
 The proxy has one processor for itself; clients and upstream have the others. It writes `bench/results/proxy.json`,
-and of it the tables and the plot beside it. Needed: a release build (cargo build --release -p lockgate), nginx,
-haproxy, caddy, wrk, hey, curl, htpasswd, openssl, skopeo and docker-registry.
+and of it the tables and the plot beside it. Needed: a build for deployment
+(cargo build --profile dist -p lockgate -p lockgate-backend), nginx, haproxy, caddy, wrk, hey, curl, htpasswd, openssl,
+skopeo and docker-registry.
 """
 
 import argparse

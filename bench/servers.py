@@ -134,9 +134,9 @@ def floor(work, *options):
 
 def lockgate_program(name):
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target"))
-    program = target / "release" / name
+    program = target / "dist" / name
     if not program.exists():
-        raise SystemExit(f"{program} is missing; please build it: cargo build --release -p {name}")
+        raise SystemExit(f"{program} is missing; please build it: cargo build --profile dist -p {name}")
     return program
 
 
