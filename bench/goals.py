@@ -54,6 +54,8 @@ GOALS = [
     Goal("processor time of a full handshake, X25519MLKEM768 offered", "handshake", SHAKING, "nginx-best", 0.6,
          part="hybrid"),
     Goal("processor time of a resumed handshake", "handshake", SHAKING, "nginx-best", 0.6, part="resumed"),
+    Goal("p99 of HEAD beside bulk", "mixed", "HEAD p99 ms", "nginx-default", 0.5),
+    Goal("p99 of GET beside bulk", "mixed", "GET p99 ms", "nginx-default", 0.5),
     Goal("time of an image's push", "image", "push wall s", STACK, 0.77, mine=OUR_STACK),
     Goal("time of an image's pull", "image", "pull wall s", STACK, 0.77, mine=OUR_STACK),
     Goal("processor time of an image's push", "image", "push cpu s", STACK, 0.75, mine=OUR_STACK),
