@@ -13,6 +13,10 @@ pub(super) fn broken_rule(request: &RequestHeader) -> Option<&'static str> {
     if request.headers.values().any(|value| has_margin(value.as_bytes())) {
         return Some("a field value must not begin or end with white space (8.2.1)");
     }
+    // The `http` crate takes it; over HTTP/1.1 it would be no name to the upstream.
+    if request.headers.keys().any(|name| name.as_str().contains('"')) {
+        return Some("a field name is a token (RFC 9110, 5.1)");
+    }
     None
 }
 
@@ -29,6 +33,12 @@ mod tests {
     fn a_plain_request_is_well_formed() {
         assert_eq!(broken_rule(&request("https://registry.test/v2/", b"a b")), None);
         assert_eq!(broken_rule(&request("/v2/", b"")), None);
+    }
+
+    #[test]
+    fn a_quotation_mark_in_a_name_is_malformed() {
+        let request = http::Request::builder().uri("/v2/").header("x\"", "a").body(()).expect("a request");
+        assert!(broken_rule(&request.into_parts().0.into()).is_some());
     }
 
     #[test]
