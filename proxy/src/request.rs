@@ -69,7 +69,8 @@ impl Passage {
 /// Refuses what RFC 9112 forbids and pingora 0.9.1 lets through: two ways to tell a body's length, or
 /// a header section that does not mean the same to every reader.
 ///
-/// `raw` is the header section as it was read (empty over HTTP/2, which frames by itself).
+/// `raw` is the header section as it was read, but for the request line, which pingora may have rewritten
+/// (empty over HTTP/2, which frames by itself).
 ///
 /// # Errors
 /// 400 with the rule that was broken. The connection must be closed: where its next request begins is
