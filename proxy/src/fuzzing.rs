@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
 use crate::config::Config;
+use crate::listener::header_scan;
 use crate::request::{Target, check_framing};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
@@ -21,6 +22,9 @@ const SOME_HASH: &str = "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
 /// What the gate admits is framed in one way by an independent reading too: the same target, one host,
 /// and the same body, byte for byte, as pingora reads for the upstream.
 pub fn request(input: &[u8]) {
+    if !header_scan::passes(input) {
+        return;
+    }
     // A header that reads on and on is the listener's business; here all of it is there at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let Some((header, raw, body)) = runtime.block_on(as_pingora_reads(input)) else { return };
@@ -29,7 +33,7 @@ pub fn request(input: &[u8]) {
         return;
     }
     let reading = reading::Request::read(input).unwrap_or_else(|why| panic!("admitted, though {why}"));
-    assert_eq!(reading.target_path(), path_of(header.raw_path()), "another path would be forwarded");
+    assert_eq!(reading.target, header.raw_path(), "another target would be forwarded");
     assert_eq!(reading.host, header.headers.get("host").map(|host| host.as_bytes()));
     match (reading.body(), body) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "the body has two readings"),
@@ -54,10 +58,6 @@ async fn as_pingora_reads(input: &[u8]) -> Option<(RequestHeader, Vec<u8>, Resul
             Err(_) => return Some((header, raw, Err(()))),
         }
     }
-}
-
-fn path_of(target: &[u8]) -> &[u8] {
-    target.split(|&byte| byte == b'?').next().unwrap_or_default()
 }
 
 /// Credentials that are accepted are spelt in one way: written anew they are the same bytes.

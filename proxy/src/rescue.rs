@@ -113,8 +113,9 @@ pub(crate) async fn last_answer(session: &mut Session, refusal: &Refusal, hsts: 
     Ok(())
 }
 
-/// A refusal as bytes, for a connection on which no request could be read.
-pub(crate) fn on_the_wire(error: &OciError, hsts: Option<&HeaderValue>) -> Bytes {
+/// A refusal as bytes, for a connection on which no request could be read. What answers HEAD has no content
+/// (RFC 9110, 9.3.2).
+pub(crate) fn on_the_wire(error: &OciError, is_head: bool, hsts: Option<&HeaderValue>) -> Bytes {
     let body = error.to_json();
     let mut text = format!("HTTP/1.1 {}\r\n", error.status());
     let length = body.len().to_string();
@@ -131,7 +132,9 @@ pub(crate) fn on_the_wire(error: &OciError, hsts: Option<&HeaderValue>) -> Bytes
     }
     text.push_str("\r\n");
     let mut bytes = text.into_bytes();
-    bytes.extend_from_slice(&body);
+    if !is_head {
+        bytes.extend_from_slice(&body);
+    }
     bytes.into()
 }
 
@@ -233,6 +236,12 @@ pub(crate) fn header_too_slow(limit: Duration) -> OciError {
     OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::REQUEST_TIMEOUT)
 }
 
+/// 400: a first line that is no request line.
+pub(crate) fn no_request_line() -> OciError {
+    let message = "the request is refused: its first line must be METHOD SP TARGET SP HTTP/1.1, without other bytes (RFC 9112, 3); if it comes from a container client, update it";
+    OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::BAD_REQUEST)
+}
+
 /// What to say in place of an error page that pingora made, by the page's status line.
 pub(crate) fn in_place_of(page: &[u8]) -> OciError {
     let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
@@ -285,9 +294,10 @@ mod tests {
 
     #[test]
     fn a_refusal_on_the_wire_is_a_whole_http_answer() {
-        let text =
-            String::from_utf8(on_the_wire(&unreachable(), Some(&HeaderValue::from_static("max-age=60"))).to_vec())
-                .expect("text");
+        let text = String::from_utf8(
+            on_the_wire(&unreachable(), false, Some(&HeaderValue::from_static("max-age=60"))).to_vec(),
+        )
+        .expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
         assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");

@@ -266,7 +266,7 @@ impl Default for Clients {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            handshake_timeout: Period::from_secs(10),
+            handshake_timeout: Period::from_secs(9),
             header_timeout: Period::from_secs(15),
             header_size: ByteSize::from_kib(32),
             header_count: const { Within::of(100) },

@@ -3,7 +3,8 @@
 /// A request, as far as its framing is concerned.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    target: &'a [u8],
+    /// As it was sent, with its query.
+    pub(super) target: &'a [u8],
     /// The value of Host, if there is one.
     pub(super) host: Option<&'a [u8]>,
     length: Option<usize>,
@@ -60,11 +61,6 @@ impl<'a> Request<'a> {
                 Ok(Self { target, host, length, is_chunked: is_chunked.is_some(), rest })
             }
         }
-    }
-
-    /// The target without its query.
-    pub(super) fn target_path(&self) -> &'a [u8] {
-        self.target.split(|&byte| byte == b'?').next().unwrap_or_default()
     }
 
     /// The body, when it is all there.

@@ -21,7 +21,7 @@
 
 mod chunks;
 pub(crate) mod extent;
-mod header_scan;
+pub(crate) mod header_scan;
 mod held;
 pub(super) mod pace;
 mod pingora_io;
@@ -91,6 +91,8 @@ pub(super) struct Connection<S> {
     sending: Option<Pace>,
     /// How it takes what is written.
     taking: Pace,
+    /// Whether the request's method is HEAD, as far as its header has come.
+    is_head: bool,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
     /// Bytes that may still be read and thrown away after the last word; set where a close could
@@ -115,6 +117,7 @@ impl<S: IO + 'static> Connection<S> {
             stopping: stopping.clone(),
             sending: None,
             taking: Pace::new(taking_rule(&limits)),
+            is_head: false,
             refusal: None,
             linger: AtomicUsize::new(0),
             hsts: None,
@@ -149,6 +152,7 @@ impl<S: IO + 'static> Connection<S> {
         let budget = Budget { size: self.limits.header_size, count: self.limits.header_count };
         let mut scan = HeaderScan::default();
         loop {
+            self.is_head = asks_for_head(&self.ahead);
             match scan.advance(&self.ahead, budget) {
                 Ok(Some(left)) => {
                     self.phase = Phase::Header { left };
@@ -219,7 +223,7 @@ impl<S: IO + 'static> Connection<S> {
     fn refuse(&mut self, error: &OciError) {
         let client = self.io.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
         access_log::unreadable(client.as_ref(), error);
-        self.refusal = Some(rescue::on_the_wire(error, self.hsts.as_ref()));
+        self.refusal = Some(rescue::on_the_wire(error, self.is_head, self.hsts.as_ref()));
         self.linger();
     }
 
@@ -360,6 +364,11 @@ impl<S: IO + 'static> Connection<S> {
     }
 }
 
+/// Whether these bytes begin a request with the method HEAD.
+fn asks_for_head(header: &[u8]) -> bool {
+    header.trim_ascii_start().starts_with(b"HEAD ")
+}
+
 /// What `rescue` tells a client apart by whose chunks nobody can read.
 fn malformed(_: Malformed) -> io::Error {
     io::ErrorKind::InvalidData.into()
@@ -379,6 +388,7 @@ fn describe(flaw: Flaw, limits: &Limits) -> OciError {
     match flaw {
         Flaw::TooLarge => rescue::header_too_large(limits.header_size),
         Flaw::TooMany => rescue::too_many_fields(limits.header_count),
+        Flaw::RequestLine => rescue::no_request_line(),
         Flaw::Malformed => rescue::in_place_of(&[]),
     }
 }

@@ -39,6 +39,8 @@ use crate::config::{self, Limits};
 use crate::gate::Gate;
 use admission::{Admission, Place};
 use connection::extent::Extent;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use connection::header_scan;
 pub(crate) use entrance::Entrance;
 pub use entrance::EntranceError;
 use read_ahead::ReadAhead;

@@ -133,6 +133,22 @@ async fn what_can_be_no_request_gets_400_before_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_head_has_no_content() {
+    let answer = refusal(b"HEAD /v2/\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+
+    let (mut connection, mut client) = pair();
+    client.write_all(b"HEAD /<> HTTP/1.1\r\nHost: r\r\n\r\nGET").await.expect("sent");
+    read_header(&mut connection).await;
+    connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("taken");
+    let client = tokio::spawn(told(client));
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    drop(connection);
+    let answer = client.await.expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_header_without_an_end_for_pingora_gets_400() {
     let (mut connection, mut client) = pair();
     client.write_all(GET).await.expect("sent");

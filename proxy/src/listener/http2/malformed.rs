@@ -13,6 +13,10 @@ pub(super) fn broken_rule(request: &RequestHeader) -> Option<&'static str> {
     if request.headers.values().any(|value| has_margin(value.as_bytes())) {
         return Some("a field value must not begin or end with white space (8.2.1)");
     }
+    // The `http` crate takes it; over HTTP/1.1 it would be no name to the upstream.
+    if request.headers.keys().any(|name| name.as_str().contains('"')) {
+        return Some("a field name is a token (RFC 9110, 5.1)");
+    }
     None
 }
 
@@ -29,6 +33,15 @@ mod tests {
     fn a_plain_request_is_well_formed() {
         assert_eq!(broken_rule(&request("https://registry.test/v2/", b"a b")), None);
         assert_eq!(broken_rule(&request("/v2/", b"")), None);
+    }
+
+    #[test]
+    fn a_quotation_mark_in_a_name_is_malformed() {
+        // As the h2 crate reads it.
+        let name = http::HeaderName::from_lowercase(b"x\"").expect("a name to the `http` crate");
+        let mut request = http::Request::builder().uri("/v2/").body(()).expect("a request");
+        request.headers_mut().insert(name, http::HeaderValue::from_static("a"));
+        assert!(broken_rule(&request.into_parts().0.into()).is_some());
     }
 
     #[test]
