@@ -9,14 +9,22 @@ use pingora::Result;
 use pingora::http::{RequestHeader, ResponseHeader};
 
 /// What only a proxy may say. A client that says it is a stranger claiming to be one.
-const STRANGERS_CLAIMS: [&str; 12] = [
+const STRANGERS_CLAIMS: [&str; 20] = [
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-server",
     "x-forwarded-prefix",
     "x-forwarded-user",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-scheme",
+    "x-url-scheme",
+    "front-end-https",
+    "x-client-ip",
+    "true-client-ip",
     "x-original-url",
     "x-rewrite-url",
+    "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "x-remote-user",

@@ -207,8 +207,8 @@ impl Target {
     /// Reads a request target in origin form (RFC 9112, 3.2.1), as it was sent.
     ///
     /// # Errors
-    /// 400 for other forms, for bytes that no target has, and for a path with escapes: no name, tag or digest needs one, and a path
-    /// that two readers decode differently is how a guard is walked around.
+    /// 400 for other forms, for bytes that no target has, and for a path with escapes: no name, tag or digest
+    /// needs one, and a path that two readers decode differently is how a guard is walked around.
     pub(crate) fn read(target: &[u8]) -> Result<Self, OciError> {
         let path = target.split(|&byte| byte == b'?').next().unwrap_or_default();
         let is_of_target = |byte: &u8| byte.is_ascii_graphic() && *byte != b'#';
