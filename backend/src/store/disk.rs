@@ -12,6 +12,7 @@ mod links;
 mod listing;
 mod manifests;
 mod names;
+mod progress;
 mod session;
 mod sweep;
 mod tagged;
