@@ -29,9 +29,11 @@ fn filter(asked: LevelFilter) -> Targets {
 
 /// Starts logging. It stays with the first caller: a process logs in one way.
 pub fn start(config: &Log) {
+    // Who reads no log shall not be told so on standard error, which panics.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let layer = match config.format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Only a second start fails, and the first one's choice stands.
     let _ = Registry::default().with(layer.with_filter(filter(config.level.into()))).try_init();

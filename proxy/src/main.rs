@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockgate: {error}");
+            cli::complain(format_args!("lockgate: {error}"));
             ExitCode::from(error.exit_code())
         }
     }
