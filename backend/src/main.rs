@@ -1,5 +1,8 @@
 //! `lockgate-backend`: arguments, configuration, log, serve; the only exit codes.
 
+// `println!` and `eprintln!` panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::fmt::Display;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
