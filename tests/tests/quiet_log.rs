@@ -1,6 +1,6 @@
 //! Promise: who has no password writes nothing into the log but the access line of a request.
 
-use lockgate_e2e::{Door, Gate, GateBuilder, Http2, PATIENCE, Upstream, Wire, frame, log_field, ok};
+use lockgate_e2e::{Door, Gate, GateBuilder, Http2, PATIENCE, Upstream, Wire, finish, frame, log_field, ok, program};
 use serde_json::Value;
 
 const MARK: &str = "/v2/mark/manifests/x";
@@ -105,4 +105,16 @@ fn frames_of_http_2_that_are_out_of_place_leave_no_line_but_ours() {
     // And one of ours, about a connection that was ended for it.
     let is_expected = |target: &str| ["access", "lockgate::listener::http2"].contains(&target);
     assert!(lines.iter().all(|(target, _)| is_expected(target)), "{lines:#?}");
+}
+
+#[test]
+fn nobody_hides_from_the_log_by_looking_like_the_health_check() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = gate_at_default_level(&upstream).start();
+    let mut health = program("lockgate");
+    health.arg("health").arg("--config").arg(gate.dir().join("lockgate.toml"));
+    finish(health.env("LOCKGATE_LISTEN_HTTPS", gate.door().address.to_string())).success();
+    gate.stranger("/v2/").args(&["-A", "lockgate-health"]).run().oci_error(401);
+    let lines = lines_about_clients(&gate);
+    assert!(matches!(&lines[..], [(one, _), (other, _)] if one == "access" && other == "access"), "{lines:#?}");
 }
