@@ -4,7 +4,7 @@
     python3 bench/door.py idle 10000       # resident memory of an idle TLS connection
     python3 bench/door.py attack H 2000 60 # slowhttptest (H header, B body, X read) and a clean client
 
-Each starts `target/release/lockgate` (or LOCKGATE_BIN_DIR), and nginx with `--nginx`, in front of the
+Each starts `target/dist/lockgate` (or that in LOCKGATE_BIN_DIR), and nginx with `--nginx`, in front of the
 same upstream, on loopback: a small program, for X lockgate-backend with a blob. `ulimit -n` must allow the
 connections. The machine's other load falls into every time, not into processor seconds and memory: run it
 on a quiet machine, and more than once.
@@ -28,8 +28,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BINARIES = Path(os.environ.get("LOCKGATE_BIN_DIR", ROOT / "target" / "release"))
+from servers import Server, free_port, lockgate_backend, lockgate_program
+
 USER, PASSWORD = "alice", "correct-horse"
 AUTHORIZATION = "Authorization: Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 HEAD = f"Host: localhost\r\n{AUTHORIZATION}\r\n"
@@ -54,65 +54,20 @@ http {{
 """
 
 
-class Door:
-    """A running proxy: its port, its processes, and what the kernel accounts to them."""
-
-    def __init__(self, process, port, name):
-        self.process, self.port, self.name = process, port, name
-
-    def _pids(self):
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [self.process.pid, *map(int, children)]
-
-    def cpu(self):
-        """Processor seconds so far, user and system."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        total = 0
-        for pid in self._pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / ticks
-
-    def memory(self):
-        """Resident bytes."""
-        statuses = (Path(f"/proc/{pid}/status").read_text() for pid in self._pids())
-        return sum(int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) * 1024 for status in statuses)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
-def started(command, **options):
-    process = subprocess.Popen(list(map(str, command)), **options)
+def stopped_after(server):
     try:
-        yield process
+        yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def awaited(port):
-    """Returns when somebody listens there, or it takes too long."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if not probe.connect_ex(("127.0.0.1", port)):
-                return
-        time.sleep(0.05)
+        server.stop()
 
 
 @contextmanager
-def small_upstream(_place, port):
-    with started([sys.executable, __file__, "upstream", port]):
-        awaited(port)
-        yield
+def small_upstream(place):
+    port = free_port()
+    command = [sys.executable, __file__, "upstream", port]
+    with stopped_after(Server("upstream", command, place / "upstream.log", port=port, pinned=False)) as server:
+        yield server
 
 
 BLOB = bytes(64 << 20)
@@ -120,25 +75,21 @@ BLOB_PATH = f"/v2/a/blobs/sha256:{hashlib.sha256(BLOB).hexdigest()}"
 
 
 @contextmanager
-def registry(place, port):
+def registry(place):
     """lockgate-backend, with a blob of 64 MiB at BLOB_PATH."""
-    (place / "backend.toml").write_text(
-        f'listen.http = "127.0.0.1:{port}"\nstorage.data = "{place}/data"\nlog.level = "warn"\n'
-    )
-    with started([BINARIES / "lockgate-backend", "serve", "--config", place / "backend.toml"]):
-        awaited(port)
-        client = http.client.HTTPConnection("127.0.0.1", port)
+    with stopped_after(lockgate_backend(place / "data", place, pinned=False)) as server:
+        client = http.client.HTTPConnection("127.0.0.1", server.port)
         client.request("POST", "/v2/a/blobs/uploads/?digest=" + BLOB_PATH.rsplit("/")[-1], BLOB)
         assert client.getresponse().status == 201
         client.close()
-        yield
+        yield server
 
 
 @contextmanager
 def door(name, settings="", behind=small_upstream):
-    """A proxy in front of an upstream."""
-    with tempfile.TemporaryDirectory() as text:
-        place, upstream, port = Path(text), free_port(), free_port()
+    """A proxy in front of an upstream, on all processors."""
+    with tempfile.TemporaryDirectory() as text, behind(Path(text)) as upstream:
+        place, port = Path(text), free_port()
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
@@ -150,20 +101,18 @@ def door(name, settings="", behind=small_upstream):
         (place / "htpasswd").write_text(f"{USER}:{hashed.stdout}")
         (place / "lockgate.toml").write_text(
             f'listen.https = "127.0.0.1:{port}"\ntls.certificate = "{place}/c.crt"\ntls.key = "{place}/c.key"\n'
-            f'auth.htpasswd = "{place}/htpasswd"\nupstream.url = "http://127.0.0.1:{upstream}"\nlog.level = "warn"\n'
+            f'auth.htpasswd = "{place}/htpasswd"\nupstream.url = "http://127.0.0.1:{upstream.port}"\nlog.level = "warn"\n'
             f"limits.connections = 16000\nlimits.connections_per_address = 0\n{settings}\n"
         )
-        (place / "nginx.conf").write_text(NGINX.format(dir=place, port=port, upstream=upstream))
+        (place / "nginx.conf").write_text(NGINX.format(dir=place, port=port, upstream=upstream.port))
         os.chmod(place, 0o755)
         os.chmod(place / "htpasswd", 0o644)
         command = {
-            "lockgate": [BINARIES / "lockgate", "serve", "--config", place / "lockgate.toml"],
-            "nginx": ["nginx", "-c", place / "nginx.conf"],
-        }[name]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCKGATE_")}
-        with behind(place, upstream), started(command, env=environment) as process:
-            awaited(port)
-            yield Door(process, port, name)
+            "lockgate": lambda: [lockgate_program("lockgate"), "serve", "--config", place / "lockgate.toml"],
+            "nginx": lambda: ["nginx", "-c", place / "nginx.conf"],
+        }[name]()
+        with stopped_after(Server(name, command, place / f"{name}.log", port=port, pinned=False)) as server:
+            yield server
 
 
 @cache
@@ -231,7 +180,7 @@ def idle(name, count):
             time.sleep(2)
             each = (running.memory() - base) / count / 1024
             what = "after a request" if used else "after the handshake"
-            print(f"{name}: {count} idle connections {what}: {each:.1f} KiB of RSS each, {base >> 20} MiB before")
+            print(f"{name}: {count} idle connections {what}: {each:.1f} KiB each, {base >> 20} MiB before")
 
 
 async def clean(port, seconds, rate=50):
@@ -272,8 +221,12 @@ def attack(name, kind, count, seconds):
         command = ["slowhttptest", f"-{kind}", "-c", count, "-r", "200", "-l", seconds, "-p", "3", "-u", path,
                    "-j", credentials, *options[kind]]
         before = running.cpu()
-        with open(os.devnull, "w") as nowhere, started(command, stdout=nowhere, stderr=nowhere):
+        attacker = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
             times, failed = asyncio.run(clean(running.port, seconds))
+        finally:
+            attacker.terminate()
+            attacker.wait()
         at = lambda times, share: times[int(len(times) * share)] * 1000
         print(
             f"{name}: slowhttptest -{kind} -c {count}, {seconds} s: {len(times)} clean requests, {failed} failed, "

@@ -21,12 +21,15 @@ REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
 class Server:
     """A running program with its children, its port, and what the kernel accounts to them."""
 
-    def __init__(self, name, command, log, environment=None, port=None):
+    def __init__(self, name, command, log, environment=None, port=None, pinned=True):
         self.name = name
         self._log = open(log, "w+")
-        pinned = ["taskset", "--cpu-list", str(SERVER_CPU), *map(str, command)]
-        environment = {**os.environ, **(environment or {})}
-        self._process = subprocess.Popen(pinned, stdout=self._log, stderr=self._log, env=environment)
+        command = list(map(str, command))
+        if pinned:
+            command = ["taskset", "--cpu-list", str(SERVER_CPU), *command]
+        # What is set for Lockgate is in its file.
+        ours = {key: value for key, value in os.environ.items() if not key.startswith("LOCKGATE_")}
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env={**ours, **(environment or {})})
         self.pid = self._process.pid
         self.port = self._await_port(port)
 
@@ -99,11 +102,11 @@ def accepts(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def lockgate_backend(data, work):
+def lockgate_backend(data, work, pinned=True):
     config = work / "backend.toml"
     config.write_text(f"listen.http = '127.0.0.1:0'\nstorage.data = '{data}'\n")
     return Server("lockgate-backend", [lockgate_program("lockgate-backend"), "serve", "--config", config],
-                  work / "lockgate-backend.log")
+                  work / "lockgate-backend.log", pinned=pinned)
 
 
 def docker_registry(data, work):
@@ -133,8 +136,8 @@ def floor(work, *options):
 
 
 def lockgate_program(name):
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target"))
-    program = target / "dist" / name
+    built = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target")) / "dist"
+    program = Path(os.environ.get("LOCKGATE_BIN_DIR", built)) / name
     if not program.exists():
         raise SystemExit(f"{program} is missing; please build it: cargo build --profile dist -p {name}")
     return program

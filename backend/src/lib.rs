@@ -31,6 +31,9 @@
 //!
 //! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 
+// `println!` and `eprintln!` panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod config;
 mod connection;
 #[cfg(feature = "fuzzing")]

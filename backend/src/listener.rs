@@ -11,7 +11,8 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// Bytes that the kernel holds for a client that takes no more, beside what is under way to it. Without it
-/// each pull that stands still pins megabytes of the kernel's memory.
+/// each pull that stands still pins megabytes of the kernel's memory. The proxy has a limit of its own, for
+/// clients of its own.
 const UNSENT: u32 = 128 * 1024;
 
 /// An open listening socket. One on a Unix path removes its file when it is dropped.
@@ -79,9 +80,11 @@ impl Listener {
         match &self.0 {
             Socket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
-                // An answer is a head and a body: the second must not wait for the first's ACK.
-                stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT)?;
+                // An answer is a head and a body: the second must not wait for the first's ACK. Refusal costs
+                // only speed.
+                let _ = stream.set_nodelay(true);
+                // And here only memory.
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
                 Ok(Stream::Tcp(TokioIo::new(stream)))
             }
             Socket::Unix { listener, .. } => Ok(Stream::Unix(TokioIo::new(listener.accept().await?.0))),

@@ -1,6 +1,10 @@
 //! `lockgate-backend`: arguments, configuration, log, serve; the only exit codes.
 
-use std::io::{self, Read as _};
+// `println!` and `eprintln!` panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+use std::fmt::Display;
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -51,7 +55,7 @@ fn main() -> ExitCode {
     let config = match Config::load(&file.path) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(problems);
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -62,10 +66,15 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockgate-backend: {error}");
+            complain(format_args!("lockgate-backend: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says a line on standard error, which a supervisor may have closed: `eprintln!` would panic there.
+fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn run(config: Config) -> io::Result<()> {
@@ -91,7 +100,8 @@ fn run(config: Config) -> io::Result<()> {
 
 fn log_to_stderr(log: &Log) {
     let level: tracing::level_filters::LevelFilter = log.level.to_string().parse().expect("the names are the same");
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    // Who reads no log shall not be told so on standard error, which panics.
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).log_internal_errors(false);
     match log.format {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

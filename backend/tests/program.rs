@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test states its expectations by unwrapping")]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -137,4 +138,33 @@ fn nobody_listening_is_ill_health() {
     let output = Site::new().run("health");
     assert_eq!(output.status.code(), Some(1));
     assert!(!stderr(&output).is_empty());
+}
+
+/// A pipe whose reader has gone.
+fn unread() -> Stdio {
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn it_does_the_same_where_nobody_reads_what_it_says() {
+    let site = Site::new();
+    for format in ["text", "json"] {
+        let mut command = site.command("serve");
+        command.env("LOCKGATE_BACKEND_LOG_LEVEL", "debug").env("LOCKGATE_BACKEND_LOG_FORMAT", format);
+        let mut serving = Serving(command.stdout(unread()).stderr(unread()).spawn().unwrap());
+        until(|| site.healthy());
+        serving.signal("TERM");
+        let mut ended = None;
+        until(|| {
+            ended = serving.0.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    }
+    let exit_code = |command| site.command(command).stdout(unread()).stderr(unread()).status().unwrap().code();
+    assert_eq!(exit_code("health"), Some(1));
+    site.configure("nonsense");
+    assert_eq!(exit_code("serve"), Some(64));
 }

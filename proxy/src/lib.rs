@@ -22,6 +22,9 @@
 //! [`app`] wires it from a checked [`config`]; [`watch`] reloads certificates and users; [`cli`] holds
 //! one command a file.
 
+// `println!` and `eprintln!` panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod access;
 mod access_log;
 mod any_certificate;

@@ -1,6 +1,9 @@
 //! `lockgate`: reads the command line, runs the command, and is the only place that chooses an exit
 //! code: 0, 1 for what failed, 64 (`EX_USAGE`) for a configuration or command line that is wrong.
 
+// `println!` and `eprintln!` panic where nobody reads.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -18,7 +21,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lockgate: {error}");
+            cli::complain(format_args!("lockgate: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

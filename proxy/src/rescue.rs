@@ -71,6 +71,9 @@ impl Refusal {
 /// Sends a refusal. The connection is kept where no body is pending; else the body is read and thrown
 /// away, up to the drain timeout, so that a client that reads only after writing still gets its answer.
 /// `hsts` as in [`headers::sign`].
+///
+/// # Errors
+/// The client does not take it, which [`for_failure`] knows for the client's doing.
 pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Option<&HeaderValue>) -> Result<()> {
     let body_pending = !session.is_body_empty() && !session.is_body_done();
     if refusal.hang_up || body_pending {
@@ -80,9 +83,10 @@ pub(crate) async fn answer(session: &mut Session, refusal: &Refusal, hsts: Optio
     let body = refusal.error.to_json();
     let header = refusal.header(body.len(), hsts)?;
     let is_head = session.req_header().method == Method::HEAD;
-    session.write_response_header(Box::new(header), is_head).await?;
+    // pingora does not say whose fault it is that an HTTP/2 stream takes nothing.
+    session.write_response_header(Box::new(header), is_head).await.map_err(Error::into_down)?;
     if !is_head {
-        session.write_response_body(Some(Bytes::from(body)), true).await?;
+        session.write_response_body(Some(Bytes::from(body)), true).await.map_err(Error::into_down)?;
     }
     if refusal.hang_up {
         // How long the body is, is what could not be told.

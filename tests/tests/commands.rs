@@ -119,32 +119,80 @@ fn a_wrong_command_line_exits_with_64() {
     }
 }
 
-/// `lockgate` with a standard output that takes nothing, as a pipe whose reader has gone.
-fn unheard(arguments: &[&str], dir: &Path) -> std::process::Command {
+/// `lockgate` where nobody takes what it says on these outputs, as a pipe whose reader has gone.
+fn unheard(outputs: &str, arguments: &[&str], dir: &Path) -> std::process::Command {
     let mut sh = tool("sh");
-    sh.args(["-c", "exec \"$@\" >/dev/full", "sh"]).arg(program("lockgate").get_program());
-    sh.args(arguments).arg("--dir").arg(dir);
+    sh.args(["-c", &format!("exec \"$@\" {outputs}"), "sh"]).arg(program("lockgate").get_program());
+    sh.args(arguments).current_dir(dir);
     sh
 }
+
+const NO_STDOUT: &str = ">/dev/full";
+const NO_STDERR: &str = "2>/dev/full";
 
 #[test]
 fn a_first_user_whose_password_nobody_can_read_is_not_made() {
     let dir = fresh_dir();
-    let failed = finish(&mut unheard(&["init"], dir.path())).failure();
+    let failed = finish(&mut unheard(NO_STDOUT, &["init"], dir.path())).failure();
     assert_eq!(failed.status.code(), Some(1), "{failed}");
     assert!(failed.stderr.contains("password on standard output"), "{failed}");
     assert!(!dir.path().join("conf/htpasswd").exists());
     let made = finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
     assert!(made.stdout.contains("password: "), "{made}");
-    finish(&mut unheard(&["init"], dir.path())).success();
+    finish(&mut unheard(NO_STDOUT, &["init"], dir.path())).success();
 }
 
 #[test]
 fn up_serves_where_nobody_reads_what_it_says() {
     let dir = fresh_dir();
     finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
-    let mut up = lockgate_e2e::Process::start(&mut unheard(&["up", "--listen", "127.0.0.1:0"], dir.path()));
+    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDOUT, &["up", "--listen", "127.0.0.1:0"], dir.path()));
     up.stderr().await_line(lockgate_e2e::PATIENCE, "that it listens", |line| line.contains("listening"));
     up.signal(Signal::Terminate);
     assert!(up.wait(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn up_serves_where_nobody_reads_its_log() {
+    let dir = fresh_dir();
+    let made = finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success().stdout;
+    let password = made.lines().find_map(|line| line.trim().strip_prefix("password: ")).expect("it is printed").trim();
+    let arguments = ["up", "--listen", "127.0.0.1:0"];
+    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDERR, &arguments, dir.path()));
+    let line = up.stdout().await_line(lockgate_e2e::PATIENCE, "where it is", |line| line.contains("docker login"));
+    let port: u16 = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).expect("a port");
+    let door = lockgate_e2e::Door {
+        address: ([127, 0, 0, 1], port).into(),
+        ca: dir.path().join("certs/devdockerCA.crt"),
+        user: "admin".into(),
+        password: password.to_owned(),
+    };
+    // Each request is a line in the log that cannot be written.
+    for _ in 0..3 {
+        Curl::new(&door.url("/v2/")).trusting(&door.ca).run().oci_error(401);
+        Curl::new(&door.url("/v2/")).trusting(&door.ca).user(&door.credentials()).run().expect(200);
+    }
+    up.signal(Signal::Terminate);
+    assert!(up.wait(Duration::from_secs(10)).success());
+}
+
+#[test]
+fn an_exit_code_tells_the_same_where_nobody_reads_why() {
+    let dir = fresh_dir();
+    finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
+    fs::write(dir.path().join("good"), "tls.key = 'certs/domain.key'").unwrap();
+    fs::write(dir.path().join("bad"), "tls.key = 'none'").unwrap();
+    fs::set_permissions(dir.path().join("conf/htpasswd"), fs::Permissions::from_mode(0o644)).unwrap();
+    let exit_code =
+        |outputs: &str, arguments: &[&str]| finish(&mut unheard(outputs, arguments, dir.path())).status.code();
+    let warned = finish(&mut unheard("", &["check", "--config", "good"], dir.path())).success();
+    assert!(warned.stderr.contains("warning: "), "{warned}");
+    for outputs in [NO_STDOUT, NO_STDERR, ">/dev/full 2>/dev/full", ">&- 2>&-"] {
+        assert_eq!(exit_code(outputs, &["check", "--config", "good"]), Some(0), "{outputs}");
+        assert_eq!(exit_code(outputs, &["check", "--config", "bad"]), Some(64), "{outputs}");
+        assert_eq!(exit_code(outputs, &["serve", "--config", "bad"]), Some(64), "{outputs}");
+        assert_eq!(exit_code(outputs, &["no-such-command"]), Some(64), "{outputs}");
+        assert_eq!(exit_code(outputs, &["--help"]), Some(0), "{outputs}");
+        assert_eq!(exit_code(outputs, &["htpasswd", "conf/htpasswd", "nobody", "--delete"]), Some(1), "{outputs}");
+    }
 }

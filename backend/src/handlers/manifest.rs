@@ -14,8 +14,9 @@ use crate::store::{NewManifest, StoredManifest};
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// Tags that one request may set by `?tag=`.
-const MAX_TAGS: usize = 100;
+/// Tags that one request may set by `?tag=`. Each is a header of the answer: more of them, or longer ones, would
+/// be more than a client reads, since hyper and Python take 100 headers, and proxies often no more than 8 KiB.
+const MAX_TAGS: usize = 50;
 
 fn unknown(reference: &Reference) -> OciError {
     let message = "this repository has no such manifest: push it first, or look at its tags";

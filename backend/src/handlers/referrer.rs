@@ -9,11 +9,21 @@ use http::header::{HeaderName, HeaderValue};
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use serde::Serialize;
 
-use crate::http::{Call, Outcome, Refusal, Registry, Reply};
+use crate::http::{Call, Outcome, Page, Refusal, Registry, Reply};
 use crate::manifest::{Manifest, OCI_INDEX, Referrer};
 use crate::store::{StoreError, StoredManifest};
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// Manifests that are read for a page, at most, those that a filter leaves out included. Clients exist that
+/// ask for no second page, so it is far more than an image has.
+const MOST_READ: usize = 10_000;
+
+/// Bytes of descriptors on a page, at most, unless one alone has more: as much as clients take for an index.
+const PAGE_SIZE: usize = 4 * 1024 * 1024;
+
+/// Digests that are in memory at once.
+const BATCH: usize = 1000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,34 +33,96 @@ struct Index {
     manifests: Vec<Referrer>,
 }
 
-/// `GET`: an index of the manifests that refer to this one; an empty one when there are none.
+/// `GET`: an index of the manifests that refer to this one, or a page of it; an empty one when there are none.
 pub(crate) async fn list(registry: &Registry, call: &Call, name: &RepositoryName, subject: &Digest) -> Outcome {
     let wanted = call.query.get("artifactType").filter(|wanted| !wanted.is_empty());
-    let mut manifests = Vec::new();
-    for digest in digests(registry, name, subject).await? {
-        let Some((manifest, size)) = read(registry, name, &Reference::Digest(digest.clone())).await? else { continue };
-        if wanted.is_none_or(|wanted| manifest.artifact_type() == Some(wanted)) {
-            manifests.push(manifest.into_referrer(&digest, size));
-        }
-    }
-    let index = Index { schema_version: 2, media_type: OCI_INDEX, manifests };
-    let index = serde_json::to_vec(&index).expect("texts and numbers always serialise");
+    let page = Page::from_query(&call.query, MOST_READ)?;
+    let candidates = Candidates::after(&page.after, registry, name, subject).await?;
+    let (manifests, last) = fill(&page, candidates, wanted).await?;
+    let index = json(&Index { schema_version: 2, media_type: OCI_INDEX, manifests });
     let reply = Reply::new(StatusCode::OK).bytes(HeaderValue::from_static(OCI_INDEX), index);
+    let filter = wanted.map(|wanted| ("artifactType", wanted));
+    let reply =
+        page.link_of(reply, &format!("/v2/{name}/referrers/{subject}"), filter, last.as_ref().map(Digest::as_str));
     Ok(match wanted {
         Some(_) => reply.header(OCI_FILTERS_APPLIED, HeaderValue::from_static("artifactType")),
         None => reply,
     })
 }
 
-/// The referrers that the store knows, and those that clients listed themselves, under a tag, while
-/// the registry was one that did not know of referrers.
-async fn digests(registry: &Registry, name: &RepositoryName, subject: &Digest) -> Result<BTreeSet<Digest>, Refusal> {
-    let mut digests: BTreeSet<_> = registry.store.referrers(name, subject).await?.into_iter().collect();
-    let fallback = Reference::Tag(fallback_tag(subject));
-    if let Some((index, _)) = read(registry, name, &fallback).await? {
-        digests.extend(index.children().cloned());
+/// What is on a page, and the last one that was looked at, if there are more.
+async fn fill(
+    page: &Page,
+    mut candidates: Candidates<'_>,
+    wanted: Option<&str>,
+) -> Result<(Vec<Referrer>, Option<Digest>), Refusal> {
+    let (mut manifests, mut size, mut last) = (Vec::new(), 0, None);
+    for looked_at in 0.. {
+        let Some(digest) = candidates.next().await? else { return Ok((manifests, None)) };
+        if looked_at == MOST_READ || page.is_full(manifests.len()) {
+            break;
+        }
+        let found = read(candidates.registry, candidates.name, &Reference::Digest(digest.clone())).await?;
+        let found = found.filter(|(manifest, _)| wanted.is_none_or(|wanted| manifest.artifact_type() == Some(wanted)));
+        if let Some((manifest, length)) = found {
+            let referrer = manifest.into_referrer(&digest, length);
+            size += json(&referrer).len();
+            if size > PAGE_SIZE && !manifests.is_empty() {
+                break;
+            }
+            manifests.push(referrer);
+        }
+        last = Some(digest);
     }
-    Ok(digests)
+    Ok((manifests, last))
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("texts and numbers always serialise")
+}
+
+/// What may be a referrer, in lexical order: those that the store knows, and those that clients listed
+/// themselves, under a tag, while the registry was one that did not know of referrers.
+struct Candidates<'a> {
+    registry: &'a Registry,
+    name: &'a RepositoryName,
+    subject: &'a Digest,
+    /// Those under the tag that are yet to come.
+    listed: BTreeSet<Digest>,
+    /// The next of all.
+    batch: BTreeSet<Digest>,
+    /// Where the store goes on; nowhere when it has no more.
+    after: Option<String>,
+}
+
+impl<'a> Candidates<'a> {
+    async fn after(
+        after: &str,
+        registry: &'a Registry,
+        name: &'a RepositoryName,
+        subject: &'a Digest,
+    ) -> Result<Self, Refusal> {
+        let fallback = read(registry, name, &Reference::Tag(fallback_tag(subject))).await?;
+        let listed = fallback.iter().flat_map(|(index, _)| index.children());
+        let listed = listed.filter(|digest| digest.as_str() > after).cloned().collect();
+        Ok(Self { registry, name, subject, listed, batch: BTreeSet::new(), after: Some(after.to_owned()) })
+    }
+
+    async fn next(&mut self) -> Result<Option<Digest>, Refusal> {
+        if self.batch.is_empty()
+            && let Some(after) = self.after.take()
+        {
+            let known = self.registry.store.referrers(self.name, self.subject, &after, BATCH).await?;
+            let last = known.last().filter(|_| known.len() == BATCH).cloned();
+            // Of those under the tag, what sorts after the store's batch waits for the next.
+            let mut later = last.as_ref().map(|last| self.listed.split_off(last)).unwrap_or_default();
+            later.retain(|digest| Some(digest) != last.as_ref());
+            self.batch = std::mem::replace(&mut self.listed, later);
+            self.batch.extend(known);
+            self.after = last.map(|last| last.as_str().to_owned());
+        }
+        Ok(self.batch.pop_first())
+    }
 }
 
 /// A manifest and its size. One that is gone meanwhile, or is none, is not listed.

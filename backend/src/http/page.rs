@@ -45,10 +45,21 @@ impl Page {
         entries.last().filter(|_| more).cloned()
     }
 
+    /// Whether so many entries are all that it takes.
+    pub(crate) fn is_full(&self, entries: usize) -> bool {
+        entries >= self.limit
+    }
+
     /// Says where the next page is.
     pub(crate) fn link(&self, reply: Reply, path: &str, last: Option<&str>) -> Reply {
+        self.link_of(reply, path, None, last)
+    }
+
+    /// The same for a list of which only what passes a filter is shown: its parameter's name and value.
+    pub(crate) fn link_of(&self, reply: Reply, path: &str, filter: Option<(&str, &str)>, last: Option<&str>) -> Reply {
         let Some(last) = last else { return reply };
-        let link = format!("<{path}?last={}&n={}>; rel=\"next\"", encode(last), self.limit);
+        let filter = filter.map(|(name, value)| format!("&{name}={}", encode(value))).unwrap_or_default();
+        let link = format!("<{path}?last={}&n={}{filter}>; rel=\"next\"", encode(last), self.limit);
         reply.header(LINK, header_value(link))
     }
 }

@@ -64,7 +64,8 @@ contract! {
         a_long_list_of_tags_is_right_while_tags_come_and_go
         an_upload_alone_makes_no_repository
         repositories_are_listed_in_pages_by_the_order_of_their_bytes
-        referrers_are_those_that_are_there;
+        referrers_are_those_that_are_there
+        referrers_are_listed_in_pages_by_the_order_of_their_bytes;
 }
 
 type AnyStore = Arc<dyn Store>;
@@ -134,6 +135,10 @@ async fn tags(store: &AnyStore, repository: &str, after: &str, limit: usize) -> 
 
 async fn repositories(store: &AnyStore, after: &str, limit: usize) -> Vec<String> {
     store.repositories(after, limit).await.unwrap().iter().map(ToString::to_string).collect()
+}
+
+async fn referrers(store: &AnyStore, repository: &str, subject: &Digest, after: &str, limit: usize) -> Vec<Digest> {
+    store.referrers(&name(repository), subject, after, limit).await.unwrap()
 }
 
 /// Content longer than any buffer, and no two of its pieces alike.

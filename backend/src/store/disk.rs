@@ -12,6 +12,7 @@ mod links;
 mod listing;
 mod manifests;
 mod names;
+mod progress;
 mod session;
 mod sweep;
 mod tagged;
@@ -200,14 +201,19 @@ impl Store for DiskStore {
         .await
     }
 
-    async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>> {
-        let (repository, subject) = (repository.clone(), subject.clone());
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Digest>> {
+        let (repository, subject, after) = (repository.clone(), subject.clone(), after.to_owned());
         self.run(move |inner| {
-            let mut digests =
-                listing::digests(&inner.durable.directories, &inner.layout.referrers(&repository, &subject))?;
+            let links = inner.layout.referrers(&repository, &subject);
             // Distribution deletes manifests without knowing of referrers.
-            digests.retain(|digest| inner.holds_manifest(&repository, digest));
-            Ok(digests)
+            let is_held = |digest: &Digest| inner.holds_manifest(&repository, digest);
+            Ok(listing::digests(&inner.durable.directories, &links, &after, limit, is_held)?)
         })
         .await
     }

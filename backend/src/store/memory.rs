@@ -204,10 +204,17 @@ impl Store for MemoryStore {
         Ok(page(existing.map(|(name, _)| name), after, limit))
     }
 
-    async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>> {
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Digest>> {
         let mut content = self.content();
         let referrers = content.repository(repository).referrers.iter().filter(|(of, _)| of == subject);
-        Ok(referrers.map(|(_, referrer)| referrer.clone()).collect())
+        let referrers = referrers.map(|(_, referrer)| referrer).filter(|referrer| referrer.as_str() > after);
+        Ok(referrers.take(limit).cloned().collect())
     }
 }
 

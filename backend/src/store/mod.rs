@@ -94,8 +94,15 @@ pub trait Store: Send + Sync + 'static {
     /// The first `limit` repositories that sort after `after`, in lexical order.
     async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>>;
 
-    /// The manifests in the repository that were put with this subject, in lexical order.
-    async fn referrers(&self, repository: &RepositoryName, subject: &Digest) -> Result<Vec<Digest>>;
+    /// Of the manifests in the repository that were put with this subject, the first `limit` that sort after
+    /// `after`, in lexical order.
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Digest>>;
 }
 
 /// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lockgate_settings::{Origin, Problem, Problems};
 
 use super::Error;
-use super::output::say;
+use super::output::{complain, say};
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Tls};
 use crate::listener::certificate::CertificateStore;
@@ -32,7 +32,7 @@ struct Findings {
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let findings = inspect(&args.config);
     for warning in &findings.warnings {
-        eprintln!("warning: {warning}");
+        complain(format_args!("warning: {warning}"));
     }
     if !findings.problems.is_empty() {
         return Err(Error::Config(findings.problems));

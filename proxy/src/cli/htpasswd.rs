@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::output::say;
+use super::output::{complain, say};
 use crate::auth::{
     BCRYPT_MAX_PASSWORD, Notice, RewriteError, UserName, UserNameError, remove_user, replace_user, rewrite,
 };
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     };
     say(format_args!("{}: {done} {}", args.user, args.file.display()));
     if let Some(notice) = notice {
-        eprintln!("note: {notice}");
+        complain(format_args!("note: {notice}"));
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ use lockgate_settings::Problems;
 
 use crate::app::StartError;
 
+pub use output::complain;
+
 /// `EX_USAGE` of `sysexits.h`: the command line or the configuration is wrong.
 pub const EXIT_USAGE: u8 = 64;
 /// Something else failed.

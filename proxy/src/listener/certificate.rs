@@ -1,6 +1,8 @@
 //! The certificates that are served: checked before they are used, chosen by name, replaced while running.
 
+mod chain;
 mod pair;
+mod pem_file;
 #[cfg(test)]
 pub(crate) mod samples;
 
@@ -12,7 +14,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-pub(crate) use pair::{Chain, Names, Pair, read_private_key};
+pub(crate) use chain::{Chain, Names};
+pub(crate) use pair::{Pair, read_private_key};
 
 use crate::exposure::{Audience, Exposure};
 

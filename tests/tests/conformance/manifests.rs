@@ -37,6 +37,7 @@ checks! {
     "Pushing Manifests: tag parameters" {
         MAY a_manifest_by_digest_takes_a_tag_along,
         SHOULD a_manifest_by_digest_takes_ten_tags_along,
+        ALSO a_manifest_by_digest_takes_fifty_tags_of_any_length_and_no_more,
         MAY a_manifest_by_sha512_takes_a_tag_along,
         MAY a_tag_along_moves_the_tag,
         ALSO a_wrong_tag_along_is_400_and_nothing_is_kept,
@@ -278,6 +279,17 @@ fn a_manifest_by_digest_takes_a_tag_along(visit: &Visit) {
 fn a_manifest_by_digest_takes_ten_tags_along(visit: &Visit) {
     let image = Manifest::of(&visit.image("layer"));
     tags_along(visit, &image.digest, &image, &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]);
+}
+
+/// More could not be read back by every client.
+fn a_manifest_by_digest_takes_fifty_tags_of_any_length_and_no_more(visit: &Visit) {
+    let image = Manifest::of(&visit.image("layer"));
+    let tags: Vec<String> = (0..51).map(|i| format!("{i:0>128}")).collect();
+    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+    put_with_tags(visit, &image.digest, &image, &tags).refused(400, "TAG_INVALID");
+    visit.read_manifest("GET", &image.digest).expect(404);
+    let put = put_with_tags(visit, &image.digest, &image, &tags[..50]).expect(201);
+    assert_eq!(put.listed("oci-tag"), tags[..50]);
 }
 
 fn a_manifest_by_sha512_takes_a_tag_along(visit: &Visit) {

@@ -28,6 +28,7 @@ checks! {
         MUST a_deleted_referrer_is_not_listed,
         ALSO a_deleted_subject_keeps_its_referrers,
         MUST who_follows_the_links_sees_every_referrer,
+        ALSO referrers_come_in_pages_as_tags_do,
     }
     "Listing Referrers: artifactType" {
         SHOULD a_filter_is_applied_and_said_to_be,
@@ -239,16 +240,41 @@ fn who_follows_the_links_sees_every_referrer(visit: &Visit) {
         let referrer = Manifest::of(&referrer_of(&image.descriptor(), &format!("{SBOM}.{i}")));
         visit.put_manifest(&referrer.digest, &referrer).expect(201);
     }
-    let (mut seen, mut next) = (Vec::new(), Some(format!("referrers/{}", image.digest)));
-    while let Some(path) = next {
-        let answer = visit.get(path).expect(200);
-        let list = answer.json()["manifests"].as_array().cloned().unwrap_or_default();
-        seen.extend(digests(&list).into_iter().map(str::to_owned));
-        next = answer.next();
-    }
+    let mut seen = pages(visit, format!("referrers/{}", image.digest)).concat();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 40);
+}
+
+/// The digests on each page that a client sees which follows the links.
+fn pages(visit: &Visit, first: String) -> Vec<Vec<String>> {
+    let (mut pages, mut next) = (Vec::new(), Some(first));
+    while let Some(path) = next {
+        let answer = visit.get(path).expect(200).with("content-type", INDEX);
+        let list = answer.json()["manifests"].as_array().expect("an index has manifests").clone();
+        pages.push(digests(&list).into_iter().map(str::to_owned).collect());
+        next = answer.next();
+    }
+    pages
+}
+
+fn referrers_come_in_pages_as_tags_do(visit: &Visit) {
+    let image = visit.push_image("v1", "layer");
+    let mut expected: Vec<String> = Vec::new();
+    for i in 0..5 {
+        let artifact_type = [SBOM, SIGNATURE][i % 2];
+        let mut referrer = referrer_of(&image.descriptor(), artifact_type);
+        referrer["annotations"] = json!({ "i": i.to_string() });
+        let referrer = Manifest::of(&referrer);
+        visit.put_manifest(&referrer.digest, &referrer).expect(201);
+        expected.push(referrer.digest);
+    }
+    expected.sort_unstable();
+    let shown = pages(visit, format!("referrers/{}?n=2", image.digest));
+    assert_eq!(shown, [&expected[..2], &expected[2..4], &expected[4..]]);
+    let sboms = pages(visit, format!("referrers/{}?n=2&artifactType={}", image.digest, SBOM.replace('+', "%2B")));
+    assert_eq!(sboms.concat().len(), 3);
+    assert_eq!(sboms[0].len(), 2);
 }
 
 fn filtered(visit: &Visit, digest: &str, artifact_type: &str) -> Vec<Value> {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use lockgate_oci::Algorithm;
+use lockgate_oci::{Algorithm, Digest};
 
-use super::{AnyStore, manifest, name, push, put, repositories, sha256, tag, tags};
+use super::{AnyStore, manifest, name, push, put, referrers, repositories, sha256, tag, tags};
+use crate::hasher::digest_of;
 use crate::store::NewManifest;
 
 pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
@@ -75,8 +76,41 @@ pub(super) async fn referrers_are_those_that_are_there(store: AnyStore) {
         store.put_manifest(&name("a"), new).await.unwrap();
     }
     digests.sort();
-    assert_eq!(store.referrers(&name("a"), &subject).await.unwrap(), digests);
-    assert!(store.referrers(&name("b"), &subject).await.unwrap().is_empty());
+    assert_eq!(referrers(&store, "a", &subject, "", 9).await, digests);
+    assert!(referrers(&store, "b", &subject, "", 9).await.is_empty());
     store.delete_manifest(&name("a"), &digests[0], Some(&subject)).await.unwrap();
-    assert_eq!(store.referrers(&name("a"), &subject).await.unwrap(), digests[1..]);
+    assert_eq!(referrers(&store, "a", &subject, "", 9).await, digests[1..]);
+}
+
+pub(super) async fn referrers_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
+    let subject = sha256(b"not pushed");
+    let mut all = Vec::new();
+    for (i, algorithm) in [Algorithm::Sha256, Algorithm::Sha512].repeat(6).into_iter().enumerate() {
+        let new = manifest(&i.to_string());
+        let digest = digest_of(algorithm, &new.content);
+        let new = NewManifest { digest: digest.clone(), subject: Some(subject.clone()), ..new };
+        store.put_manifest(&name("a"), new).await.unwrap();
+        all.push(digest);
+    }
+    all.sort_by_key(ToString::to_string);
+    assert_eq!(referrers(&store, "a", &subject, "", usize::MAX).await, all);
+    for limit in [1, 5, 6, 7] {
+        let mut listed: Vec<Digest> = Vec::new();
+        loop {
+            let last = listed.last().map_or("", Digest::as_str);
+            let page = referrers(&store, "a", &subject, last, limit).await;
+            assert!(page.len() <= limit);
+            listed.extend(page.iter().cloned());
+            if page.len() < limit {
+                break;
+            }
+        }
+        assert_eq!(listed, all, "{limit}");
+    }
+    assert_eq!(referrers(&store, "a", &subject, "sha256:zz is no digest", 2).await, all[6..8]);
+    assert!(referrers(&store, "a", &subject, all[11].as_str(), 9).await.is_empty());
+    assert!(referrers(&store, "a", &subject, "", 0).await.is_empty());
+    // What is gone takes no place on a page.
+    store.delete_manifest(&name("a"), &all[1], Some(&subject)).await.unwrap();
+    assert_eq!(referrers(&store, "a", &subject, "", 2).await, [all[0].clone(), all[2].clone()]);
 }

@@ -35,34 +35,58 @@ pub(super) fn names(
 /// The first `limit` tags after `after` in a directory of tags; `None` when there is no such directory.
 /// A tag that was being made when the power went has a directory and no link: it is none.
 pub(super) fn tags(directories: &Directories, path: &Path, after: &str, limit: usize) -> io::Result<Option<Vec<Tag>>> {
-    let mut tags: Vec<Tag> = Vec::new();
-    let mut after = after.to_owned();
-    loop {
-        let batch = BATCH.min(limit - tags.len());
-        let Some(names) = names(directories, path, &after, batch)? else { return Ok(None) };
-        let linked = names.iter().filter(|name| is_link(&path.join(name).join("current/link")));
-        tags.extend(linked.filter_map(|name| name.parse::<Tag>().ok()));
-        match names.last() {
-            Some(last) if names.len() == batch && tags.len() < limit => after.clone_from(last),
-            _ => return Ok(Some(tags)),
-        }
-    }
+    first(directories, path, after, limit, |name| {
+        name.parse().ok().filter(|_| is_link(&path.join(name).join("current/link")))
+    })
 }
 
-/// The digests that have a link below a directory, as `<algorithm>/<hex>/link`.
-pub(super) fn digests(directories: &Directories, path: &Path) -> io::Result<Vec<Digest>> {
+/// The first `limit` digests after `after` that have a link below a directory, as `<algorithm>/<hex>/link`,
+/// and are `wanted`.
+pub(super) fn digests(
+    directories: &Directories,
+    path: &Path,
+    after: &str,
+    limit: usize,
+    wanted: impl Fn(&Digest) -> bool,
+) -> io::Result<Vec<Digest>> {
     let mut digests = Vec::new();
-    for algorithm in all(directories, path)? {
+    for algorithm in names(directories, path, "", usize::MAX)?.unwrap_or_default() {
+        let prefix = format!("{algorithm}:");
+        let after = match after.strip_prefix(&prefix) {
+            Some(hex) => hex,
+            None if *prefix > *after => "",
+            None => continue,
+        };
         let path = path.join(&algorithm);
-        let linked = all(directories, &path)?.into_iter().filter(|hex| is_link(&path.join(hex).join("link")));
-        digests.extend(linked.filter_map(|hex| format!("{algorithm}:{hex}").parse::<Digest>().ok()));
+        let found = first(directories, &path, after, limit - digests.len(), |hex| {
+            let digest = format!("{prefix}{hex}").parse().ok()?;
+            (is_link(&path.join(hex).join("link")) && wanted(&digest)).then_some(digest)
+        })?;
+        digests.extend(found.unwrap_or_default());
     }
-    digests.sort_unstable();
     Ok(digests)
 }
 
-fn all(directories: &Directories, path: &Path) -> io::Result<Vec<String>> {
-    Ok(names(directories, path, "", usize::MAX)?.unwrap_or_default())
+/// The first `limit` names after `after` in a directory that are something, as that; `None` when there is no
+/// such directory.
+fn first<T>(
+    directories: &Directories,
+    path: &Path,
+    after: &str,
+    limit: usize,
+    parse: impl Fn(&str) -> Option<T>,
+) -> io::Result<Option<Vec<T>>> {
+    let mut found = Vec::new();
+    let mut after = after.to_owned();
+    loop {
+        let batch = BATCH.min(limit - found.len());
+        let Some(names) = names(directories, path, &after, batch)? else { return Ok(None) };
+        found.extend(names.iter().filter_map(|name| parse(name)));
+        match names.last() {
+            Some(last) if names.len() == batch && found.len() < limit => after.clone_from(last),
+            _ => return Ok(Some(found)),
+        }
+    }
 }
 
 /// The first `limit` repositories below a directory that sort after `after`.
@@ -200,6 +224,42 @@ mod tests {
         let listed = tags(&directories, directory.path(), "", 9).unwrap().unwrap();
         assert_eq!(listed.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert!(tags(&directories, &directory.path().join("none"), "", 9).unwrap().is_none());
+    }
+
+    #[test]
+    fn digests_are_listed_in_pages_across_algorithms() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut all = Vec::new();
+        for (algorithm, digits) in [("sha256", 64), ("sha512", 128)] {
+            for i in 0..BATCH + 3 {
+                let hex = format!("{i:0digits$x}");
+                let link = directory.path().join(algorithm).join(&hex);
+                fs::create_dir_all(&link).unwrap();
+                fs::write(link.join("link"), if i % 3 == 0 { "" } else { "x" }).unwrap();
+                all.extend((i % 3 != 0).then(|| format!("{algorithm}:{hex}")));
+            }
+        }
+        let directories = Directories::default();
+        for limit in [100, BATCH, usize::MAX] {
+            let mut listed: Vec<String> = Vec::new();
+            loop {
+                let last = listed.last().map_or("", String::as_str);
+                let page = digests(&directories, directory.path(), last, limit, |_| true).unwrap();
+                listed.extend(page.iter().map(|digest| digest.as_str().to_owned()));
+                if page.len() < limit {
+                    break;
+                }
+            }
+            assert!(listed == all, "{limit}");
+        }
+        let between = |after: &str| digests(&directories, directory.path(), after, 1, |_| true).unwrap()[0].to_string();
+        assert_eq!(
+            [between("sha"), between("sha3")],
+            [all[0].clone(), all.iter().find(|d| d.starts_with("sha512")).unwrap().clone()]
+        );
+        let unwanted = all[0].clone();
+        let others = digests(&directories, directory.path(), "", 2, |digest| digest.as_str() != unwanted).unwrap();
+        assert_eq!(others.iter().map(Digest::as_str).collect::<Vec<_>>(), all[1..3]);
     }
 
     /// More than a batch, and more than what is read anew each time.

@@ -20,7 +20,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use super::durable::{at, if_there};
-use super::upload_file::{Full, UploadFile};
+use super::progress::Full;
+use super::upload_file::UploadFile;
 use super::{Inner, blocking};
 use crate::hasher::Hasher;
 use crate::store::paths::{upload_data, upload_started_at};

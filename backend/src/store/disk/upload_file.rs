@@ -1,11 +1,5 @@
-//! The file of an upload session, and the hash of what is in it.
-//!
-//! Full buffers are written in their order, and each is hashed when it has been written: so the hash is
-//! never ahead of the file. Who hashes does not write, so that where there are two processors the next
-//! buffer is written meanwhile. One worker alone hashes each buffer when it has just written it, and finds
-//! it in its processor's cache.
+//! The file of an upload session, and the hash of what is in it: `progress` says which of both is next.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -16,8 +10,8 @@ use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::Inner;
-use super::desks::Desk;
 use super::durable::at;
+use super::progress::{Full, Progress, Step};
 use super::session::Lease;
 use super::upload::{BUFFER, size};
 use crate::hasher::Hasher;
@@ -37,81 +31,6 @@ pub(super) struct UploadFile {
     lease: Lease,
 }
 
-/// A buffer to be written and hashed, and the desk where it lies.
-pub(super) struct Full {
-    pub(super) bytes: Vec<u8>,
-    pub(super) desk: Desk,
-}
-
-struct Progress {
-    unwritten: VecDeque<Full>,
-    /// Whether a worker writes.
-    writing: bool,
-    /// Where the file ends, but for what is being written.
-    written: u64,
-    /// Written, in their order.
-    unhashed: VecDeque<Full>,
-    hash: Hash,
-    workers: usize,
-    /// Why a buffer was not written. None after it was, either.
-    failure: Option<io::Error>,
-}
-
-enum Hash {
-    /// That of the bytes before these is not known: it is computed at the end.
-    Unknown,
-    /// Of the first so many bytes.
-    Of(Hasher, u64),
-    /// A worker adds to it.
-    Growing,
-}
-
-enum Step {
-    Write(Full, u64),
-    Hash(Full, Hasher, u64),
-}
-
-impl Progress {
-    /// What a worker does next. What has just been written comes first: it is still in the cache.
-    fn next(&mut self) -> Option<Step> {
-        if let Hash::Of(..) = self.hash
-            && let Some(full) = self.unhashed.pop_front()
-            && let Hash::Of(hasher, hashed) = std::mem::replace(&mut self.hash, Hash::Growing)
-        {
-            return Some(Step::Hash(full, hasher, hashed));
-        }
-        if !self.writing
-            && let Some(full) = self.unwritten.pop_front()
-        {
-            self.writing = true;
-            return Some(Step::Write(full, self.written));
-        }
-        None
-    }
-
-    fn written(&mut self, full: Full, outcome: io::Result<()>) {
-        self.writing = false;
-        match outcome {
-            Ok(()) => {
-                self.written += full.bytes.len() as u64;
-                match self.hash {
-                    Hash::Unknown => full.desk.put_back(full.bytes),
-                    Hash::Of(..) | Hash::Growing => self.unhashed.push_back(full),
-                }
-            }
-            Err(error) => {
-                self.failure = Some(error);
-                self.unwritten.clear();
-            }
-        }
-    }
-
-    fn check(&self) -> io::Result<()> {
-        let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-        self.failure.as_ref().map_or(Ok(()), |error| Err(again(error)))
-    }
-}
-
 impl UploadFile {
     pub(super) fn open(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<Self> {
         // The session is looked for first: an id that does not exist is no busy one.
@@ -122,15 +41,7 @@ impl UploadFile {
         let data = upload_data(&directory);
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let file = options.open(&data).map_err(at(&data))?;
-        let progress = Progress {
-            unwritten: VecDeque::new(),
-            writing: false,
-            written,
-            unhashed: VecDeque::new(),
-            hash: lease.hasher(written).map_or(Hash::Unknown, |hasher| Hash::Of(hasher, written)),
-            workers: 0,
-            failure: None,
-        };
+        let progress = Progress::new(written, lease.hasher(written));
         Ok(Self { directory, file, progress: Mutex::new(progress), lease })
     }
 
@@ -141,12 +52,7 @@ impl UploadFile {
     /// Takes a buffer to be written and hashed; whether a worker, one of at most so many, is to
     /// [`work`](Self::work) for it.
     pub(super) fn enqueue(&self, full: Full, workers: usize) -> io::Result<bool> {
-        let mut progress = self.progress();
-        progress.check()?;
-        progress.unwritten.push_back(full);
-        let needed = progress.workers == 0 || !progress.writing && progress.workers < workers;
-        progress.workers += usize::from(needed);
-        Ok(needed)
+        self.progress().enqueue(full, workers)
     }
 
     /// Writes and hashes until nothing is left that no other worker does.
@@ -165,11 +71,11 @@ impl UploadFile {
                     let hashed = hashed + full.bytes.len() as u64;
                     full.desk.put_back(full.bytes);
                     progress = self.progress();
-                    progress.hash = Hash::Of(hasher, hashed);
+                    progress.hashed(hasher, hashed);
                 }
             }
         }
-        progress.workers -= 1;
+        progress.leave();
     }
 
     fn write(&self, bytes: &[u8], end: u64) -> io::Result<()> {
@@ -187,12 +93,7 @@ impl UploadFile {
 
     /// How many bytes are in the file, when all workers have ended.
     pub(super) fn settled(&self) -> io::Result<u64> {
-        let progress = self.progress();
-        progress.check()?;
-        if progress.workers > 0 {
-            return Err(io::Error::other("writing to the upload session was broken off"));
-        }
-        Ok(progress.written)
+        self.progress().settled()
     }
 
     /// Syncs what has been written by now. The session stays taken until that is done: when it fails
@@ -210,9 +111,9 @@ impl UploadFile {
     pub(super) fn commit(&self, inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let data = upload_data(&self.directory);
         let size = self.settled()?;
-        let hash = std::mem::replace(&mut self.progress().hash, Hash::Unknown);
+        let hash = self.progress().take_hash();
         let found = match hash {
-            Hash::Of(hasher, hashed) if hashed == size && hasher.algorithm() == digest.algorithm() => hasher.finish(),
+            Some((hasher, _)) if hasher.algorithm() == digest.algorithm() => hasher.finish(),
             _ => self.hash_file(size, digest.algorithm()).map_err(at(&data))?,
         };
         if found != *digest {
@@ -249,9 +150,7 @@ impl UploadFile {
 impl Drop for UploadFile {
     fn drop(&mut self) {
         let progress = self.progress.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Hash::Of(hasher, hashed) = std::mem::replace(&mut progress.hash, Hash::Unknown)
-            && hashed == progress.written
-        {
+        if let Some((hasher, hashed)) = progress.take_hash() {
             self.lease.rest(hasher, hashed);
         }
     }
@@ -314,9 +213,8 @@ mod tests {
             for part in 0..2_u32 {
                 let bytes = [(2 * round + part) as u8].repeat(64 * 1024);
                 content.extend_from_slice(&bytes);
-                file.enqueue(session.full(&bytes).await, 1).unwrap();
+                assert!(file.enqueue(session.full(&bytes).await, 2).unwrap());
             }
-            file.progress().workers = 2;
             std::thread::scope(|scope| {
                 scope.spawn(|| file.work());
                 file.work();

@@ -1,0 +1,47 @@
+//! `[upstream]`: the registry behind the gate.
+
+use lockgate_settings::Period;
+use serde::Deserialize;
+
+use crate::config::Origin;
+use crate::config::values::Within;
+
+/// The section.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct Upstream {
+    /// `http://host:port` (port 80 where none is written), or `unix:/path` of a socket.
+    #[serde(deserialize_with = "lockgate_settings::parsed")]
+    pub(in crate::config) url: Origin,
+    /// How long a connection to it may take to stand.
+    pub(in crate::config) connect_timeout: Period,
+    /// How long it may be silent while an answer is awaited or read.
+    pub(in crate::config) read_timeout: Period,
+    /// How long it may take no byte of what is sent to it.
+    pub(in crate::config) write_timeout: Period,
+    /// How long an unused connection to it is kept for the next request. Less than the upstream keeps
+    /// it itself.
+    pub(in crate::config) idle_timeout: Period,
+    /// How many unused connections to it are kept.
+    pub(in crate::config) keepalive_connections: Within<1, 65_536>,
+    /// How often its name is resolved again. A failed connect resolves it at once.
+    pub(in crate::config) resolve_interval: Period,
+    /// Whether the clients' `Authorization` header goes on to it: only where it asks for the same
+    /// passwords itself.
+    pub(in crate::config) forward_authorization: bool,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            url: Origin::Tcp { host: "registry".to_owned(), port: 5000 },
+            connect_timeout: Period::from_secs(10),
+            read_timeout: Period::from_secs(900),
+            write_timeout: Period::from_secs(900),
+            idle_timeout: Period::from_secs(60),
+            keepalive_connections: const { Within::of(128) },
+            resolve_interval: Period::from_secs(5),
+            forward_authorization: false,
+        }
+    }
+}
