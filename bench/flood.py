@@ -7,7 +7,7 @@
 `flood`: wrk asks for /v2/ with a remembered password, without and with a flood beside it, in turn, and for each
 kind of flood. `pairs`: wrong passwords of a user that exists and of users that do not, one after the other on one
 connection, each of them looked at. The gate is on one processor with its backend, the clients on the others.
-Results go to `bench/results/flood.json`. Needed: wrk, htpasswd, taskset, and a release build of both programs.
+Results go to `bench/results/flood.json`. Needed: wrk, htpasswd, taskset, and both programs (cargo build --profile dist -p lockgate -p lockgate-backend).
 """
 
 import argparse
