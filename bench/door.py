@@ -1,6 +1,6 @@
 """Slow and many clients at the door: what they cost, and what the others notice of them.
 
-    python3 bench/door.py trickle          # processor time of one byte per TLS record
+    python3 bench/door.py trickle [CASE]   # processor time of one byte per TLS record
     python3 bench/door.py idle 10000       # resident memory of an idle TLS connection
     python3 bench/door.py attack H 2000 60 # slowhttptest (H header, B body, X read) and a clean client
 
@@ -133,35 +133,49 @@ def connect(port):
 # Between two records, so that the proxy wakes for each: else the kernel hands it many at once.
 PAUSE = 0.0002
 
+# About the least that `limits.min_body_rate` allows, in seconds a byte.
+SLOWEST = 0.001
 
-def trickled(running, first, rest):
-    """Processor seconds of what `rest` costs, sent in records of one byte after `first`."""
+
+def trickled(running, first, rest, pause=PAUSE):
+    """Processor seconds and time of what `rest` costs, sent in records of one byte after `first`."""
     with connect(running.port) as stream:
         stream.sendall(first)
-        before = running.cpu()
-        for byte in rest:
+        before, start = running.cpu(), time.monotonic()
+        for at, byte in enumerate(rest):
             stream.send(bytes([byte]))
-            time.sleep(PAUSE)
+            # By the clock where the pace matters: a sleep takes longer than it says.
+            time.sleep(pause if pause == PAUSE else max(0.0, start + at * pause - time.monotonic()))
         answer = stream.recv(4096)
-        return running.cpu() - before, answer.split(b"\r\n")[0].decode()
+        return running.cpu() - before, time.monotonic() - start, answer.split(b"\r\n")[0].decode()
 
 
-def trickle(name):
+def trickle(name, only=""):
     filler = "".join(f"X-{n}: {'a' * 1000}\r\n" for n in range(31))
     header = f"GET /v2/ HTTP/1.1\r\n{HEAD}{filler}"
     header += f"X: {'a' * (32 * 1024 - len(header) - 7)}\r\n\r\n"
     patch = f"PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\n{HEAD}"
+    sized, chunked = f"{patch}Content-Length: 32768\r\n\r\n", f"{patch}Transfer-Encoding: chunked\r\n\r\n"
+    chunks = "1\r\na\r\n" * 5461 + "0\r\n\r\n"
     cases = {
-        "header": ("", header),
-        "header of a second request": (f"GET /v2/ HTTP/1.1\r\n{HEAD}\r\n", header),
-        "body": (f"{patch}Content-Length: 32768\r\n\r\n", "a" * 32768),
-        "chunk of one byte each": (f"{patch}Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n" * 5461 + "0\r\n\r\n"),
-        "chunk extension": (f"{patch}Transfer-Encoding: chunked\r\n\r\n", "1;" + "a" * 4000 + "\r\na\r\n0\r\n\r\n"),
+        "header": ("", header, PAUSE),
+        "header of a second request": (f"GET /v2/ HTTP/1.1\r\n{HEAD}\r\n", header, PAUSE),
+        "body": (sized, "a" * 32768, PAUSE),
+        "chunk of one byte each": (chunked, chunks, PAUSE),
+        "chunk extension": (chunked, "1;" + "a" * 4000 + "\r\na\r\n0\r\n\r\n", PAUSE),
+        "body, slowest": (sized, "a" * 32768, SLOWEST),
+        "chunk of one byte each, slowest": (chunked, chunks, SLOWEST),
     }
     with door(name, "limits.header_timeout = \"60s\"") as running:
-        for case, (first, rest) in cases.items():
-            seconds, answer = trickled(running, first.encode(), rest.encode())
-            print(f"{name}: {case}: {len(rest)} records of one byte: {seconds:.2f} s of processor time; {answer}")
+        for case, (first, rest, pause) in cases.items():
+            if only and only not in case:
+                continue
+            seconds, took, answer = trickled(running, first.encode(), rest.encode(), pause)
+            print(
+                f"{name}: {case}: {len(rest)} records of one byte in {took:.0f} s: "
+                f"{seconds:.2f} s of processor time; {answer}",
+                flush=True,
+            )
 
 
 def idle(name, count):
@@ -266,7 +280,7 @@ def main():
     if given.what == "upstream":
         asyncio.run(upstream(int(given.rest[0])))
     elif given.what == "trickle":
-        trickle(name)
+        trickle(name, *given.rest)
     elif given.what == "idle":
         idle(name, int(given.rest[0]))
     else:

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora::apps::HttpServerOptions;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
@@ -71,6 +73,7 @@ impl App {
         background.spawn(watch::certificates(files.certificates));
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
+        keep_time_by_tokio();
         let mut proxy = http_proxy(&Arc::new(pingora_conf(config)), gate);
         proxy.server_options = Some(pingora_options());
         let door = FrontDoor {
@@ -156,6 +159,12 @@ fn pingora_conf(config: &Config) -> ServerConf {
         max_retries: MAX_TRIES,
         ..ServerConf::default()
     }
+}
+
+/// Has tokio time what takes a second and longer, in all of the process. pingora's own timers need a thread
+/// that wakes a hundred times a second for ever, once one of them has run.
+fn keep_time_by_tokio() {
+    set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
 }
 
 /// CONNECT comes to the gate, which refuses it: pingora's own answer is an empty page, and leaves no line in

@@ -82,5 +82,5 @@ pub use trace::{SystemCall, Trace};
 pub use up::Up;
 pub use upstream::{Connection, Received, Upstream, ok};
 pub use users::{Scheme, htpasswd_line, openssl_line};
-pub use waiting::{PATIENCE, eventually};
+pub use waiting::{PATIENCE, eventually, steadily};
 pub use wire::{Ending, Wire};

@@ -117,6 +117,17 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
+    /// The names of its threads.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn threads(&self) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it runs").flatten();
+        // One may end meanwhile.
+        let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.map(|name| name.trim_end().to_owned()).collect()
+    }
+
     /// The most memory it ever held, in bytes (`VmHWM`).
     ///
     /// # Panics

@@ -102,6 +102,18 @@ impl Upstream {
         })
     }
 
+    /// Takes the head of one request a connection, nothing of its body for so long, and then answers with these
+    /// bytes.
+    pub fn answering_slowly(delay: Duration, answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::scripted(move |connection| {
+            let Some(head) = connection.request()? else { return Ok(()) };
+            std::thread::sleep(delay);
+            connection.body(&head, &mut io::sink())?;
+            connection.send(&answer)
+        })
+    }
+
     /// Takes requests and never answers.
     pub fn silent() -> Self {
         Self::scripted(|connection| {

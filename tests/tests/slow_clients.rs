@@ -1,6 +1,6 @@
 //! Promise: who is slow, or sends without end, costs the others nothing and is let go. Who is only far away is served.
 
-use lockgate_e2e::{Gate, PATIENCE, Pattern, Upstream, eventually, ok};
+use lockgate_e2e::{Gate, PATIENCE, Pattern, Upstream, eventually, ok, steadily};
 use std::time::Duration;
 
 const HOST: &str = "Host: registry.test\r\n";
@@ -8,6 +8,9 @@ const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
 /// Far more than any limit that a test sets.
 const BOUND: Duration = Duration::from_secs(20);
+
+/// More than the `limits.body_timeout` of the test in which an upstream is slow.
+const LONGER_THAN_A_CLIENT: Duration = Duration::from_secs(8);
 
 #[test]
 fn a_header_that_comes_byte_by_byte_is_served() {
@@ -110,30 +113,33 @@ fn a_body_that_trickles_in_is_408_and_a_steady_one_is_served() {
     assert!(String::from_utf8_lossy(&answer.body).contains("limits.min_body_rate"));
     // 1 KiB each 10 ms, for longer than the trickle could last.
     let mut steady = gate.wire();
-    let mut pieces = std::iter::repeat_n([b'a'; 1024], 500);
     steady.send(head(500 * 1024));
-    eventually(BOUND, "the end of a steady upload", || match pieces.next() {
-        Some(piece) => steady.try_send(piece).err().map(|e| panic!("it is cut: {e}")),
-        None => Some(()),
-    });
+    steadily(std::iter::repeat_n([b'a'; 1024], 500), |piece| steady.try_send(piece));
     assert_eq!(steady.response().head.status(), 200);
 }
 
 #[test]
 fn the_time_that_the_upstream_takes_is_not_the_clients() {
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let upstream = Upstream::scripted(move |connection| {
-        let Some(head) = connection.request()? else { return Ok(()) };
-        let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(3));
-        connection.body(&head, &mut std::io::sink())?;
-        connection.send(&ok("{}"))
-    });
-    let gate = Gate::before(upstream.url()).set("limits.body_timeout", "1s").start();
+    let upstream = Upstream::answering_slowly(LONGER_THAN_A_CLIENT, ok("{}"));
+    // Any byte earns the whole time again: on a busy machine curl, too, is slow.
+    let gate = Gate::before(upstream.url()).set("limits.body_timeout", "5s").set("limits.min_body_rate", "0").start();
     let body = Pattern::new(1, 32 << 20);
     let push = gate.curl("/v2/a/blobs/uploads/u").method("PATCH").header("Expect:");
     push.run_sending(body).expect(200);
-    drop(go_on);
+}
+
+#[test]
+fn nobody_who_is_slow_keeps_a_clock_ticking() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send(format!("PATCH /v2/a/blobs/uploads/u HTTP/1.1\r\n{HOST}{ALICE}Content-Length: 2\r\n\r\na"));
+    upstream.await_received("the first half", |request| request.body == b"a");
+    wire.send("b");
+    assert_eq!(wire.response().head.status(), 200);
+    // pingora's, which would wake the process a hundred times a second from here on.
+    let threads = gate.process().threads();
+    assert!(!threads.iter().any(|name| name.contains("Timer")), "{threads:?}");
 }
 
 #[test]

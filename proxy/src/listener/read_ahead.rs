@@ -21,7 +21,7 @@ use pingora::protocols::{
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::quiet_socket::{GULP, QuietSocket};
 
@@ -37,9 +37,11 @@ const SMALL: usize = 512;
 const FREE_SMALL_READS: u32 = 16;
 
 /// How long a client that sends drop by drop is left alone, so that the kernel gathers what it sends: at
-/// first, and after two further times that brought less than [`GULP`]. It is the most that the end of its
-/// message waits.
-const GATHERING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(40);
+/// first, and at most. It is the most that the end of its message waits.
+const GATHERING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(250);
+
+/// After a rest that brought less than this the next one is twice as long.
+const FEW: usize = 4 * 1024;
 
 /// Bytes that the kernel holds for a client whose window is closed, beside what is under way to it. Without
 /// it each client that stops reading an answer pins megabytes of the kernel's memory.
@@ -52,7 +54,8 @@ pub(super) struct ReadAhead {
     socket: QuietSocket,
     ahead: BytesMut,
     small_reads: u32,
-    pause: Duration,
+    /// The last rest, if there was one since small reads were free.
+    pause: Option<Duration>,
     gathering: Option<Pin<Box<Sleep>>>,
     /// Whether a task waits until it can write.
     writing: bool,
@@ -74,7 +77,7 @@ impl ReadAhead {
             socket: QuietSocket::Watched(socket),
             ahead: BytesMut::new(),
             small_reads: 0,
-            pause: *GATHERING.start(),
+            pause: None,
             gathering: None,
             writing: false,
             id,
@@ -87,7 +90,7 @@ impl ReadAhead {
             ready!(gathering.as_mut().poll(cx));
             self.gathering = None;
             if let Some(n) = self.socket.read_left(&mut self.ahead)? {
-                return Poll::Ready(self.space_out(n < GULP));
+                return Poll::Ready(self.space_out(n, GULP));
             }
         }
         self.ahead.reserve(READ_AHEAD);
@@ -97,12 +100,12 @@ impl ReadAhead {
             self.ahead = BytesMut::new();
         }
         let n = ready!(read)?;
-        Poll::Ready(self.space_out(n < SMALL))
+        Poll::Ready(self.space_out(n, SMALL))
     }
 
-    /// After a read: the next one waits when this was one of many small ones.
-    fn space_out(&mut self, small: bool) -> io::Result<()> {
-        if !small {
+    /// After a read of `n` bytes: the next one waits when this was one of many that brought less than `much`.
+    fn space_out(&mut self, n: usize, much: usize) -> io::Result<()> {
+        if n >= much {
             self.forgive();
             return Ok(());
         }
@@ -110,15 +113,28 @@ impl ReadAhead {
             self.small_reads += 1;
             return Ok(());
         }
-        self.gathering = Some(Box::pin(tokio::time::sleep(self.pause)));
-        self.pause = (2 * self.pause).min(*GATHERING.end());
+        let pause = match self.pause {
+            None => *GATHERING.start(),
+            Some(pause) if n < FEW => (2 * pause).min(*GATHERING.end()),
+            Some(pause) => pause,
+        };
+        self.pause = Some(pause);
+        self.gathering = Some(Box::pin(tokio::time::sleep(pause)));
         if self.writing { Ok(()) } else { self.socket.leave_alone() }
     }
 
     /// Small reads are free again.
     fn forgive(&mut self) {
         self.small_reads = 0;
-        self.pause = *GATHERING.start();
+        self.pause = None;
+    }
+
+    /// Ends a rest. Its timer does, since a task may be waiting for that.
+    fn hear(&mut self) {
+        let now = Instant::now();
+        if let Some(gathering) = self.gathering.as_mut().filter(|gathering| gathering.deadline() > now) {
+            gathering.as_mut().reset(now);
+        }
     }
 
     /// Writes by `write`, and remembers whether that has to wait.
@@ -127,6 +143,7 @@ impl ReadAhead {
         write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.forgive();
+        self.hear();
         let written = write(Pin::new(self.socket.watched()?));
         self.writing = written.is_pending();
         written

@@ -2,13 +2,17 @@
 
 use crate::common::{ALICE, MANIFEST, UPLOAD, before, fields_with, open_gate};
 use lockgate_e2e::{
-    Http2, Outcome, PATIENCE, Pattern, Signal, Upstream, eventually, field_block, frame, frame_bytes, ok,
+    Http2, Outcome, PATIENCE, Pattern, Signal, Upstream, eventually, field_block, frame, frame_bytes, ok, steadily,
 };
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 const BOUND: Duration = Duration::from_secs(15);
+
+/// More than the `limits.body_timeout` of the test in which an upstream is slow.
+const LONGER_THAN_A_CLIENT: Duration = Duration::from_secs(8);
+
 /// `SETTINGS_INITIAL_WINDOW_SIZE`.
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
@@ -69,30 +73,19 @@ fn a_body_that_trickles_in_ends_the_connection_and_a_steady_one_is_served() {
     // 1 KiB each 10 ms, for longer than the trickle could last.
     let mut steady = Http2::open(gate.door());
     steady.request(1, "PATCH", UPLOAD, ALICE, false);
-    let mut pieces = std::iter::repeat_n(frame_bytes(frame::DATA, 0, 1, &[b'a'; 1024]), 500);
-    eventually(BOUND, "the end of a steady upload", || match pieces.next() {
-        Some(piece) => steady.try_send(piece).err().map(|e| panic!("it is cut: {e}")),
-        None => Some(()),
-    });
+    let piece = frame_bytes(frame::DATA, 0, 1, &[b'a'; 1024]);
+    steadily(std::iter::repeat_n(piece, 500), |piece| steady.try_send(piece));
     steady.data(1, b"", true);
     assert!(matches!(steady.outcome(1), Outcome::Answer { status: 200, .. }));
 }
 
 #[test]
 fn the_time_that_the_upstream_takes_is_not_the_clients() {
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let upstream = Upstream::scripted(move |connection| {
-        let Some(head) = connection.request()? else { return Ok(()) };
-        // Longer than a client would be waited for.
-        let _ = wait.lock().unwrap().recv_timeout(Duration::from_secs(3));
-        connection.body(&head, &mut std::io::sink())?;
-        connection.send(&ok("{}"))
-    });
-    let gate = before(&upstream).set("limits.body_timeout", "1s").start();
+    let upstream = Upstream::answering_slowly(LONGER_THAN_A_CLIENT, ok("{}"));
+    // Any byte earns the whole time again: on a busy machine curl, too, is slow.
+    let gate = before(&upstream).set("limits.body_timeout", "5s").set("limits.min_body_rate", "0").start();
     let push = gate.curl(UPLOAD).method("PATCH").arg("--http2").header("Expect:");
     push.run_sending(Pattern::new(1, 32 << 20)).expect(200);
-    drop(go_on);
 }
 
 #[test]
