@@ -4,7 +4,7 @@
     python3 bench/door.py idle 10000       # resident memory of an idle TLS connection
     python3 bench/door.py attack H 2000 60 # slowhttptest (H header, B body, X read) and a clean client
 
-Each starts `target/dist/lockgate` (or that in LOCKGATE_BIN_DIR), and nginx with `--nginx`, in front of the
+Each starts `target/dist/lockgate` (or that in PROGRAMS_DIR), and nginx with `--nginx`, in front of the
 same upstream, on loopback: a small program, for X lockgate-backend with a blob. `ulimit -n` must allow the
 connections. The machine's other load falls into every time, not into processor seconds and memory: run it
 on a quiet machine, and more than once.

@@ -137,7 +137,7 @@ def floor(work, *options):
 
 def lockgate_program(name):
     built = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target")) / "dist"
-    program = Path(os.environ.get("LOCKGATE_BIN_DIR", built)) / name
+    program = Path(os.environ.get("PROGRAMS_DIR", built)) / name
     if not program.exists():
         raise SystemExit(f"{program} is missing; please build it: cargo build --profile dist -p {name}")
     return program

@@ -10,7 +10,7 @@
 //!                                                               └─▶ Relay           any of them, cut in the middle
 //! ```
 //!
-//! The programs are looked for beside the tests' own target directory, or in `LOCKGATE_BIN_DIR`:
+//! The programs are looked for beside the tests' own target directory, or in `PROGRAMS_DIR`:
 //!
 //! ```sh
 //! cargo build --release --workspace && cargo test --release -p lockgate-e2e

@@ -40,7 +40,7 @@ pub fn program(name: &str) -> Command {
     assert!(
         path.is_file(),
         "{} is not there. Build the programs first: cargo build --release --workspace \
-         (or name their directory in LOCKGATE_BIN_DIR)",
+         (or name their directory in PROGRAMS_DIR)",
         path.display()
     );
     clean(&path)
@@ -78,7 +78,7 @@ fn clean(path: &Path) -> Command {
 
 /// `<target>/<profile>`: the tests themselves run from `<target>/<profile>/deps`.
 fn program_dir() -> PathBuf {
-    if let Some(dir) = env::var_os("LOCKGATE_BIN_DIR") {
+    if let Some(dir) = env::var_os("PROGRAMS_DIR") {
         return PathBuf::from(dir);
     }
     let test = env::current_exe().expect("a running program has a path");
