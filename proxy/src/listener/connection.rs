@@ -22,7 +22,6 @@
 mod chunks;
 pub(crate) mod extent;
 pub(crate) mod header_scan;
-mod held;
 pub(super) mod pace;
 mod pingora_io;
 #[cfg(test)]
@@ -44,6 +43,7 @@ use pingora::protocols::{ALPN, IO};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::held::Held;
 use super::stopping::Stopping;
 use crate::access_log;
 use crate::config::Limits;
@@ -51,7 +51,6 @@ use crate::rescue;
 use chunks::Malformed;
 use extent::Extent;
 use header_scan::{Budget, Flaw, HeaderScan};
-use held::Held;
 use pace::{Pace, Rule};
 
 /// The most that is read and thrown away after a refusal, so that the client gets to read it: a close

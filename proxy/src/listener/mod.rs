@@ -8,7 +8,9 @@ mod admission;
 pub mod certificate;
 mod connection;
 mod entrance;
+mod greeting;
 mod handover;
+mod held;
 mod http2;
 mod open_files;
 mod quiet_socket;
@@ -198,9 +200,14 @@ impl Hall {
     }
 
     async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
-        let handshake = self.handshakes.run(self.acceptor.tls_handshake(ReadAhead::new(socket, peer)));
+        let socket = ReadAhead::new(socket, peer);
+        let handshake_over = socket.handshake_over();
+        let handshake = self.handshakes.run(self.acceptor.tls_handshake(socket));
         match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {
-            Ok(Ok(stream)) => return Some(stream),
+            Ok(Ok(stream)) => {
+                handshake_over.tell();
+                return Some(stream);
+            }
             Ok(Err(error)) => tracing::debug!(client = %peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(client = %peer, "TLS handshake timed out"),
         }

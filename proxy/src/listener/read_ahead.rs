@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::greeting::{Greeting, HandshakeOver};
 use super::quiet_socket::{GULP, QuietSocket};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
@@ -59,6 +60,7 @@ pub(super) struct ReadAhead {
     gathering: Option<Pin<Box<Sleep>>>,
     /// Whether a task waits until it can write.
     writing: bool,
+    greeting: Greeting,
     id: UniqueIDType,
     digest: Arc<SocketDigest>,
 }
@@ -80,9 +82,15 @@ impl ReadAhead {
             pause: None,
             gathering: None,
             writing: false,
+            greeting: Greeting::default(),
             id,
             digest: Arc::new(digest),
         }
+    }
+
+    /// By which it is told that the handshake is over.
+    pub(super) fn handshake_over(&self) -> HandshakeOver {
+        self.greeting.handshake_over()
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -140,20 +148,33 @@ impl ReadAhead {
     /// Writes by `write`, and remembers whether that has to wait.
     fn poll_write_by<T>(
         &mut self,
-        write: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>,
+        write: impl FnOnce(&mut Greeting, &mut TcpStream) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.forgive();
         self.hear();
-        let written = write(Pin::new(self.socket.watched()?));
+        let written = write(&mut self.greeting, self.socket.watched()?);
         self.writing = written.is_pending();
         written
+    }
+
+    /// Says what is left of the greeting.
+    fn poll_greet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.greeting.is_said() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_write_by(|greeting, socket| greeting.poll_say(socket, cx))
     }
 }
 
 impl AsyncRead for ReadAhead {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
-            ready!(self.poll_fill(cx))?;
+            let filled = self.poll_fill(cx);
+            if filled.is_pending() && self.greeting.is_due(cx) {
+                // Where the client takes nothing, the rest goes out with what is written next.
+                let _ = self.poll_greet(cx)?;
+            }
+            ready!(filled)?;
         }
         let n = self.ahead.len().min(buf.remaining());
         buf.put_slice(&self.ahead[..n]);
@@ -163,16 +184,17 @@ impl AsyncRead for ReadAhead {
 }
 
 impl AsyncWrite for ReadAhead {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_by(|socket| socket.poll_write(cx, buf))
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
-    /// The system has everything that was written.
+    /// The system has everything that was written, but for what is left of the greeting.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_greet(cx))?;
         Pin::new(self.socket.watched()?).poll_shutdown(cx)
     }
 
@@ -181,12 +203,25 @@ impl AsyncWrite for ReadAhead {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(|socket| socket.poll_write_vectored(cx, bufs))
+        self.poll_write_by(|greeting, socket| greeting.poll_write_vectored(socket, cx, bufs))
     }
 
     /// TCP has `writev`.
     fn is_write_vectored(&self) -> bool {
         true
+    }
+}
+
+/// A handshake that fails ends with an alert, and nobody polls for it.
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        let alert = self.greeting.take();
+        if !alert.is_empty()
+            && let Ok(socket) = self.socket.watched()
+        {
+            // The client may be gone already.
+            let _ = socket.try_write(&alert);
+        }
     }
 }
 

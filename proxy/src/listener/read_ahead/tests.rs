@@ -40,7 +40,15 @@ async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buff
     assert_eq!(stream.read(&mut [0; 1]).await.expect("an end"), 0);
 }
 
+/// A connection that has shaken hands.
 async fn connected() -> (ReadAhead, TcpStream) {
+    let (stream, client) = greeted().await;
+    stream.handshake_over().tell();
+    (stream, client)
+}
+
+/// One that has not.
+async fn greeted() -> (ReadAhead, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
     client.set_nodelay(true).expect("it is TCP");
@@ -213,4 +221,70 @@ async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
         written += n.expect("written");
     }
     assert!(written <= 4 * UNSENT as usize, "{written}");
+}
+
+/// What has come to the client by now.
+fn heard(client: &TcpStream) -> Vec<u8> {
+    let mut heard = [0; 64];
+    let n = client.try_read(&mut heard).unwrap_or_default();
+    heard[..n].to_vec()
+}
+
+#[tokio::test]
+async fn what_ends_a_handshake_goes_out_with_the_first_answer() {
+    let (mut stream, mut client) = greeted().await;
+    stream.write_all(b"hello").await.expect("kept");
+    assert!(nothing_yet(&mut stream));
+    client.readable().await.expect("a connection");
+    assert_eq!(heard(&client), b"hello");
+
+    client.write_all(b"finished").await.expect("sent");
+    let mut buf = [0; 64];
+    let n = stream.read(&mut buf).await.expect("read");
+    assert_eq!(buf[..n], *b"finished");
+    stream.write_all(b"tickets").await.expect("kept");
+    client.write_all(b"request").await.expect("sent");
+    let n = stream.read(&mut buf).await.expect("read");
+    assert_eq!(buf[..n], *b"request");
+    assert_eq!(heard(&client), b"");
+
+    stream.handshake_over().tell();
+    stream.write_all(b", answer").await.expect("written");
+    client.readable().await.expect("a connection");
+    assert_eq!(heard(&client), b"tickets, answer");
+    stream.write_all(b"more").await.expect("written");
+    client.readable().await.expect("a connection");
+    assert_eq!(heard(&client), b"more");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_nothing_hears_the_end_of_the_handshake() {
+    let (mut stream, mut client) = greeted().await;
+    for words in [b"hello", b"ticket"] as [&[u8]; 2] {
+        stream.write_all(words).await.expect("kept");
+        let server = tokio::spawn(async move {
+            assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
+            stream
+        });
+        let mut told = vec![0; words.len()];
+        client.read_exact(&mut told).await.expect("told");
+        assert_eq!(told, words);
+        client.write_all(b".").await.expect("sent");
+        stream = server.await.expect("no panic");
+    }
+}
+
+#[tokio::test]
+async fn the_last_words_are_heard_where_a_handshake_fails_and_where_the_connection_is_closed() {
+    for fails in [true, false] {
+        let (mut stream, mut client) = greeted().await;
+        stream.write_all(b"alert").await.expect("kept");
+        if !fails {
+            AsyncWriteExt::shutdown(&mut stream).await.expect("closed");
+        }
+        drop(stream);
+        let mut told = Vec::new();
+        client.read_to_end(&mut told).await.expect("an end");
+        assert_eq!(told, b"alert", "fails: {fails}");
+    }
 }

@@ -1,4 +1,4 @@
-//! The first words of an answer, which go out together with those that follow.
+//! First words, which go out together with those that follow.
 //!
 //! pingora writes the header of an answer and then its body, and each write would be a TLS record, a call of
 //! the system and a wake of the client. What is short is therefore kept until more comes, until it is
@@ -30,6 +30,16 @@ impl Held {
             bufs.iter().for_each(|buf| self.0.extend_from_slice(buf));
             return Poll::Ready(Ok(length));
         }
+        self.poll_write_at_once(io, cx, bufs)
+    }
+
+    /// Writes some of `bufs` behind what is kept.
+    pub(super) fn poll_write_at_once<W: AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut W,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         while !self.0.is_empty() {
             let all: Vec<_> = std::iter::once(IoSlice::new(&self.0)).chain(bufs.iter().copied()).collect();
             let written = ready!(Pin::new(&mut *io).poll_write_vectored(cx, &all))?;
@@ -51,6 +61,15 @@ impl Held {
             self.written(written)?;
         }
         Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is kept, when nobody will poll any more.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
     }
 
     /// So much was written; how much of it was not kept here, once nothing is.
