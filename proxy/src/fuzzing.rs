@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
 use crate::config::Config;
-use crate::listener::header_scan;
+use crate::listener::{Extent, header_scan};
 use crate::request::{Target, check_framing};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
@@ -37,7 +37,10 @@ pub fn request(input: &[u8]) {
     assert_eq!(reading.host, header.headers.get("host").map(|host| host.as_bytes()));
     match (reading.body(), body) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "the body has two readings"),
-        (Err(why), Ok(_)) => panic!("a body was read, though {why}"),
+        // pingora reads more than the grammar has: the listener, which reads along, lets none of it pass.
+        (Err(why), Ok(_)) => {
+            assert!(Extent::of(&header).take(reading.rest).is_err(), "a body was read, though {why}");
+        }
         // What pingora refuses is not forwarded to its end.
         (_, Err(())) => {}
     }

@@ -10,7 +10,8 @@ pub(super) struct Request<'a> {
     length: Option<usize>,
     is_chunked: bool,
     /// What follows the header.
-    rest: &'a [u8],
+    /// What stands behind the header.
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Request<'a> {

@@ -19,7 +19,7 @@
 //! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; its budgets are in
 //! [`super::http2`].
 
-mod chunks;
+pub(crate) mod chunks;
 pub(crate) mod extent;
 pub(crate) mod header_scan;
 pub(super) mod pace;

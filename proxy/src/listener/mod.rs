@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 use crate::config::{self, Limits};
 use crate::gate::Gate;
 use admission::{Admission, Place};
-use connection::extent::Extent;
+pub(crate) use connection::extent::Extent;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
 pub(crate) use entrance::Entrance;

@@ -17,7 +17,7 @@ const DIGITS: usize = 16;
 
 /// The bytes are no chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// How far a chunked body was followed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -47,7 +47,7 @@ impl Extent {
     ///
     /// # Errors
     /// They are no chunked body.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         match self {
             Self::Length(left) => {
                 let n = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
