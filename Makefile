@@ -54,7 +54,7 @@ tools:
 	@scripts/need.sh cc=build-essential cmake
 
 clients:
-	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace testssl=testssl.sh systemd-analyze=systemd
+	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace testssl=testssl.sh systemd-analyze=systemd wrk
 
 # The second line is for the project's own machines, which have nothing but package registries to get an engine from.
 ENGINE_SCRIPT := ../shared/ci/docker-engine.sh

@@ -209,6 +209,15 @@ impl Capture {
         String::from_utf8_lossy(&self.lock().bytes).into_owned()
     }
 
+    /// The complete lines from the byte `position` on, which is moved behind them; what is not UTF-8 is replaced.
+    pub fn lines_since(&self, position: &mut usize) -> Vec<String> {
+        let captured = self.lock();
+        let new = &captured.bytes[*position..];
+        let complete = &new[..new.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1)];
+        *position += complete.len();
+        String::from_utf8_lossy(complete).lines().map(str::to_owned).collect()
+    }
+
     /// Whether the stream has come to its end.
     pub fn has_ended(&self) -> bool {
         self.lock().ended

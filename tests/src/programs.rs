@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("testssl", "testssl.sh"),
     ("umount", "mount"),
     ("unshare", "util-linux"),
+    ("wrk", "wrk"),
 ];
 
 /// What would lead a client on loopback astray.
