@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -165,11 +165,12 @@ impl ProxyHttp for Gate {
         }
     }
 
-    async fn upstream_peer(&self, _: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
+    async fn upstream_peer(&self, session: &mut Session, passage: &mut Passage) -> Result<Box<HttpPeer>> {
         let Some(permit) = passage.permit() else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit came to the upstream");
         };
-        let peer = self.upstream.peer(permit, passage.failed_connects).await?;
+        let alone = self.upstream.is_alone(permit, session.req_header());
+        let peer = self.upstream.peer(permit, alone, passage.failed_connects).await?;
         peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())
     }
 
@@ -195,7 +196,12 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
         passage.last_byte = session.is_http2().then(|| declared_length(request)).flatten().map(LastByte::of);
-        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)
+        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)?;
+        if passage.permit().is_some_and(|permit| self.upstream.is_alone(permit, session.req_header())) {
+            // Nothing else comes over it, and the upstream is the one to close it.
+            request.insert_header(CONNECTION, "close")?;
+        }
+        Ok(())
     }
 
     /// HTTP/2 clients may end a body with an empty piece. pingora would write it to the upstream as a last

@@ -42,6 +42,7 @@ mod last_byte;
 pub mod listener;
 pub mod logging;
 mod login;
+mod read_ahead_memory;
 mod request;
 mod rescue;
 mod response;

@@ -4,23 +4,37 @@
 //! name is resolved in the background, every `upstream.resolve_interval`, and at once when a connect
 //! failed, since a recreated container has a new address. The last good answer is kept meanwhile.
 
+mod large_reads;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use http::Method;
+use http::header::RANGE;
+use lockgate_oci::Route;
 use pingora::Result;
+use pingora::http::RequestHeader;
 use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, PeerOptions};
 
 use crate::access::Permit;
 use crate::config::{self, Origin};
+use crate::read_ahead_memory::ReadAheadMemory;
+
+use large_reads::LargeReads;
+
+/// pingora looks for a kept connection under this key, and finds none: those of key 0 are for all other requests.
+const ALONE: u64 = 1;
 
 /// The upstream with the addresses it has now.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     origin: Origin,
     options: PeerOptions,
+    /// How it is connected to for a blob, if there is memory for it.
+    large_reads: Option<Arc<LargeReads>>,
     connect_timeout: Duration,
     resolve_interval: Duration,
     /// As the resolver gave them. Empty until the name was resolved once.
@@ -31,7 +45,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// An upstream whose name was not resolved yet.
-    pub(crate) fn new(config: &config::Upstream) -> Self {
+    pub(crate) fn new(config: &config::Upstream, memory: ReadAheadMemory) -> Self {
         let mut options = PeerOptions::new();
         options.connection_timeout = Some(config.connect_timeout);
         options.total_connection_timeout = Some(config.connect_timeout);
@@ -42,6 +56,7 @@ impl Upstream {
         Self {
             origin: config.origin.clone(),
             options,
+            large_reads: (!memory.is_none()).then(|| Arc::new(LargeReads(memory))),
             connect_timeout: config.connect_timeout,
             resolve_interval: config.resolve_interval,
             addresses: RwLock::new(Arc::from([])),
@@ -92,9 +107,23 @@ impl Upstream {
         }
     }
 
-    /// The peer for a permitted request. After `failed_connects`, and where no address is known, the name
+    /// Whether the answer to a permitted request comes over a connection that serves nothing else: a whole
+    /// blob, which may be a layer. Parts of blobs are asked for by the hundred, and are small.
+    pub(crate) fn is_alone(&self, permit: &Permit, request: &RequestHeader) -> bool {
+        self.large_reads.is_some()
+            && request.method == Method::GET
+            && matches!(permit.route(), Route::Blob(..))
+            && !request.headers.contains_key(RANGE)
+    }
+
+    /// The peer for a permitted request; `alone` as [`Upstream::is_alone`] says. After `failed_connects`, and where no address is known, the name
     /// is resolved anew first. `None` while the name has no address.
-    pub(crate) async fn peer(&self, _permit: &Permit, failed_connects: usize) -> Result<Option<Box<HttpPeer>>> {
+    pub(crate) async fn peer(
+        &self,
+        _permit: &Permit,
+        alone: bool,
+        failed_connects: usize,
+    ) -> Result<Option<Box<HttpPeer>>> {
         if failed_connects > 0 || self.address().is_none() {
             // The warning is given by `keep_resolved`; here the last good answer has to do.
             let _ = self.resolve().await;
@@ -107,6 +136,10 @@ impl Upstream {
             },
         };
         peer.options = self.options.clone();
+        if let (true, Some(large_reads)) = (alone, &self.large_reads) {
+            peer.options.custom_l4 = Some(large_reads.clone());
+            peer.group_key = ALONE;
+        }
         Ok(Some(Box::new(peer)))
     }
 
@@ -141,7 +174,7 @@ mod tests {
     }
 
     fn upstream() -> Upstream {
-        let upstream = Upstream::new(&Config::default().upstream);
+        let upstream = Upstream::new(&Config::default().upstream, ReadAheadMemory::of(0));
         upstream.learn(addresses(&[FIRST, SECOND]));
         upstream
     }

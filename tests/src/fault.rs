@@ -3,7 +3,8 @@
 //! One upstream has them all, and a request asks for the one it wants by its target:
 //!
 //! ```text
-//! /v2/fault/manifests/NUMBER    the fault of that number
+//! /v2/fault/manifests/NUMBER       the fault of that number
+//! /v2/fault/blobs/sha256:NUMBER    the same
 //! anything else                 an honest answer, which says what it answers
 //! ...?size=N                    with a body of N bytes
 //! ```
@@ -143,7 +144,8 @@ pub fn honest_body(method: &str, target: &str) -> Vec<u8> {
 }
 
 fn number_in(target: &str) -> Option<usize> {
-    target.strip_prefix("/v2/fault/manifests/")?.split('?').next()?.parse().ok()
+    let rest = target.strip_prefix("/v2/fault/manifests/").or_else(|| target.strip_prefix("/v2/fault/blobs/sha256:"));
+    rest?.split('?').next()?.parse().ok()
 }
 
 fn reach(connection: &mut Connection, head: &Head, point: Point) -> io::Result<()> {

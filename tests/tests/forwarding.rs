@@ -3,6 +3,7 @@
 use lockgate_e2e::{Backend, Gate, Pattern, Upstream, fresh_dir, ok, sha256};
 use std::time::Duration;
 
+const BLOB: &str = "/v2/a/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
 #[test]
@@ -282,6 +283,40 @@ fn connections_to_the_upstream_are_kept_and_used_again() {
     }
     let connections = upstream.received().iter().map(|request| request.connection).max().unwrap();
     assert!(connections < 5, "ten requests one after the other took {} connections", connections + 1);
+}
+
+#[test]
+fn a_layer_comes_over_a_connection_of_its_own_and_the_client_keeps_its_one() {
+    let layer = vec![b'a'; 3 << 20];
+    let upstream = Upstream::answering(ok(&layer));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    let mut ask = |path: &str, field: &str| {
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: r\r\n{ALICE}{field}\r\n"));
+        let response = wire.response();
+        assert_eq!((response.head.status(), response.body.len()), (200, layer.len()));
+        assert_eq!(response.head.all("connection"), ["keep-alive"]);
+        let received = upstream.received().last().unwrap().clone();
+        (received.connection, received.head.all("connection") == ["close"])
+    };
+    let kept = ask("/v2/", "");
+    let (first, second) = (ask(BLOB, ""), ask(BLOB, ""));
+    assert!(first.1 && second.1 && !kept.1, "{kept:?}, {first:?}, {second:?}");
+    assert!(first.0 != second.0 && first.0 != kept.0 && second.0 != kept.0);
+    assert_eq!(ask("/v2/", ""), kept, "all else goes on as before");
+    assert_eq!(ask(BLOB, "Range: bytes=0-9\r\n"), kept, "so does a part of a layer");
+}
+
+#[test]
+fn without_memory_to_read_ahead_a_layer_comes_over_a_kept_connection() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).set("limits.read_ahead", "0").start();
+    for _ in 0..2 {
+        assert_eq!(gate.curl(BLOB).run().expect(200).text(), "{}");
+    }
+    let received = upstream.received();
+    assert_eq!(received[0].connection, received[1].connection);
+    assert!(received.iter().all(|request| request.head.all("connection").is_empty()));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn a_pull_of_5_gib_arrives_whole_in_flat_memory() {
     });
     let gate = Gate::before(upstream.url()).start();
     let mut check = PatternCheck::new(2);
-    gate.curl("/v2/big/manifests/x").run_receiving(&mut check).expect(200);
+    gate.curl(&format!("/v2/big/blobs/sha256:{:064}", 0)).run_receiving(&mut check).expect(200);
     assert_eq!(check.length(), SIZE);
     assert_small(&gate);
 }

@@ -6,6 +6,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+/// What comes over a kept connection, and what comes over one of its own.
+const PATHS: [&str; 2] = ["/v2/", BLOB];
+const BLOB: &str = "/v2/a/blobs/sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
 const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
 /// What waits for nobody: far less than any timeout of the gate's that could end it otherwise.
@@ -19,10 +23,12 @@ fn nobody_at(ip: &str) -> SocketAddr {
 #[test]
 fn an_upstream_that_is_down_is_502_with_what_to_do() {
     let gate = Gate::before(format!("http://{}", nobody_at("127.77.0.1"))).start();
-    let answer = gate.curl("/v2/").run();
-    let (_, message) = answer.oci_error(502);
-    assert!(message.contains("upstream.url"), "{message}");
-    assert!(!answer.text().contains("127.0.0.1"), "an inner address is nobody's business: {}", answer.text());
+    for path in PATHS {
+        let answer = gate.curl(path).run();
+        let (_, message) = answer.oci_error(502);
+        assert!(message.contains("upstream.url"), "{message}");
+        assert!(!answer.text().contains("127."), "an inner address is nobody's business: {}", answer.text());
+    }
 }
 
 #[test]
@@ -72,32 +78,37 @@ fn an_upload_to_an_upstream_that_is_down_reads_its_502() {
 fn an_upstream_that_is_silent_is_504_after_the_read_timeout() {
     let upstream = Upstream::silent();
     let gate = Gate::before(upstream.url()).set("upstream.read_timeout", "1s").start();
-    let answer = gate.curl("/v2/").run();
-    let (_, message) = answer.oci_error(504);
-    assert!(message.contains("read_timeout"), "{message}");
-    assert!(answer.measured["time_total"].as_f64().unwrap() >= 1.0);
+    for path in PATHS {
+        let answer = gate.curl(path).run();
+        let (_, message) = answer.oci_error(504);
+        assert!(message.contains("read_timeout"), "{message}");
+        assert!(answer.measured["time_total"].as_f64().unwrap() >= 1.0);
+    }
 }
 
 #[test]
 fn an_upstream_that_hangs_up_without_an_answer_is_502() {
     let closing = Upstream::scripted(|connection| connection.request().map(drop));
-    let gate = Gate::before(closing.url()).start();
-    gate.curl("/v2/").run().oci_error(502);
     let resetting = Upstream::scripted(|connection| connection.reset());
-    let gate = Gate::before(resetting.url()).start();
-    gate.curl("/v2/").run().oci_error(502);
+    for upstream in [closing, resetting] {
+        let gate = Gate::before(upstream.url()).start();
+        for path in PATHS {
+            gate.curl(path).run().oci_error(502);
+        }
+    }
 }
 
 #[test]
 fn an_upstream_that_speaks_no_http_is_502() {
     let upstream = Upstream::answering("SSH-2.0-OpenSSH_9.2p1\r\n\r\n");
     let gate = Gate::before(upstream.url()).start();
-    gate.curl("/v2/").run().oci_error(502);
+    for path in PATHS {
+        gate.curl(path).run().oci_error(502);
+    }
 }
 
 #[test]
 fn a_layer_that_breaks_off_never_looks_whole() {
-    let digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
     for head in ["Content-Length: 1000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\nf4240\r\n"] {
         let head = format!("HTTP/1.1 200 OK\r\n{head}");
         let upstream = Upstream::scripted(move |connection| {
@@ -106,7 +117,7 @@ fn a_layer_that_breaks_off_never_looks_whole() {
             connection.send_all_of(&mut Pattern::new(1, 500_000)).map(drop)
         });
         let gate = Gate::before(upstream.url()).start();
-        let answer = gate.curl(&format!("/v2/a/blobs/{digest}")).run();
+        let answer = gate.curl(BLOB).run();
         assert_eq!(answer.status(), 200);
         assert_ne!(answer.exit, 0, "curl took {} of 1000000 bytes for all", answer.body.len());
         assert!(answer.body.len() <= 500_000);
@@ -166,8 +177,9 @@ fn the_upstream_s_name_is_resolved_again_when_its_container_is_recreated() {
     gate.curl("/v2/").run().oci_error(502);
     let second = Upstream::answering_at(SocketAddr::from(([127, 77, 2, 2], port)), ok("second"));
     name_at("127.77.2.2");
-    let answer = gate.curl("/v2/").run();
+    let answer = gate.curl(BLOB).run();
     assert_eq!(answer.expect(200).text(), "second", "the very next request should find it");
+    assert_eq!(gate.curl("/v2/").run().expect(200).text(), "second");
     drop(second);
 }
 
@@ -196,7 +208,7 @@ fn a_client_that_leaves_frees_the_upstream() {
         connection.send_all_of(&mut Pattern::new(1, 1_000_000_000)).map(drop)
     });
     let gate = Gate::before(upstream.url()).start();
-    let mut pull = gate.curl("/v2/a/manifests/x").args(&["--limit-rate", "1M", "--output", "/dev/null"]).spawn();
+    let mut pull = gate.curl(BLOB).args(&["--limit-rate", "1M", "--output", "/dev/null"]).spawn();
     upstream.await_received("the pull", |request| request.head.method() == "GET");
     pull.signal(lockgate_e2e::Signal::Kill);
     pull.wait(PATIENCE);

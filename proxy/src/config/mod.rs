@@ -136,6 +136,8 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Bytes a second that a client must move in a body while it is its turn; 0 for any.
     pub min_body_rate: u64,
+    /// Bytes that all connections together may read ahead.
+    pub read_ahead: u64,
     /// Connections of clients; what the limit of open files allows where there is none.
     pub connections: Option<NonZeroUsize>,
     /// Connections of one IPv4 address or IPv6 /64 network, if they are limited.
@@ -291,6 +293,7 @@ impl From<raw::Limits> for Limits {
             send_timeout: raw.send_timeout.duration(),
             drain_timeout: raw.drain_timeout.duration(),
             min_body_rate: raw.min_body_rate.bytes(),
+            read_ahead: raw.read_ahead.bytes(),
             connections: NonZeroUsize::new(raw.connections.get()),
             connections_per_address: NonZeroUsize::new(raw.connections_per_address.get()),
             streams: u32::try_from(raw.streams.get()).expect("it is at most 1000"),

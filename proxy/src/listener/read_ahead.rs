@@ -25,9 +25,10 @@ use tokio::time::{Instant, Sleep};
 
 use super::greeting::{Greeting, HandshakeOver};
 use super::quiet_socket::{GULP, QuietSocket};
+use crate::read_ahead_memory::{LARGE_READ, ReadAheadMemory, Share};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
-/// system call.
+/// system call. Who sends as much at once is read from in pieces of [`LARGE_READ`] while there is memory for it.
 const READ_AHEAD: usize = 256 * 1024;
 
 /// Less than this is a small read. Each costs a system call and a wake of the task, whatever it brings.
@@ -44,9 +45,14 @@ const GATHERING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration
 /// After a rest that brought less than this the next one is twice as long.
 const FEW: usize = 4 * 1024;
 
-/// Bytes that the kernel holds for a client whose window is closed, beside what is under way to it. Without
-/// it each client that stops reading an answer pins megabytes of the kernel's memory.
+/// Bytes that the kernel holds for a client whose window is closed, beside what is under way to it: for one
+/// that has taken little, and for one that has taken [`MUCH`]. Without it each client that stops reading an
+/// answer pins megabytes of the kernel's memory.
 const UNSENT: u32 = 128 * 1024;
+const UNSENT_OF_MUCH: u32 = 512 * 1024;
+
+/// Who has taken so much is being sent a layer, and written to in fewer and longer turns.
+const MUCH: usize = 1024 * 1024;
 
 /// A TCP connection whose reads are large. While it waits for the client it owns no buffer, so that idle
 /// connections cost none.
@@ -54,6 +60,13 @@ const UNSENT: u32 = 128 * 1024;
 pub(super) struct ReadAhead {
     socket: QuietSocket,
     ahead: BytesMut,
+    memory: ReadAheadMemory,
+    /// Whether the last read brought [`READ_AHEAD`] and more.
+    flows: bool,
+    /// As long as the buffer is larger than that.
+    share: Option<Share>,
+    /// Bytes that were written, until they are [`MUCH`].
+    sent: usize,
     small_reads: u32,
     /// The last rest, if there was one since small reads were free.
     pause: Option<Duration>,
@@ -66,7 +79,7 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    pub(super) fn new(socket: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(socket: TcpStream, peer: SocketAddr, memory: ReadAheadMemory) -> Self {
         // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
         let _ = socket.set_nodelay(true);
         // It costs memory only.
@@ -78,6 +91,10 @@ impl ReadAhead {
         Self {
             socket: QuietSocket::Watched(socket),
             ahead: BytesMut::new(),
+            memory,
+            flows: false,
+            share: None,
+            sent: 0,
             small_reads: 0,
             pause: None,
             gathering: None,
@@ -94,6 +111,9 @@ impl ReadAhead {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.flows && self.share.is_some() {
+            self.let_go();
+        }
         if let Some(gathering) = &mut self.gathering {
             ready!(gathering.as_mut().poll(cx));
             self.gathering = None;
@@ -101,14 +121,24 @@ impl ReadAhead {
                 return Poll::Ready(self.space_out(n, GULP));
             }
         }
-        self.ahead.reserve(READ_AHEAD);
+        if self.flows && self.share.is_none() {
+            self.share = self.memory.share();
+        }
+        self.ahead.reserve(if self.share.is_some() { LARGE_READ } else { READ_AHEAD });
         // `read_buf` has no state of its own between two polls.
         let read = pin!(self.socket.watched()?.read_buf(&mut self.ahead)).poll(cx);
         if self.ahead.is_empty() {
-            self.ahead = BytesMut::new();
+            self.let_go();
         }
         let n = ready!(read)?;
+        self.flows = n >= READ_AHEAD;
         Poll::Ready(self.space_out(n, SMALL))
+    }
+
+    /// Owns no buffer any more.
+    fn let_go(&mut self) {
+        self.ahead = BytesMut::new();
+        self.share = None;
     }
 
     /// After a read of `n` bytes: the next one waits when this was one of many that brought less than `much`.
@@ -157,6 +187,16 @@ impl ReadAhead {
         written
     }
 
+    fn has_sent(&mut self, bytes: usize) -> io::Result<()> {
+        let was_little = self.sent < MUCH;
+        self.sent = self.sent.saturating_add(bytes);
+        if was_little && self.sent >= MUCH {
+            // It costs speed only.
+            let _ = SockRef::from(&*self.socket.watched()?).set_tcp_notsent_lowat(UNSENT_OF_MUCH);
+        }
+        Ok(())
+    }
+
     /// Says what is left of the greeting.
     fn poll_greet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.greeting.is_said() {
@@ -203,7 +243,9 @@ impl AsyncWrite for ReadAhead {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_by(|greeting, socket| greeting.poll_write_vectored(socket, cx, bufs))
+        let n = ready!(self.poll_write_by(|greeting, socket| greeting.poll_write_vectored(socket, cx, bufs)))?;
+        self.has_sent(n)?;
+        Poll::Ready(Ok(n))
     }
 
     /// TCP has `writev`.
