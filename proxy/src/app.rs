@@ -17,7 +17,6 @@ use crate::config::Config;
 use crate::gate::{Gate, MAX_TRIES};
 use crate::listener::certificate::CertificateStore;
 use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor, tls};
-use crate::read_ahead_memory::ReadAheadMemory;
 use crate::supervisor;
 use crate::upstream::Upstream;
 use crate::watch;
@@ -65,8 +64,7 @@ impl App {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
         let verifier = Arc::new(Verifier::new(files.users, config.auth.limits).map_err(StartError::Threads)?);
-        let memory = ReadAheadMemory::of(config.limits.read_ahead);
-        let upstream = Arc::new(Upstream::new(&config.upstream, memory.clone()));
+        let upstream = Arc::new(Upstream::new(&config.upstream));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let entrance = Entrance::open(&config.listen, given).await?;
 
@@ -82,7 +80,6 @@ impl App {
             tls,
             proxy: Arc::new(proxy),
             limits: Arc::new(config.limits.clone()),
-            read_ahead_memory: memory,
             hsts: config.tls.hsts.header(),
             shutdown: config.shutdown.clone(),
         };

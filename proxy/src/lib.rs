@@ -42,7 +42,6 @@ mod last_byte;
 pub mod listener;
 pub mod logging;
 mod login;
-mod read_ahead_memory;
 mod request;
 mod rescue;
 mod response;

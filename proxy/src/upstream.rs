@@ -4,7 +4,8 @@
 //! name is resolved in the background, every `upstream.resolve_interval`, and at once when a connect
 //! failed, since a recreated container has a new address. The last good answer is kept meanwhile.
 
-mod large_reads;
+mod memory;
+mod own_connection;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,9 +22,9 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, P
 
 use crate::access::Permit;
 use crate::config::{self, Origin};
-use crate::read_ahead_memory::ReadAheadMemory;
 
-use large_reads::LargeReads;
+use memory::Memory;
+use own_connection::OwnConnection;
 
 /// pingora looks for a kept connection under this key, and finds none: those of key 0 are for all other requests.
 const ALONE: u64 = 1;
@@ -33,8 +34,8 @@ const ALONE: u64 = 1;
 pub(crate) struct Upstream {
     origin: Origin,
     options: PeerOptions,
-    /// How it is connected to for a blob, if there is memory for it.
-    large_reads: Option<Arc<LargeReads>>,
+    /// How it is connected to for a blob, if there is memory to read it ahead.
+    own_connection: Option<Arc<OwnConnection>>,
     connect_timeout: Duration,
     resolve_interval: Duration,
     /// As the resolver gave them. Empty until the name was resolved once.
@@ -45,7 +46,7 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     /// An upstream whose name was not resolved yet.
-    pub(crate) fn new(config: &config::Upstream, memory: ReadAheadMemory) -> Self {
+    pub(crate) fn new(config: &config::Upstream) -> Self {
         let mut options = PeerOptions::new();
         options.connection_timeout = Some(config.connect_timeout);
         options.total_connection_timeout = Some(config.connect_timeout);
@@ -56,7 +57,7 @@ impl Upstream {
         Self {
             origin: config.origin.clone(),
             options,
-            large_reads: (!memory.is_none()).then(|| Arc::new(LargeReads(memory))),
+            own_connection: Memory::of(config.read_ahead).map(|memory| Arc::new(OwnConnection(memory))),
             connect_timeout: config.connect_timeout,
             resolve_interval: config.resolve_interval,
             addresses: RwLock::new(Arc::from([])),
@@ -110,7 +111,7 @@ impl Upstream {
     /// Whether the answer to a permitted request comes over a connection that serves nothing else: a whole
     /// blob, which may be a layer. Parts of blobs are asked for by the hundred, and are small.
     pub(crate) fn is_alone(&self, permit: &Permit, request: &RequestHeader) -> bool {
-        self.large_reads.is_some()
+        self.own_connection.is_some()
             && request.method == Method::GET
             && matches!(permit.route(), Route::Blob(..))
             && !request.headers.contains_key(RANGE)
@@ -136,8 +137,8 @@ impl Upstream {
             },
         };
         peer.options = self.options.clone();
-        if let (true, Some(large_reads)) = (alone, &self.large_reads) {
-            peer.options.custom_l4 = Some(large_reads.clone());
+        if let (true, Some(own_connection)) = (alone, &self.own_connection) {
+            peer.options.custom_l4 = Some(own_connection.clone());
             peer.group_key = ALONE;
         }
         Ok(Some(Box::new(peer)))
@@ -174,7 +175,7 @@ mod tests {
     }
 
     fn upstream() -> Upstream {
-        let upstream = Upstream::new(&Config::default().upstream, ReadAheadMemory::of(0));
+        let upstream = Upstream::new(&Config::default().upstream);
         upstream.learn(addresses(&[FIRST, SECOND]));
         upstream
     }

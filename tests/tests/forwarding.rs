@@ -310,7 +310,7 @@ fn a_layer_comes_over_a_connection_of_its_own_and_the_client_keeps_its_one() {
 #[test]
 fn without_memory_to_read_ahead_a_layer_comes_over_a_kept_connection() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).set("limits.read_ahead", "0").start();
+    let gate = Gate::before(upstream.url()).set("upstream.read_ahead", "0").start();
     for _ in 0..2 {
         assert_eq!(gate.curl(BLOB).run().expect(200).text(), "{}");
     }
@@ -350,6 +350,7 @@ fn a_unix_socket_is_an_upstream_too() {
     assert_eq!(api.blob("team/app", &digest).expect(200).body, b"hello");
     backend.stop();
     gate.curl("/v2/").run().oci_error(502);
+    gate.curl(BLOB).run().oci_error(502);
     let _backend = Backend::on_socket(&dir.path().join("data"), &socket);
     gate.curl("/v2/").run().expect(200);
 }

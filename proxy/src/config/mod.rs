@@ -109,6 +109,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How many unused connections are kept.
     pub keepalive_connections: usize,
+    /// Bytes that all pulls together may read ahead.
+    pub read_ahead: u64,
     /// How often its name is resolved.
     pub resolve_interval: Duration,
     /// Whether it sees the clients' `Authorization` header.
@@ -136,8 +138,6 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Bytes a second that a client must move in a body while it is its turn; 0 for any.
     pub min_body_rate: u64,
-    /// Bytes that all connections together may read ahead.
-    pub read_ahead: u64,
     /// Connections of clients; what the limit of open files allows where there is none.
     pub connections: Option<NonZeroUsize>,
     /// Connections of one IPv4 address or IPv6 /64 network, if they are limited.
@@ -275,6 +275,7 @@ impl From<raw::Upstream> for Upstream {
             write_timeout: raw.write_timeout.duration(),
             idle_timeout: raw.idle_timeout.duration(),
             keepalive_connections: raw.keepalive_connections.get(),
+            read_ahead: raw.read_ahead.bytes(),
             resolve_interval: raw.resolve_interval.duration(),
             forward_authorization: raw.forward_authorization,
         }
@@ -293,7 +294,6 @@ impl From<raw::Limits> for Limits {
             send_timeout: raw.send_timeout.duration(),
             drain_timeout: raw.drain_timeout.duration(),
             min_body_rate: raw.min_body_rate.bytes(),
-            read_ahead: raw.read_ahead.bytes(),
             connections: NonZeroUsize::new(raw.connections.get()),
             connections_per_address: NonZeroUsize::new(raw.connections_per_address.get()),
             streams: u32::try_from(raw.streams.get()).expect("it is at most 1000"),

@@ -39,7 +39,6 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Limits};
 use crate::gate::Gate;
-use crate::read_ahead_memory::ReadAheadMemory;
 use admission::{Admission, Place};
 pub(crate) use connection::extent::Extent;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -71,8 +70,6 @@ pub(crate) struct FrontDoor {
     pub(crate) proxy: Arc<HttpProxy<Gate>>,
     /// The budgets of a connection.
     pub(crate) limits: Arc<Limits>,
-    /// From which uploads are read ahead.
-    pub(crate) read_ahead_memory: ReadAheadMemory,
     /// `Strict-Transport-Security`, on every answer.
     pub(crate) hsts: Option<HeaderValue>,
     /// How the connections end.
@@ -203,7 +200,7 @@ impl Hall {
     }
 
     async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
-        let socket = ReadAhead::new(socket, peer, self.door.read_ahead_memory.clone());
+        let socket = ReadAhead::new(socket, peer);
         let handshake_over = socket.handshake_over();
         let handshake = self.handshakes.run(self.acceptor.tls_handshake(socket));
         match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {

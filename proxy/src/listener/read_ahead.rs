@@ -25,10 +25,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::greeting::{Greeting, HandshakeOver};
 use super::quiet_socket::{GULP, QuietSocket};
-use crate::read_ahead_memory::{LARGE_READ, ReadAheadMemory, Share};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
-/// system call. Who sends as much at once is read from in pieces of [`LARGE_READ`] while there is memory for it.
+/// system call.
 const READ_AHEAD: usize = 256 * 1024;
 
 /// Less than this is a small read. Each costs a system call and a wake of the task, whatever it brings.
@@ -51,7 +50,7 @@ const FEW: usize = 4 * 1024;
 const UNSENT: u32 = 128 * 1024;
 const UNSENT_OF_MUCH: u32 = 512 * 1024;
 
-/// Who has taken so much is being sent a layer, and written to in fewer and longer turns.
+/// Who has taken so many bytes is being sent a layer, and written to in fewer and longer turns.
 const MUCH: usize = 1024 * 1024;
 
 /// A TCP connection whose reads are large. While it waits for the client it owns no buffer, so that idle
@@ -60,12 +59,7 @@ const MUCH: usize = 1024 * 1024;
 pub(super) struct ReadAhead {
     socket: QuietSocket,
     ahead: BytesMut,
-    memory: ReadAheadMemory,
-    /// Whether the last read brought [`READ_AHEAD`] and more.
-    flows: bool,
-    /// As long as the buffer is larger than that.
-    share: Option<Share>,
-    /// Bytes that were written, until they are [`MUCH`].
+    /// Bytes that were written.
     sent: usize,
     small_reads: u32,
     /// The last rest, if there was one since small reads were free.
@@ -79,7 +73,7 @@ pub(super) struct ReadAhead {
 }
 
 impl ReadAhead {
-    pub(super) fn new(socket: TcpStream, peer: SocketAddr, memory: ReadAheadMemory) -> Self {
+    pub(super) fn new(socket: TcpStream, peer: SocketAddr) -> Self {
         // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
         let _ = socket.set_nodelay(true);
         // It costs memory only.
@@ -91,9 +85,6 @@ impl ReadAhead {
         Self {
             socket: QuietSocket::Watched(socket),
             ahead: BytesMut::new(),
-            memory,
-            flows: false,
-            share: None,
             sent: 0,
             small_reads: 0,
             pause: None,
@@ -111,9 +102,6 @@ impl ReadAhead {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.flows && self.share.is_some() {
-            self.let_go();
-        }
         if let Some(gathering) = &mut self.gathering {
             ready!(gathering.as_mut().poll(cx));
             self.gathering = None;
@@ -121,24 +109,14 @@ impl ReadAhead {
                 return Poll::Ready(self.space_out(n, GULP));
             }
         }
-        if self.flows && self.share.is_none() {
-            self.share = self.memory.share();
-        }
-        self.ahead.reserve(if self.share.is_some() { LARGE_READ } else { READ_AHEAD });
+        self.ahead.reserve(READ_AHEAD);
         // `read_buf` has no state of its own between two polls.
         let read = pin!(self.socket.watched()?.read_buf(&mut self.ahead)).poll(cx);
         if self.ahead.is_empty() {
-            self.let_go();
+            self.ahead = BytesMut::new();
         }
         let n = ready!(read)?;
-        self.flows = n >= READ_AHEAD;
         Poll::Ready(self.space_out(n, SMALL))
-    }
-
-    /// Owns no buffer any more.
-    fn let_go(&mut self) {
-        self.ahead = BytesMut::new();
-        self.share = None;
     }
 
     /// After a read of `n` bytes: the next one waits when this was one of many that brought less than `much`.

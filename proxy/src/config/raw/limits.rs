@@ -30,9 +30,6 @@ pub(in crate::config) struct Limits {
     pub(in crate::config) min_body_rate: ByteSize,
     /// How long the body of a refused request is still read, so that the client gets to see why.
     pub(in crate::config) drain_timeout: Period,
-    /// Memory in which layers are read ahead, of all uploads and pulls together, 1MiB for each. Who gets
-    /// none of it is read from in smaller pieces, which costs more processor time. Less than 1MiB: none.
-    pub(in crate::config) read_ahead: ByteSize,
     /// How many clients' connections may be open; 0 for as many as the limit of open files allows.
     pub(in crate::config) connections: Within<0, 10_000_000>,
     /// How many of them may come from one address (of IPv6: one /64 network); 0 for all.
@@ -57,7 +54,6 @@ impl Default for Limits {
             send_timeout: Period::from_secs(55),
             min_body_rate: ByteSize::from_kib(1),
             drain_timeout: Period::from_secs(10),
-            read_ahead: ByteSize::from_mib(32),
             connections: const { Within::of(0) },
             connections_per_address: const { Within::of(1024) },
             streams: const { Within::of(100) },

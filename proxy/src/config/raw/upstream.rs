@@ -1,6 +1,6 @@
 //! `[upstream]`: the registry behind the gate.
 
-use lockgate_settings::Period;
+use lockgate_settings::{ByteSize, Period};
 use serde::Deserialize;
 
 use crate::config::Origin;
@@ -24,6 +24,9 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) idle_timeout: Period,
     /// How many unused connections to it are kept.
     pub(in crate::config) keepalive_connections: Within<1, 65_536>,
+    /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull; those that get none
+    /// of it cost more processor time. Less than 1MiB is none at all.
+    pub(in crate::config) read_ahead: ByteSize,
     /// How often its name is resolved again. A failed connect resolves it at once.
     pub(in crate::config) resolve_interval: Period,
     /// Whether the clients' `Authorization` header goes on to it: only where it asks for the same
@@ -40,6 +43,7 @@ impl Default for Upstream {
             write_timeout: Period::from_secs(900),
             idle_timeout: Period::from_secs(60),
             keepalive_connections: const { Within::of(128) },
+            read_ahead: ByteSize::from_mib(32),
             resolve_interval: Period::from_secs(5),
             forward_authorization: false,
         }

@@ -13,7 +13,7 @@ async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buff
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
     let (socket, peer) = listener.accept().await.expect("accepted");
-    let mut stream = ReadAhead::new(socket, peer, ReadAheadMemory::of(0));
+    let mut stream = ReadAhead::new(socket, peer);
     assert!(nothing_yet(&mut stream));
     assert_eq!(stream.ahead.capacity(), 0);
 
@@ -41,49 +41,18 @@ async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buff
 }
 
 #[tokio::test]
-async fn who_sends_fast_is_read_in_large_pieces_and_the_memory_for_it_is_given_back() {
-    const ENOUGH: usize = 512 * 1024 * 1024;
-    let memory = ReadAheadMemory::of(LARGE_READ as u64);
-    let (mut stream, client) = connected().await;
-    stream.memory = memory.clone();
-    let sending = tokio::task::spawn_blocking(move || {
-        let mut client = client.into_std().expect("no task waits for it");
-        client.set_nonblocking(false).expect("it is a socket");
-        // Until the other end has seen enough.
-        while io::Write::write_all(&mut client, &[b'a'; READ_AHEAD]).is_ok() {}
-    });
-    let mut read = 0;
-    while stream.share.is_none() {
-        read += stream.read(&mut [0; 16 * 1024]).await.expect("read");
-        assert!(read < ENOUGH, "no read of {read} bytes was a large one");
-    }
-    assert!(memory.share().is_none());
-    assert!(stream.ahead.capacity() > READ_AHEAD);
-    drop(stream);
-    assert!(memory.share().is_some());
-    sending.await.expect("no panic");
-}
-
-#[tokio::test]
-async fn a_pause_gives_the_memory_back() {
-    let memory = ReadAheadMemory::of(LARGE_READ as u64);
-    let (mut stream, _client) = connected().await;
-    (stream.share, stream.flows) = (memory.share(), true);
-    assert!(nothing_yet(&mut stream));
-    assert!(memory.share().is_some());
-    assert_eq!(stream.ahead.capacity(), 0);
-}
-
-#[tokio::test]
-async fn a_client_that_becomes_slow_gives_the_memory_back() {
-    let memory = ReadAheadMemory::of(LARGE_READ as u64);
+async fn who_has_taken_much_may_have_more_unsent() {
     let (mut stream, mut client) = connected().await;
-    (stream.share, stream.flows) = (memory.share(), true);
-    client.write_all(b"a").await.expect("sent");
-    assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
-    client.write_all(b"a").await.expect("sent");
-    assert_eq!(stream.read(&mut [0; 64]).await.expect("read"), 1);
-    assert!(memory.share().is_some());
+    let unsent = |stream: &mut ReadAhead| {
+        SockRef::from(&*stream.socket.watched().expect("a socket")).tcp_notsent_lowat().expect("Linux knows it")
+    };
+    assert_eq!(unsent(&mut stream), UNSENT);
+    stream.write_all(&[b'a'; 1024]).await.expect("written");
+    assert_eq!(unsent(&mut stream), UNSENT);
+    let taking = tokio::spawn(async move { client.read_exact(&mut vec![0; MUCH + 1024]).await });
+    stream.write_all(&vec![b'a'; MUCH]).await.expect("written");
+    assert_eq!(unsent(&mut stream), UNSENT_OF_MUCH);
+    taking.await.expect("no panic").expect("taken");
 }
 
 /// A connection that has shaken hands.
@@ -99,7 +68,7 @@ async fn greeted() -> (ReadAhead, TcpStream) {
     let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
     client.set_nodelay(true).expect("it is TCP");
     let (socket, peer) = listener.accept().await.expect("accepted");
-    (ReadAhead::new(socket, peer, ReadAheadMemory::of(0)), client)
+    (ReadAhead::new(socket, peer), client)
 }
 
 /// Sends `drops` of one byte, each when the one before was read, and tells how long each read took.
@@ -260,7 +229,7 @@ async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
     client.set_recv_buffer_size(4096).expect("set");
     let _client = client.connect(listener.local_addr().expect("an address")).await.expect("connected");
     let (socket, peer) = listener.accept().await.expect("accepted");
-    let mut stream = ReadAhead::new(socket, peer, ReadAheadMemory::of(0));
+    let mut stream = ReadAhead::new(socket, peer);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let mut written = 0;
     while let Poll::Ready(n) = Pin::new(&mut stream).poll_write(&mut cx, &[b'a'; 16 * 1024]) {

@@ -1,8 +1,9 @@
 //! Connections for blobs, from which is read in large pieces.
 //!
-//! pingora reads an answer in pieces of 64 KiB. Here a megabyte is read at once and handed on in such pieces:
-//! that is a fifth of the processor time of a pull (docs/performance.md). pingora knows such a connection by no
-//! descriptor and cannot keep it for another request, so that each serves one blob.
+//! Whatever a read brings, it costs a call of the system, an acknowledgement and often a wake of the other side.
+//! pingora reads 64 KiB. Here a megabyte is read at once and handed on in such pieces, which is a fifth of a pull's
+//! processor time (docs/performance.md); without memory for it a pull goes on in small ones. pingora knows such a
+//! connection by no descriptor and cannot keep it for another request, so that each serves one.
 
 use std::future::Future as _;
 use std::io;
@@ -20,17 +21,17 @@ use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketS
 use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use crate::read_ahead_memory::{LARGE_READ, ReadAheadMemory, Share};
+use super::memory::{LARGE_READ, Memory, Share};
 
 /// Bytes after which an answer is taken for a layer. Less is hardly worth a large buffer.
 const FROM: usize = 256 * 1024;
 
 /// Connects, for pingora.
 #[derive(Debug)]
-pub(super) struct LargeReads(pub(super) ReadAheadMemory);
+pub(super) struct OwnConnection(pub(super) Memory);
 
 #[async_trait]
-impl Connect for LargeReads {
+impl Connect for OwnConnection {
     async fn connect(&self, address: &SocketAddr) -> Result<Stream> {
         match address {
             SocketAddr::Inet(address) => {
@@ -47,9 +48,9 @@ impl Connect for LargeReads {
     }
 }
 
-impl LargeReads {
+impl OwnConnection {
     fn stream<S: Socket>(&self, socket: S) -> Stream {
-        VirtualSocketStream::new(Box::new(Reading::from(socket, self.0.clone()))).into()
+        VirtualSocketStream::new(Box::new(Alone::from(socket, self.0.clone()))).into()
     }
 }
 
@@ -60,17 +61,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync + std::fmt::Debug + 'static
 
 /// A connection that brings one answer.
 #[derive(Debug)]
-struct Reading<S> {
+struct Alone<S> {
     socket: S,
     /// What it brought until it had a share.
     brought: usize,
     ahead: BytesMut,
-    memory: ReadAheadMemory,
+    memory: Memory,
     share: Option<Share>,
 }
 
-impl<S: Socket> Reading<S> {
-    fn from(socket: S, memory: ReadAheadMemory) -> Self {
+impl<S: Socket> Alone<S> {
+    fn from(socket: S, memory: Memory) -> Self {
         Self { socket, brought: 0, ahead: BytesMut::new(), memory, share: None }
     }
 
@@ -90,7 +91,7 @@ impl<S: Socket> Reading<S> {
     }
 }
 
-impl<S: Socket> AsyncRead for Reading<S> {
+impl<S: Socket> AsyncRead for Alone<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.ahead.is_empty() {
@@ -108,7 +109,7 @@ impl<S: Socket> AsyncRead for Reading<S> {
     }
 }
 
-impl<S: Socket> AsyncWrite for Reading<S> {
+impl<S: Socket> AsyncWrite for Alone<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(cx, buf)
     }
@@ -122,7 +123,7 @@ impl<S: Socket> AsyncWrite for Reading<S> {
     }
 }
 
-impl<S: Socket> VirtualSocket for Reading<S> {
+impl<S: Socket> VirtualSocket for Alone<S> {
     /// What is wanted of it is set where it is connected.
     fn set_socket_option(&self, _: VirtualSockOpt) -> io::Result<()> {
         Ok(())

@@ -20,6 +20,10 @@ impl Source {
     }
 }
 
+fn one_share() -> Memory {
+    Memory::of(LARGE_READ as u64).expect("one fits")
+}
+
 fn byte(at: usize) -> u8 {
     (at % 251) as u8
 }
@@ -52,13 +56,13 @@ impl AsyncWrite for Source {
 }
 
 /// Reads to the end, `piece` bytes at a time.
-fn read_all(reading: &mut Reading<Source>, piece: usize) -> Vec<u8> {
+fn read_all(alone: &mut Alone<Source>, piece: usize) -> Vec<u8> {
     let mut all = Vec::new();
     let mut room = vec![0; piece];
     let mut cx = Context::from_waker(std::task::Waker::noop());
     loop {
         let mut buf = ReadBuf::new(&mut room);
-        assert!(matches!(Pin::new(&mut *reading).poll_read(&mut cx, &mut buf), Poll::Ready(Ok(()))));
+        assert!(matches!(Pin::new(&mut *alone).poll_read(&mut cx, &mut buf), Poll::Ready(Ok(()))));
         if buf.filled().is_empty() {
             return all;
         }
@@ -68,9 +72,9 @@ fn read_all(reading: &mut Reading<Source>, piece: usize) -> Vec<u8> {
 
 #[test]
 fn a_layer_is_read_in_large_pieces_once_it_has_shown_that_it_is_one() {
-    let mut reading = Reading::from(Source::of(4 * LARGE_READ, usize::MAX), ReadAheadMemory::of(LARGE_READ as u64));
-    read_all(&mut reading, PIECE);
-    let (small, large) = reading.socket.asked.split_at(FROM / PIECE);
+    let mut alone = Alone::from(Source::of(4 * LARGE_READ, usize::MAX), one_share());
+    read_all(&mut alone, PIECE);
+    let (small, large) = alone.socket.asked.split_at(FROM / PIECE);
     assert!(small.iter().all(|asked| *asked == PIECE), "{small:?}");
     assert!(large.iter().all(|asked| *asked >= LARGE_READ), "{large:?}");
     assert_eq!(large.len(), 5, "four for what is left, and one for the end");
@@ -78,22 +82,22 @@ fn a_layer_is_read_in_large_pieces_once_it_has_shown_that_it_is_one() {
 
 #[test]
 fn without_memory_it_is_read_as_it_is_asked_for() {
-    let memory = ReadAheadMemory::of(LARGE_READ as u64);
+    let memory = one_share();
     let taken = memory.share();
-    let mut reading = Reading::from(Source::of(2 * LARGE_READ, usize::MAX), memory);
-    read_all(&mut reading, PIECE);
-    assert!(reading.socket.asked.iter().all(|asked| *asked == PIECE), "{:?}", reading.socket.asked);
-    assert_eq!(reading.ahead.capacity(), 0);
+    let mut alone = Alone::from(Source::of(2 * LARGE_READ, usize::MAX), memory);
+    read_all(&mut alone, PIECE);
+    assert!(alone.socket.asked.iter().all(|asked| *asked == PIECE), "{:?}", alone.socket.asked);
+    assert_eq!(alone.ahead.capacity(), 0);
     drop(taken);
 }
 
 #[test]
 fn the_memory_is_given_back_with_the_connection() {
-    let memory = ReadAheadMemory::of(LARGE_READ as u64);
-    let mut reading = Reading::from(Source::of(LARGE_READ, usize::MAX), memory.clone());
-    read_all(&mut reading, PIECE);
+    let memory = one_share();
+    let mut alone = Alone::from(Source::of(LARGE_READ, usize::MAX), memory.clone());
+    read_all(&mut alone, PIECE);
     assert!(memory.share().is_none());
-    drop(reading);
+    drop(alone);
     assert!(memory.share().is_some());
 }
 
@@ -104,10 +108,12 @@ proptest! {
         length in 0..3 * LARGE_READ,
         burst in prop_oneof![1024..PIECE, PIECE..2 * LARGE_READ],
         piece in 512..2 * PIECE,
-        memory in prop_oneof![Just(0), Just(LARGE_READ as u64)],
+        is_taken: bool,
     ) {
-        let mut reading = Reading::from(Source::of(length, burst), ReadAheadMemory::of(memory));
-        let all = read_all(&mut reading, piece);
+        let memory = one_share();
+        let _taken = is_taken.then(|| memory.share());
+        let mut alone = Alone::from(Source::of(length, burst), memory);
+        let all = read_all(&mut alone, piece);
         prop_assert_eq!(all.len(), length);
         prop_assert!(all.iter().enumerate().all(|(at, read)| *read == byte(at)));
     }
