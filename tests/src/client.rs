@@ -3,7 +3,6 @@
 
 use crate::door::Door;
 use crate::message::{Response, copy_body, read_head};
-use crate::secrets::base64;
 use crate::wire::Wire;
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -53,8 +52,7 @@ impl Client {
     /// # Panics
     /// When a tool is missing.
     pub fn at(door: &Door) -> Self {
-        let authorization = format!("Authorization: Basic {}\r\n", base64(door.credentials().as_bytes()));
-        Self { server: Server::Tls { door: door.clone(), authorization }, connection: None }
+        Self { server: Server::Tls { door: door.clone(), authorization: door.authorization() }, connection: None }
     }
 
     /// Sends a request, over the connection of the last one if that is still open, and awaits its answer. `headers` are

@@ -1,6 +1,6 @@
 //! What a client has to be told to come in.
 
-use crate::secrets::note_password;
+use crate::secrets::{base64, note_password};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,11 @@ impl Door {
     pub fn credentials(&self) -> String {
         note_password(&self.user, &self.password);
         format!("{}:{}", self.user, self.password)
+    }
+
+    /// The header line that lets the user in.
+    pub(crate) fn authorization(&self) -> String {
+        format!("Authorization: Basic {}\r\n", base64(self.credentials().as_bytes()))
     }
 
     /// The same door with another password.

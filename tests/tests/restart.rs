@@ -1,135 +1,20 @@
 //! Promise: a new process goes on where the old one was, under load, and no client notices.
 
 use lockgate_e2e::{
-    Api, Backend, Gate, GateBuilder, PATIENCE, Process, Response, Signal, StrictClient, StrictConnection, Upstream,
-    eventually, fresh_dir, ok, sha256,
+    Backend, Gate, GateBuilder, Load, LongUpload, PATIENCE, Process, Signal, StrictClient, Upstream, eventually,
+    fresh_dir, ok,
 };
 use std::fs;
-use std::io;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 const RESTARTS: usize = 20;
-/// A piece of the long upload; one is sent between two restarts.
-const PIECE: usize = 1 << 20;
 
 fn get() -> String {
     format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n")
-}
-
-/// Clients that ask again and again until they are told to stop.
-struct Load {
-    clients: Vec<Client>,
-    over: Arc<AtomicBool>,
-}
-
-struct Client {
-    answered: Arc<AtomicUsize>,
-    thread: JoinHandle<Vec<String>>,
-}
-
-impl Load {
-    /// Three with a connection for each request, and three that keep theirs until they are told that it ends.
-    fn on(door: &StrictClient) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let clients = [false, false, false, true, true, true].map(|keeps| {
-            let answered = Arc::new(AtomicUsize::new(0));
-            let (count, over, door) = (Arc::clone(&answered), Arc::clone(&over), door.clone());
-            let thread = std::thread::spawn(move || {
-                let mut kept = None;
-                let mut failures = Vec::new();
-                while !over.load(Ordering::SeqCst) {
-                    match ask(&door, &mut kept, keeps) {
-                        Ok(response) if response.head.status() == 200 => {}
-                        Ok(response) => failures.push(response.head.start_line),
-                        Err(error) => failures.push(format!("keeps its connection: {keeps}; {error}")),
-                    }
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-                failures
-            });
-            Client { answered, thread }
-        });
-        Self { clients: clients.into(), over }
-    }
-
-    /// Awaits that every client has asked and been answered anew, twice: what was under way before counts once.
-    fn await_answers(&self) {
-        let before: Vec<usize> = self.clients.iter().map(|client| client.answered.load(Ordering::SeqCst)).collect();
-        for (client, before) in self.clients.iter().zip(before) {
-            eventually(PATIENCE, "answers to every client", || {
-                (client.answered.load(Ordering::SeqCst) >= before + 2).then_some(())
-            });
-        }
-    }
-
-    /// Stops them; nothing must have failed.
-    fn end(self) {
-        self.over.store(true, Ordering::SeqCst);
-        let answered: usize = self.clients.iter().map(|client| client.answered.load(Ordering::SeqCst)).sum();
-        let failures: Vec<String> =
-            self.clients.into_iter().flat_map(|client| client.thread.join().expect("no panic")).collect();
-        assert!(failures.is_empty(), "{} of {answered} requests failed: {failures:#?}", failures.len());
-        println!("{answered} requests, none failed");
-    }
-}
-
-fn ask(door: &StrictClient, kept: &mut Option<StrictConnection>, keeps: bool) -> io::Result<Response> {
-    let mut connection = match kept.take() {
-        Some(connection) => connection,
-        None => door.connect()?,
-    };
-    let response = connection.exchange(&get())?;
-    if keeps && !response.is_last() {
-        *kept = Some(connection);
-    }
-    Ok(response)
-}
-
-/// An upload of which every piece is sent when the test says.
-struct LongUpload {
-    connection: StrictConnection,
-    location: String,
-    sent: Vec<u8>,
-}
-
-impl LongUpload {
-    fn begin(gate: &Gate, door: &StrictClient) -> Self {
-        let location = Api::at(gate.door()).start_upload("long");
-        let mut connection = door.connect().expect("connected");
-        let path = location
-            .strip_prefix("https://")
-            .map_or(location.as_str(), |rest| &rest[rest.find('/').expect("a URL has a path")..]);
-        let head = format!("PATCH {path} HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n");
-        connection.send(head).expect("taken");
-        Self { connection, location, sent: Vec::new() }
-    }
-
-    fn go_on(&mut self) {
-        let number = u8::try_from(self.sent.len() / PIECE).expect("there are few pieces");
-        let piece = vec![number; PIECE];
-        self.connection.send(format!("{PIECE:x}\r\n")).expect("the upload goes on");
-        self.connection.send(&piece).expect("the upload goes on");
-        self.connection.send("\r\n").expect("the upload goes on");
-        self.sent.extend(piece);
-    }
-
-    fn end(mut self, gate: &Gate) {
-        self.connection.send("0\r\n\r\n").expect("the upload goes on");
-        let answer = self.connection.response().expect("an answer to the upload");
-        assert_eq!((answer.head.status(), answer.is_last()), (202, true));
-        let digest = sha256(self.sent.as_slice());
-        let location = answer.head.all("location").first().map_or(self.location, |&location| location.to_owned());
-        Api::at(gate.door()).end_of_upload(&location, &digest).body("").run().expect(201);
-        let blob = Api::at(gate.door()).blob("long", &digest).expect(200);
-        assert_eq!(sha256(blob.body.as_slice()), digest);
-    }
 }
 
 /// Twenty restarts in a row under load, each by `restart`, with an upload through the first process that spans them all.
@@ -142,9 +27,8 @@ fn restart_again_and_again(
     let gate = Gate::before(backend.url()).set("shutdown.grace", "10m");
     // More than the default: a machine that is busy with other tests can leave a client aside for seconds.
     let mut gate = configured(gate.set("shutdown.idle_timeout", "15s")).start();
-    let door = StrictClient::at(gate.door());
-    let load = Load::on(&door);
-    let mut upload = LongUpload::begin(&gate, &door);
+    let load = Load::on(gate.door());
+    let mut upload = LongUpload::begin(gate.door(), "long", 1);
     upload.go_on();
     let mut former = Vec::new();
     for number in 0..RESTARTS {
@@ -154,7 +38,7 @@ fn restart_again_and_again(
     }
     load.await_answers();
     assert!(former[0].is_running(), "the upload goes through the first process");
-    upload.end(&gate);
+    assert!(upload.end().is_last());
     load.end();
     for (number, mut process) in former.into_iter().enumerate() {
         assert!(process.wait(PATIENCE).success(), "process {number} should end well");

@@ -1,4 +1,4 @@
-//! Promise: the systemd units that are shipped are in order, and leave a process next to no right.
+//! The units as systemd's own tools judge them.
 
 use lockgate_e2e::{Finished, finish, fresh_dir, program, tool};
 use std::fs;

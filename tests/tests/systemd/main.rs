@@ -1,0 +1,9 @@
+//! Promise: the systemd units that are shipped work as the guide says, leave a process next to no right, and are
+//! restarted without a lost request.
+
+mod guide;
+mod installation;
+mod machine;
+mod restart;
+mod sandbox;
+mod units;
