@@ -1,6 +1,6 @@
 //! Promise: when the registry behind the gate is away or ill, the client is told so, and no broken layer looks whole.
 
-use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Upstream, eventually, fresh_dir, ok};
+use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Unresponsive, Upstream, eventually, fresh_dir, ok};
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Mutex, mpsc};
@@ -83,6 +83,17 @@ fn an_upstream_that_is_silent_is_504_after_the_read_timeout() {
         let (_, message) = answer.oci_error(504);
         assert!(message.contains("read_timeout"), "{message}");
         assert!(answer.measured["time_total"].as_f64().unwrap() >= 1.0);
+    }
+}
+
+#[test]
+fn an_upstream_that_takes_no_connection_is_refused_after_the_connect_timeout() {
+    let upstream = Unresponsive::new();
+    let gate = Gate::before(format!("http://{}", upstream.address())).set("upstream.connect_timeout", "1s").start();
+    for path in PATHS {
+        let answer = gate.curl(path).run();
+        answer.oci_error(504);
+        assert!(answer.measured["time_total"].as_f64().unwrap() < PATIENCE.as_secs_f64());
     }
 }
 

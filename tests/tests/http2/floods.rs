@@ -3,10 +3,9 @@
 use crate::common::{
     ALICE, ENHANCE_YOUR_CALM, MANIFEST, UPLOAD, assert_serves, fields_with, is_refused, open_gate, ping,
 };
-use lockgate_e2e::{Gate, Http2, Outcome, PATIENCE, Upstream, eventually, field_block, frame, frame_bytes};
-use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use lockgate_e2e::{
+    Gate, Http2, Outcome, PATIENCE, Unresponsive, Upstream, eventually, field_block, frame, frame_bytes,
+};
 
 /// The most that a flood may make the gate grow.
 const MOST_GROWTH: u64 = 4 << 20;
@@ -114,26 +113,6 @@ fn a_client_that_gives_up_request_after_request_is_let_go() {
     assert!(upstream.received().len() < 100);
 }
 
-/// An address that lets nobody in and sends nobody away: its queue of connections is full.
-struct Unresponsive {
-    address: SocketAddr,
-    _held: (Socket, Vec<TcpStream>),
-}
-
-impl Unresponsive {
-    fn new() -> Self {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
-        listener.listen(0).expect("it is bound");
-        let address = listener.local_addr().expect("it is bound").as_socket().expect("of IPv4");
-        let mut queue = Vec::new();
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
-            queue.push(stream);
-        }
-        Self { address, _held: (listener, queue) }
-    }
-}
-
 /// A request that waits for a connection to the upstream does not see that its client gave it up.
 #[test]
 fn no_more_requests_are_in_work_than_there_may_be_streams_given_up_or_not() {
@@ -141,7 +120,7 @@ fn no_more_requests_are_in_work_than_there_may_be_streams_given_up_or_not() {
     // The h2 crate takes twenty that are reset before anybody took them.
     const MORE: usize = 30;
     let upstream = Unresponsive::new();
-    let gate = Gate::before(format!("http://{}", upstream.address)).set("listen.http2", true);
+    let gate = Gate::before(format!("http://{}", upstream.address())).set("listen.http2", true);
     let gate = gate.set("limits.streams", STREAMS).set("upstream.connect_timeout", "60s").start();
     let mut client = Http2::open(gate.door());
     let mut most = 0;
@@ -149,14 +128,14 @@ fn no_more_requests_are_in_work_than_there_may_be_streams_given_up_or_not() {
         let stream = 2 * u32::try_from(request).unwrap() + 1;
         client.request(stream, "GET", MANIFEST, ALICE, true);
         if request < STREAMS {
-            let in_work = || (gate.opening_connections_to(upstream.address) > request).then_some(());
+            let in_work = || (gate.opening_connections_to(upstream.address()) > request).then_some(());
             eventually(PATIENCE, "the request in work", in_work);
         }
         client.frame(frame::RST_STREAM, 0, stream, &8_u32.to_be_bytes());
-        most = most.max(gate.opening_connections_to(upstream.address));
+        most = most.max(gate.opening_connections_to(upstream.address()));
     }
     assert_eq!(client.closed_within(PATIENCE), Some(ENHANCE_YOUR_CALM));
-    assert_eq!(most.max(gate.opening_connections_to(upstream.address)), STREAMS);
+    assert_eq!(most.max(gate.opening_connections_to(upstream.address())), STREAMS);
     assert!(!gate.log().text().contains("limits.control_frames"), "it is not for the number of its frames");
 }
 
