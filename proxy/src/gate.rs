@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, USER_AGENT};
 use http::{StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError};
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -26,7 +26,7 @@ use crate::login::Login;
 use crate::request::{Passage, Stage, Target, check_framing, check_header_size, check_method, no_such_route};
 use crate::rescue::{self, Refusal};
 use crate::response::check_answer;
-use crate::upstream::Upstream;
+use crate::upstream::{Reuse, Upstream};
 
 /// How often a connect is tried: at the address that was known, and at what the resolver says then.
 const CONNECT_ATTEMPTS: usize = 2;
@@ -169,8 +169,10 @@ impl ProxyHttp for Gate {
         let Some(permit) = passage.permit() else {
             return Error::e_explain(ErrorType::InternalError, "a request without a permit came to the upstream");
         };
-        let alone = self.upstream.is_alone(permit, session.req_header());
-        let peer = self.upstream.peer(permit, alone, passage.failed_connects).await?;
+        let has_body = !session.as_downstream_mut().is_body_empty();
+        let blob = if has_body { None } else { self.upstream.for_a_blob(permit, session.req_header()) };
+        let peer = self.upstream.peer(permit, blob.as_ref(), passage.failed_connects).await?;
+        passage.blob = blob;
         peer.ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())
     }
 
@@ -188,6 +190,24 @@ impl ProxyHttp for Gate {
         error
     }
 
+    /// As pingora has it, which does not know that a connection for a blob was kept: one that its other end closed
+    /// just then costs no request.
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        passage: &mut Passage,
+        is_kept: bool,
+    ) -> Box<Error> {
+        if !session.req_header().method.is_idempotent() || session.as_ref().retry_buffer_truncated() {
+            error.set_retry(false);
+        } else {
+            error.retry.decide_reuse(is_kept || passage.blob.as_ref().is_some_and(Reuse::was_kept));
+        }
+        error
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -196,12 +216,7 @@ impl ProxyHttp for Gate {
     ) -> Result<()> {
         passage.forwarded = Some(Instant::now());
         passage.last_byte = session.is_http2().then(|| declared_length(request)).flatten().map(LastByte::of);
-        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)?;
-        if passage.permit().is_some_and(|permit| self.upstream.is_alone(permit, session.req_header())) {
-            // Nothing else comes over it, and the upstream is the one to close it.
-            request.insert_header(CONNECTION, "close")?;
-        }
-        Ok(())
+        headers::forward(request, client_ip(session), self.forward_authorization, &self.host)
     }
 
     /// HTTP/2 clients may end a body with an empty piece. pingora would write it to the upstream as a last

@@ -12,6 +12,7 @@ use crate::access::Permit;
 use crate::config::Limits;
 use crate::last_byte::LastByte;
 use crate::rescue;
+use crate::upstream::Reuse;
 
 /// What the gate knows of one request, from its arrival to its access-log line.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Passage {
     pub(crate) stage: Stage,
     /// How often the upstream could not be connected to.
     pub(crate) failed_connects: usize,
+    /// What is known of the upstream's connection, if it is one for a blob.
+    pub(crate) blob: Option<Reuse>,
     /// When its header was sent to the upstream.
     pub(crate) forwarded: Option<Instant>,
     /// From then to the upstream's response header.
@@ -49,6 +52,7 @@ impl Passage {
             arrived: Instant::now(),
             stage: Stage::Arrived,
             failed_connects: 0,
+            blob: None,
             forwarded: None,
             upstream_time: None,
             interim_answers: 0,

@@ -4,8 +4,10 @@
 //! name is resolved in the background, every `upstream.resolve_interval`, and at once when a connect
 //! failed, since a recreated container has a new address. The last good answer is kept meanwhile.
 
+mod answer;
+mod blob_connection;
+mod kept;
 mod memory;
-mod own_connection;
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,11 +25,13 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, P
 use crate::access::Permit;
 use crate::config::{self, Origin};
 
+pub(crate) use blob_connection::Reuse;
+use blob_connection::{BlobConnections, ForBlob};
+use kept::Bounds;
 use memory::Memory;
-use own_connection::OwnConnection;
 
-/// pingora looks for a kept connection under this key, and finds none: those of key 0 are for all other requests.
-const ALONE: u64 = 1;
+/// pingora looks for a kept connection under this key, and finds none: those under 0 are for all other requests.
+const BLOBS: u64 = 1;
 
 /// The upstream with the addresses it has now.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub(crate) struct Upstream {
     origin: Origin,
     options: PeerOptions,
     /// How it is connected to for a blob, if there is memory to read it ahead.
-    own_connection: Option<Arc<OwnConnection>>,
+    blob_connections: Option<Arc<BlobConnections>>,
     connect_timeout: Duration,
     resolve_interval: Duration,
     /// As the resolver gave them. Empty until the name was resolved once.
@@ -54,10 +58,12 @@ impl Upstream {
         options.write_timeout = Some(config.write_timeout);
         options.idle_timeout = Some(config.idle_timeout);
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+        let bounds = Bounds { connections: config.keepalive_connections, idle_timeout: config.idle_timeout };
         Self {
             origin: config.origin.clone(),
             options,
-            own_connection: Memory::of(config.read_ahead).map(|memory| Arc::new(OwnConnection(memory))),
+            blob_connections: Memory::of(config.read_ahead)
+                .map(|memory| Arc::new(BlobConnections::new(memory, bounds))),
             connect_timeout: config.connect_timeout,
             resolve_interval: config.resolve_interval,
             addresses: RwLock::new(Arc::from([])),
@@ -88,7 +94,8 @@ impl Upstream {
         }
     }
 
-    /// Asks the resolver again and again, and says when it begins to fail and when it heals.
+    /// Asks the resolver again and again, and says when it begins to fail and when it heals. Closes old connections
+    /// on the way.
     pub(crate) async fn keep_resolved(self: Arc<Self>) {
         let mut failing = false;
         loop {
@@ -104,25 +111,27 @@ impl Upstream {
                 }
                 Err(_) => {}
             }
+            if let Some(connections) = &self.blob_connections {
+                connections.forget();
+            }
             tokio::time::sleep(self.resolve_interval).await;
         }
     }
 
-    /// Whether the answer to a permitted request comes over a connection that serves nothing else: a whole
-    /// blob, which may be a layer. Parts of blobs are asked for by the hundred, and are small.
-    pub(crate) fn is_alone(&self, permit: &Permit, request: &RequestHeader) -> bool {
-        self.own_connection.is_some()
-            && request.method == Method::GET
-            && matches!(permit.route(), Route::Blob(..))
-            && !request.headers.contains_key(RANGE)
+    /// For a permitted request without a body: what will be known of its connection, if it is for a whole blob,
+    /// which may be a layer. Parts of blobs are small.
+    pub(crate) fn for_a_blob(&self, permit: &Permit, request: &RequestHeader) -> Option<Reuse> {
+        let is_whole = request.method == Method::GET && !request.headers.contains_key(RANGE);
+        let is_blob = matches!(permit.route(), Route::Blob(..));
+        (is_whole && is_blob && self.blob_connections.is_some()).then(Reuse::default)
     }
 
-    /// The peer for a permitted request; `alone` as [`Upstream::is_alone`] says. After `failed_connects`, and where no address is known, the name
+    /// The peer for a permitted request; `blob` as [`Upstream::for_a_blob`] says. After `failed_connects`, and where no address is known, the name
     /// is resolved anew first. `None` while the name has no address.
     pub(crate) async fn peer(
         &self,
         _permit: &Permit,
-        alone: bool,
+        blob: Option<&Reuse>,
         failed_connects: usize,
     ) -> Result<Option<Box<HttpPeer>>> {
         if failed_connects > 0 || self.address().is_none() {
@@ -137,9 +146,10 @@ impl Upstream {
             },
         };
         peer.options = self.options.clone();
-        if let (true, Some(own_connection)) = (alone, &self.own_connection) {
-            peer.options.custom_l4 = Some(own_connection.clone());
-            peer.group_key = ALONE;
+        if let (Some(reuse), Some(connections)) = (blob, &self.blob_connections) {
+            let (connections, reuse) = (connections.clone(), reuse.clone());
+            peer.options.custom_l4 = Some(Arc::new(ForBlob { connections, reuse }));
+            peer.group_key = BLOBS;
         }
         Ok(Some(Box::new(peer)))
     }

@@ -151,8 +151,10 @@ fn a_connection_that_the_upstream_closed_while_it_was_idle_costs_no_request() {
         connection.send(&ok("{}"))
     });
     let gate = Gate::before(upstream.url()).start();
-    for _ in 0..20 {
-        gate.curl("/v2/").run().expect(200);
+    for path in PATHS {
+        for _ in 0..20 {
+            gate.curl(path).run().expect(200);
+        }
     }
 }
 
