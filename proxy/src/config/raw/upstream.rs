@@ -25,7 +25,8 @@ pub(in crate::config) struct Upstream {
     /// How many unused connections to it are kept.
     pub(in crate::config) keepalive_connections: Within<1, 65_536>,
     /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull; those that get none
-    /// of it cost more processor time. Less than 1MiB is none at all.
+    /// of it cost more processor time. Blobs then have connections of their own, of which `keepalive_connections`
+    /// are kept, too. Less than 1MiB is none at all.
     pub(in crate::config) read_ahead: ByteSize,
     /// How often its name is resolved again. A failed connect resolves it at once.
     pub(in crate::config) resolve_interval: Period,
