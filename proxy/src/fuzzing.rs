@@ -8,6 +8,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pingora::http::RequestHeader;
+use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
 use pingora::protocols::http::v1::server::HttpSession;
 use tokio::io::AsyncWriteExt as _;
 
@@ -15,6 +16,7 @@ use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_use
 use crate::config::Config;
 use crate::listener::{Extent, header_scan};
 use crate::request::{Target, check_framing};
+use crate::upstream::Answer;
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
 const SOME_HASH: &str = "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
@@ -44,6 +46,32 @@ pub fn request(input: &[u8]) {
         // What pingora refuses is not forwarded to its end.
         (_, Err(())) => {}
     }
+}
+
+/// Where an answer is over is the same however it comes, and pingora finds nothing behind it.
+pub fn answer(input: &[u8]) {
+    let (mut whole, mut in_pieces) = (Answer::awaited(), Answer::awaited());
+    whole.came(input);
+    input.chunks(7).for_each(|piece| in_pieces.came(piece));
+    assert_eq!(whole, in_pieces);
+    if whole != Answer::Over {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(async {
+        let (mut upstream, stream) = tokio::io::duplex(input.len());
+        upstream.write_all(input).await.expect("it has room for it");
+        let mut session = UpstreamSession::new(Box::new(stream));
+        // What pingora refuses, it does not keep a connection for.
+        if session.read_response().await.is_err() {
+            return;
+        }
+        session.respect_keepalive();
+        while let Ok(Some(_)) = session.read_body_bytes().await {}
+        if session.will_keepalive() {
+            assert!(session.reuse().await.is_some(), "pingora found more, or less");
+        }
+    });
 }
 
 async fn as_pingora_reads(input: &[u8]) -> Option<(RequestHeader, Vec<u8>, Result<Vec<u8>, ()>)> {
@@ -150,6 +178,11 @@ mod tests {
     #[test]
     fn what_the_gate_admits_is_read_in_one_way() {
         for_each_seed("request", request);
+    }
+
+    #[test]
+    fn an_answer_that_is_over_is_over_for_pingora() {
+        for_each_seed("answer", answer);
     }
 
     #[test]

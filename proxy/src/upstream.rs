@@ -25,6 +25,8 @@ use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, Peer as _, P
 use crate::access::Permit;
 use crate::config::{self, Origin};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use answer::Answer;
 pub(crate) use blob_connection::Reuse;
 use blob_connection::{BlobConnections, ForBlob};
 use kept::Bounds;
@@ -126,8 +128,8 @@ impl Upstream {
         (is_whole && is_blob && self.blob_connections.is_some()).then(Reuse::default)
     }
 
-    /// The peer for a permitted request; `blob` as [`Upstream::for_a_blob`] says. After `failed_connects`, and where no address is known, the name
-    /// is resolved anew first. `None` while the name has no address.
+    /// The peer for a permitted request; `blob` as [`Upstream::for_a_blob`] says. After `failed_connects`, and where
+    /// no address is known, the name is resolved anew first. `None` while the name has no address.
     pub(crate) async fn peer(
         &self,
         _permit: &Permit,

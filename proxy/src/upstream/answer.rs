@@ -11,7 +11,7 @@ const MOST_FIELDS: usize = 64;
 
 /// Where the one answer stands that a connection is bringing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// In its header, which begins like this.
     Header(Vec<u8>),
     /// In its content, of which so many bytes are to come; never none.
@@ -23,12 +23,12 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn awaited() -> Self {
+    pub(crate) fn awaited() -> Self {
         Self::Header(Vec::new())
     }
 
     /// These bytes of it came next.
-    pub(super) fn came(&mut self, bytes: &[u8]) {
+    pub(crate) fn came(&mut self, bytes: &[u8]) {
         match self {
             Self::Header(begun) => {
                 begun.extend_from_slice(bytes);
@@ -134,7 +134,11 @@ mod tests {
     proptest! {
         /// It makes no difference in which pieces an answer comes.
         #[test]
-        fn pieces_make_no_difference(length in 0_u64..40, sent in 0_usize..50, cuts in prop::collection::vec(0_usize..90, 0..8)) {
+        fn pieces_make_no_difference(
+            length in 0_u64..40,
+            sent in 0_usize..50,
+            cuts in prop::collection::vec(0_usize..90, 0..8),
+        ) {
             let header = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
             let bytes = [header.as_bytes(), &vec![b'x'; sent]].concat();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(bytes.len())).collect();
