@@ -101,12 +101,13 @@ fn an_upstream_that_takes_no_connection_is_refused_after_the_connect_timeout() {
 fn an_upstream_that_hangs_up_without_an_answer_is_502() {
     let closing = Upstream::scripted(|connection| connection.request().map(drop));
     let resetting = Upstream::scripted(|connection| connection.reset());
-    for upstream in [closing, resetting] {
+    for upstream in [&closing, &resetting] {
         let gate = Gate::before(upstream.url()).start();
         for path in PATHS {
             gate.curl(path).run().oci_error(502);
         }
     }
+    assert_eq!(closing.received().len(), PATHS.len(), "each is asked once: no connection was a kept one");
 }
 
 #[test]
@@ -154,6 +155,22 @@ fn a_connection_that_the_upstream_closed_while_it_was_idle_costs_no_request() {
     for path in PATHS {
         for _ in 0..20 {
             gate.curl(path).run().expect(200);
+        }
+    }
+}
+
+#[test]
+fn a_kept_connection_that_ends_under_a_request_costs_none() {
+    // It hangs up on the second request of each connection, as one does whose patience with an idle one is over just then.
+    let upstream = Upstream::scripted(|connection| {
+        connection.request()?;
+        connection.send(&ok("{}"))?;
+        connection.request().map(drop)
+    });
+    let gate = Gate::before(upstream.url()).start();
+    for path in PATHS {
+        for _ in 0..3 {
+            assert_eq!(gate.curl(path).run().expect(200).text(), "{}");
         }
     }
 }
