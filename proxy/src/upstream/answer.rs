@@ -70,13 +70,13 @@ impl Answer {
 /// doubt.
 fn content_length(response: &Response<'_, '_>) -> Option<u64> {
     let is = |field: &Header<'_>, name: &http::HeaderName| field.name.eq_ignore_ascii_case(name.as_str());
-    let goes_on = |field: &&Header<'_>| !is(field, &CONNECTION) || field.value.eq_ignore_ascii_case(b"keep-alive");
+    let goes_on = |field: &Header<'_>| !is(field, &CONNECTION) || field.value.eq_ignore_ascii_case(b"keep-alive");
     let mut lengths = response.headers.iter().filter(|field| is(field, &CONTENT_LENGTH));
     let (length, another) = (lengths.next()?, lengths.next());
     let is_plain = (response.version, response.code) == (Some(1), Some(200))
         && another.is_none()
         && length.value.iter().all(u8::is_ascii_digit)
-        && response.headers.iter().all(|field| goes_on(&field) && !is(field, &TRANSFER_ENCODING));
+        && response.headers.iter().all(|field| goes_on(field) && !is(field, &TRANSFER_ENCODING));
     is_plain.then(|| std::str::from_utf8(length.value).ok()?.parse().ok()).flatten()
 }
 

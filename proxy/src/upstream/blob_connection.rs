@@ -1,8 +1,8 @@
 //! Connections for blobs, from which is read in large pieces.
 //!
 //! Whatever a read brings, it costs a call of the system, an acknowledgement and often a wake of the other side.
-//! pingora reads 64 KiB. Of a layer a megabyte is read here at once and handed on in such pieces, which is a fifth of
-//! a pull's processor time (docs/performance.md); without memory for it a pull goes on in small ones.
+//! pingora reads 64 KiB. Of a layer a megabyte is read here at once and handed on in such pieces, which saves a fifth
+//! of a pull's processor time (docs/performance.md); without memory for it a pull goes on in small ones.
 //!
 //! pingora knows such a connection by no descriptor, and its pool cannot keep it. What it would have kept is kept
 //! here ([`Kept`]).
@@ -94,10 +94,13 @@ impl Connect for ForBlob {
                 let kept = self.take(tcp, Some(*address));
                 let socket = match kept {
                     Some(socket) => socket,
-                    None => connect(address, None).await?,
+                    None => {
+                        let socket = connect(address, None).await?;
+                        // Refusal costs only speed.
+                        let _ = socket.set_nodelay(true);
+                        socket
+                    }
                 };
-                // Refusal costs only speed.
-                let _ = socket.set_nodelay(true);
                 Ok(self.connections.stream(socket, Some(*address), tcp))
             }
             SocketAddr::Unix(address) => {

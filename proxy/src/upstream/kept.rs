@@ -46,22 +46,25 @@ impl<S: AsFd> Kept<S> {
         waiting.push(Waiting { address, since: Instant::now(), socket });
     }
 
-    /// One to this address that the other side has not closed.
+    /// One to this address that may still be used.
     pub(super) fn take(&self, address: Address) -> Option<S> {
         let mut waiting = self.waiting();
         loop {
             let at = waiting.iter().rposition(|kept| kept.address == address)?;
-            let socket = waiting.remove(at).socket;
-            if is_silent(&socket) {
-                return Some(socket);
+            let kept = waiting.remove(at);
+            if self.is_usable(&kept) {
+                return Some(kept.socket);
             }
         }
     }
 
     /// Closes what was not used for too long, and what the other side has closed.
     pub(super) fn forget(&self) {
-        let now = Instant::now();
-        self.waiting().retain(|kept| now - kept.since < self.bounds.idle_timeout && is_silent(&kept.socket));
+        self.waiting().retain(|kept| self.is_usable(kept));
+    }
+
+    fn is_usable(&self, kept: &Waiting<S>) -> bool {
+        kept.since.elapsed() < self.bounds.idle_timeout && is_silent(&kept.socket)
     }
 
     /// How many wait.
@@ -138,6 +141,15 @@ mod tests {
         kept.forget();
         assert!(kept.take(None).is_none());
         assert!(kept.take(address(2)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waited_for_too_long_is_not_used_either() {
+        let kept = Kept::new(BOUNDS);
+        let (old, _theirs) = pair();
+        kept.keep(None, old);
+        tokio::time::advance(BOUNDS.idle_timeout).await;
+        assert!(kept.take(None).is_none());
     }
 
     #[tokio::test]
