@@ -13,39 +13,56 @@
 //!
 //! Neither passwords nor `Authorization` values are known to this module.
 
-use lockgate_oci::{OciError, RepositoryName};
-use pingora::protocols::l4::socket::SocketAddr;
-use pingora::proxy::Session;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use crate::request::Passage;
+use http::{Method, Uri};
+use lockgate_oci::{OciError, RepositoryName};
+
+use crate::access::Permit;
 
 /// What stands where there is nothing to say.
 const NONE: &str = "-";
 
+/// What is logged of a request.
+pub(crate) struct Line<'a> {
+    pub(crate) client: SocketAddr,
+    /// Who was let in, and for what.
+    pub(crate) permit: Option<&'a Permit>,
+    pub(crate) method: &'a Method,
+    /// As the client sent it.
+    pub(crate) target: &'a Uri,
+    /// 0 where there was no answer.
+    pub(crate) status: u16,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) duration: Duration,
+    pub(crate) upstream_time: Option<Duration>,
+}
+
 /// Logs a request that the gate saw.
-pub(crate) fn request(session: &Session, passage: &Passage) {
-    let request = session.req_header();
-    let permit = passage.permit();
+pub(crate) fn request(line: &Line<'_>) {
+    let permit = line.permit;
     // That of a CONNECT is no path.
-    let target = String::from_utf8_lossy(request.raw_path());
-    let path = request.uri.path_and_query().map_or(&*target, |target| target.as_str());
+    let target = line.target.authority().map_or("", |authority| authority.as_str());
+    let path = line.target.path_and_query().map_or(target, |target| target.as_str());
     tracing::info!(
         target: "access",
-        client = address(session.client_addr()),
+        client = address(line.client),
         user = permit.map_or(NONE, |permit| permit.identity().as_str()),
-        method = request.method.as_str(),
+        method = line.method.as_str(),
         path,
         repository = permit.and_then(|permit| permit.route().repository()).map_or(NONE, RepositoryName::as_str),
-        status = session.response_written().map_or(0, |response| response.status.as_u16()),
-        bytes_in = session.body_bytes_read(),
-        bytes_out = session.body_bytes_sent(),
-        duration_ms = millis(passage.arrived.elapsed()),
-        upstream_ms = passage.upstream_time.map(millis),
+        status = line.status,
+        bytes_in = line.bytes_in,
+        bytes_out = line.bytes_out,
+        duration_ms = millis(line.duration),
+        upstream_ms = line.upstream_time.map(millis),
     );
 }
 
 /// Logs a request that nobody could read.
-pub(crate) fn unreadable(client: Option<&SocketAddr>, error: &OciError) {
+pub(crate) fn unreadable(client: SocketAddr, error: &OciError) {
     tracing::info!(
         target: "access",
         client = address(client),
@@ -59,13 +76,12 @@ pub(crate) fn unreadable(client: Option<&SocketAddr>, error: &OciError) {
 }
 
 /// An IPv4 client is written as one on an IPv6 listener too.
-pub(crate) fn address(client: Option<&SocketAddr>) -> String {
-    let Some(client) = client.and_then(|client| client.as_inet()) else { return NONE.to_owned() };
-    std::net::SocketAddr::new(client.ip().to_canonical(), client.port()).to_string()
+pub(crate) fn address(client: SocketAddr) -> String {
+    SocketAddr::new(client.ip().to_canonical(), client.port()).to_string()
 }
 
 /// Milliseconds with three decimals' worth of precision.
-fn millis(duration: std::time::Duration) -> f64 {
+fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
@@ -75,9 +91,8 @@ mod tests {
 
     #[test]
     fn an_ipv4_client_is_written_as_one_on_an_ipv6_listener_too() {
-        let client = |text: &str| address(Some(&SocketAddr::Inet(text.parse().expect("an address"))));
+        let client = |text: &str| address(text.parse().expect("an address"));
         assert_eq!(client("[::ffff:192.0.2.7]:443"), "192.0.2.7:443");
         assert_eq!(client("[2001:db8::1]:443"), "[2001:db8::1]:443");
-        assert_eq!(address(None), "-");
     }
 }

@@ -4,19 +4,15 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
-use pingora::apps::HttpServerOptions;
-use pingora::proxy::http_proxy;
-use pingora::server::configuration::ServerConf;
-use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
 use crate::config::Config;
-use crate::gate::{Gate, MAX_TRIES};
+use crate::gate::Gate;
 use crate::listener::certificate::CertificateStore;
-use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor, tls};
+use crate::listener::{Acceptor, Closed, End, Entrance, EntranceError, Settings, tls};
+use crate::refusal;
 use crate::supervisor;
 use crate::upstream::Upstream;
 use crate::watch;
@@ -41,7 +37,7 @@ pub enum StartError {
 /// A proxy that is bound and ready to serve.
 pub struct App {
     entrance: Entrance,
-    door: Arc<FrontDoor>,
+    acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
 }
 
@@ -69,21 +65,15 @@ impl App {
         let entrance = Entrance::open(&config.listen, given).await?;
 
         let mut background = JoinSet::new();
-        background.spawn(upstream.clone().keep_resolved());
+        background.spawn(upstream.clone().keep_current());
         background.spawn(watch::certificates(files.certificates));
         background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
-        let gate = Gate::new(config, verifier, upstream);
-        keep_time_by_tokio();
-        let mut proxy = http_proxy(&Arc::new(pingora_conf(config)), gate);
-        proxy.server_options = Some(pingora_options());
-        let door = FrontDoor {
-            tls,
-            proxy: Arc::new(proxy),
-            limits: Arc::new(config.limits.clone()),
-            hsts: config.tls.hsts.header(),
-            shutdown: config.shutdown.clone(),
-        };
-        Ok(Self { entrance, door: Arc::new(door), background })
+        let limits = Arc::new(config.limits.clone());
+        let own_fields = refusal::own_fields(config.tls.hsts.header());
+        let gate = Gate::new(config, limits.clone(), own_fields.clone(), verifier, upstream);
+        let shutdown = config.shutdown.clone();
+        let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
+        Ok(Self { entrance, acceptor, background })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
@@ -97,7 +87,7 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut entrance, door, mut background } = self;
+        let Self { mut entrance, acceptor, mut background } = self;
         tokio::pin!(shutdown);
         let predecessor = entrance.predecessor();
         let end = async {
@@ -110,19 +100,19 @@ impl App {
                 () = entrance.succeeded() => End::HandedOver,
             })
         };
-        let (accepted, end) = door.accept(&entrance, end).await;
+        let (accepted, end) = acceptor.serve(&entrance, end).await;
         drop(entrance);
         let closed = match end {
             Ok(End::HandedOver) => {
                 tracing::info!("another process has taken over; transfers in flight may finish");
-                Ok(door.drain(accepted, End::HandedOver, shutdown).await)
+                Ok(acceptor.drain(accepted, End::HandedOver, shutdown).await)
             }
             Ok(End::Stopped) => {
                 supervisor::stopping();
-                Ok(door.drain(accepted, End::Stopped, std::future::pending()).await)
+                Ok(acceptor.drain(accepted, End::Stopped, std::future::pending()).await)
             }
             Err(error) => {
-                door.drain(accepted, End::Stopped, shutdown).await;
+                acceptor.drain(accepted, End::Stopped, shutdown).await;
                 Err(error)
             }
         };
@@ -150,27 +140,4 @@ impl Files {
             }
         }
     }
-}
-
-fn pingora_conf(config: &Config) -> ServerConf {
-    ServerConf {
-        threads: config.listen.threads.get(),
-        upstream_keepalive_pool_size: config.upstream.keepalive_connections,
-        max_retries: MAX_TRIES,
-        ..ServerConf::default()
-    }
-}
-
-/// Has tokio time what takes a second and longer, in all of the process. pingora's own timers need a thread
-/// that wakes a hundred times a second for ever, once one of them has run.
-fn keep_time_by_tokio() {
-    set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
-}
-
-/// CONNECT comes to the gate, which refuses it: pingora's own answer is an empty page, and leaves no line in
-/// the access log.
-fn pingora_options() -> HttpServerOptions {
-    let mut options = HttpServerOptions::default();
-    options.allow_connect_method_proxying = true;
-    options
 }

@@ -1,22 +1,20 @@
 //! The locked gate in front of a container registry.
 //!
-//! A connection comes in by the [`listener`], which shakes hands and keeps its budgets. Each request
-//! on it goes through the phases of pingora's `ProxyHttp`, implemented by `gate`:
+//! A connection comes in by the [`listener`], which shakes hands and keeps its budgets. Each request on it is one
+//! call of the gate, from request to answer:
 //!
 //! ```text
-//! phase                     what happens                                          module
-//! ------------------------  ----------------------------------------------------  ------------------
-//! early_request_filter      the request arrived: timeouts are set                 gate, listener
-//! request_filter            framing, path, legacy client                          request
-//!                           who is it?      Authorization -> Identity             auth
-//!                           may they?       Identity x Route -> Permit            access
-//!                           if not: a refusal as OCI JSON                         rescue
-//! upstream_peer             where to?       Permit -> address                     upstream
-//! upstream_request_filter   what is forwarded                                     headers
-//! upstream_response_filter  is it an answer?                                      response
-//! response_filter           what every answer carries                             headers
-//! fail_to_proxy             502, 504, 408, 400 as OCI JSON                        rescue
-//! logging                   a line                                                access_log
+//! step                                                                 module
+//! -------------------------------------------------------------------  ------------------------
+//! framing, method, target                                              gate::check
+//! who is it?          Authorization -> Identity                        gate::login, auth
+//! may they?           Identity x Route -> Permit                       access
+//! if not:             a refusal as OCI JSON                            refusal, gate::answer
+//! what is forwarded                                                    gate::headers
+//! where to?           Permit -> address, over a connection             upstream
+//! is it an answer?                                                     gate::response
+//! what every answer carries                                            gate::headers
+//! a line                                                               gate::passage, access_log
 //! ```
 //!
 //! [`app`] wires it from a checked [`config`]; [`watch`] reloads certificates and users; [`cli`] holds
@@ -37,14 +35,9 @@ mod exposure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
-mod headers;
-mod last_byte;
 pub mod listener;
 pub mod logging;
-mod login;
-mod request;
-mod rescue;
-mod response;
+mod refusal;
 pub mod supervisor;
 mod upstream;
 pub mod watch;

@@ -1,56 +1,58 @@
-//! The front door: accepts, shakes hands, hands each connection to pingora's `HttpProxy`, and lets
-//! those in flight finish when it is told to stop.
+//! The front door: accepts, shakes hands, serves each connection with a [`Service`], and lets those in flight finish
+//! when it is told to stop. It knows no gate.
 //!
-//! pingora's own listener cannot set TLS versions, tickets, a handshake deadline or header budgets,
-//! and its server sleeps the whole grace period on SIGTERM; so this loop stands in its place.
+//! hyper serves the requests of a connection. What it has no word for is seen to around it: TLS versions and
+//! tickets, a handshake deadline, budgets of headers and bodies, connections in all and from one address, and an end
+//! that cuts nobody off.
 
 mod admission;
 pub mod certificate;
 mod connection;
 mod entrance;
-mod greeting;
+mod exchange;
 mod handover;
-mod held;
-mod http2;
+pub(crate) mod http2;
 mod open_files;
-mod quiet_socket;
-mod read_ahead;
 mod seldom;
+mod service;
+mod socket;
 mod stopping;
 pub mod tls;
 mod turns;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use http::HeaderValue;
-use pingora::apps::HttpServerApp as _;
-use pingora::http::RequestHeader;
-use pingora::listeners::tls::Acceptor;
-use pingora::protocols::http::ServerSession;
-use pingora::protocols::tls::TlsStream;
-use pingora::protocols::{ALPN, Ssl, Stream};
-use pingora::proxy::HttpProxy;
+use http::header::{CONNECTION, HeaderValue};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::config::{self, Limits};
-use crate::gate::Gate;
+use crate::refusal::OwnFields;
 use admission::{Admission, Place};
-pub(crate) use connection::extent::Extent;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
+pub(crate) use connection::remaining_body::RemainingBody;
 pub(crate) use entrance::Entrance;
 pub use entrance::EntranceError;
-use read_ahead::ReadAhead;
 use seldom::Seldom;
+pub(crate) use service::{BodyError, Gone, RequestBody, Service};
+use socket::ReadAhead;
 use stopping::{Stop, Stopping};
 use turns::Turns;
 
-/// A client's connection as the gate finds it in a session.
+/// A client's connection as hyper reads and writes it.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
 
 /// How long to wait before accepting again when the system has no file descriptor or memory left.
@@ -59,21 +61,36 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 /// How long a connection must have waited for a request before its place can be given to another.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// pingora's word for "keep the connection, without a timeout of yours": ours is in [`connection`].
-const KEEP_ALIVE: Option<u64> = Some(0);
+/// Fields for which hyper has room without asking for memory.
+const HYPER_FIELDS: usize = 100;
+
+/// What hyper buffers of what it reads, at most: pieces of a layer are this long. A header that our own budget
+/// allows must fit as well.
+const READ_BUFFER: usize = 256 * 1024;
 
 /// What every connection is served with.
-pub(crate) struct FrontDoor {
+pub(crate) struct Settings<S> {
     /// TLS, as [`tls::server_config`] made it.
     pub(crate) tls: Arc<rustls::ServerConfig>,
-    /// The gate, inside pingora's proxy.
-    pub(crate) proxy: Arc<HttpProxy<Gate>>,
+    /// Answers the requests.
+    pub(crate) service: Arc<S>,
     /// The budgets of a connection.
     pub(crate) limits: Arc<Limits>,
-    /// `Strict-Transport-Security`, on every answer.
-    pub(crate) hsts: Option<HeaderValue>,
+    /// What answers carry that are no service's.
+    pub(crate) own_fields: OwnFields,
     /// How the connections end.
     pub(crate) shutdown: config::Shutdown,
+}
+
+/// Accepts connections and serves them.
+pub(crate) struct Acceptor<S> {
+    tls: TlsAcceptor,
+    service: Arc<S>,
+    limits: Arc<Limits>,
+    own_fields: OwnFields,
+    shutdown: config::Shutdown,
+    admission: Admission,
+    handshakes: Turns,
 }
 
 /// Why no more connection is accepted.
@@ -98,14 +115,27 @@ pub struct Closed {
     pub cut: usize,
 }
 
-impl FrontDoor {
+impl<S: Service> Acceptor<S> {
+    /// One that has accepted nobody yet.
+    pub(crate) fn new(settings: Settings<S>) -> Arc<Self> {
+        let Settings { tls, service, limits, own_fields, shutdown } = settings;
+        Arc::new(Self {
+            tls: TlsAcceptor::from(tls),
+            service,
+            admission: Admission::new(&limits),
+            limits,
+            own_fields,
+            shutdown,
+            handshakes: Turns::half_of_the_threads(),
+        })
+    }
+
     /// Serves who comes to `entrance` until `end` resolves.
-    pub(crate) async fn accept<E>(
+    pub(crate) async fn serve<E>(
         self: &Arc<Self>,
         entrance: &Entrance,
         end: impl Future<Output = E>,
     ) -> (Accepted, E) {
-        let hall = Arc::new(Hall::of(self.clone()));
         let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
         let mut failures = Seldom::default();
@@ -114,14 +144,14 @@ impl FrontDoor {
             tokio::select! {
                 ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = hall.accept(entrance) => match accepted {
+                accepted = self.accept(entrance) => match accepted {
                     Ok(Some((socket, peer, place))) => {
-                        let (hall, stopping) = (hall.clone(), stopping.clone());
-                        connections.spawn(async move { hall.welcome(socket, peer, &stopping).await; drop(place) });
+                        let (acceptor, stopping) = (self.clone(), stopping.clone());
+                        connections.spawn(async move { acceptor.welcome(socket, peer, &stopping).await; drop(place) });
                     }
                     Ok(None) => {}
                     Err(error) => {
-                        hall.admission.ask_for_room();
+                        self.admission.ask_for_room();
                         wait_after(&error, &mut failures).await;
                     }
                 },
@@ -153,25 +183,6 @@ impl FrontDoor {
         connections.shutdown().await;
         Closed { cut }
     }
-}
-
-/// A front door that is open.
-struct Hall {
-    door: Arc<FrontDoor>,
-    acceptor: Acceptor,
-    admission: Admission,
-    handshakes: Turns,
-}
-
-impl Hall {
-    fn of(door: Arc<FrontDoor>) -> Self {
-        Self {
-            acceptor: Acceptor::from_server_config(door.tls.clone()),
-            admission: Admission::new(&door.limits),
-            handshakes: Turns::half_of_the_threads(),
-            door,
-        }
-    }
 
     /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
     async fn accept(&self, entrance: &Entrance) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
@@ -188,22 +199,21 @@ impl Hall {
             () = stopping.silence() => None,
         };
         let Some(stream) = stream else { return };
-        let speaks_h2 = stream.selected_alpn_proto() == Some(ALPN::H2);
-        let connection = ClientConnection::new(stream, self.door.limits.clone(), stopping);
-        let connection = connection.with_hsts(self.door.hsts.clone());
+        let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let connection = ClientConnection::new(stream, peer, self.limits.clone(), self.own_fields.clone());
         if speaks_h2 {
             // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
-            Box::pin(http2::serve(self, connection, stopping.for_pingora())).await;
+            Box::pin(http2::serve(self, connection, stopping)).await;
         } else {
             self.serve_http1(Box::new(connection), stopping).await;
         }
     }
 
     async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
-        let socket = ReadAhead::new(socket, peer);
+        let socket = ReadAhead::new(socket);
         let handshake_over = socket.handshake_over();
-        let handshake = self.handshakes.run(self.acceptor.tls_handshake(socket));
-        match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {
+        let handshake = self.handshakes.run(self.tls.accept(socket));
+        match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
             Ok(Ok(stream)) => {
                 handshake_over.tell();
                 return Some(stream);
@@ -214,18 +224,52 @@ impl Hall {
         None
     }
 
-    /// Requests one after the other, as `ServerApp::process_new` does it, but with a session of pingora's
-    /// only while there is a request.
+    /// Requests one after the other, each by a hyper of its own: an idle connection has none in its memory.
     async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &Stopping) {
         while self.next_header(&mut connection, stopping).await {
-            // Pipelining stays off: the connection itself keeps what comes too early.
-            let mut session = ServerSession::new_http1(connection);
-            session.set_keepalive(KEEP_ALIVE);
-            let Some(reused) = self.door.proxy.process_new_http(session, stopping.for_pingora()).await else { return };
-            let (stream, _) = reused.consume();
-            let Ok(ours) = stream.into_any().downcast() else { return };
-            connection = ours;
+            // Boxed for the same reason.
+            let Some(kept) = Box::pin(self.serve_request(connection, stopping)).await else { return };
+            connection = kept;
         }
+    }
+
+    /// The request whose header is there. The connection comes back where another one may follow.
+    async fn serve_request(
+        &self,
+        connection: Box<ClientConnection>,
+        stopping: &Stopping,
+    ) -> Option<Box<ClientConnection>> {
+        let (client, exchange) = (connection.client(), connection.exchange());
+        let service = service_fn(|request: http::Request<Incoming>| {
+            let in_hand = exchange.begin(RemainingBody::of(request.headers()));
+            let answer = self.service.clone().answer(request.map(RequestBody::Http1), client);
+            let exchange = &exchange;
+            async move {
+                let mut response = answer.await?;
+                if stopping.is_told() || !exchange.is_body_over() {
+                    // The client is not to send its next request into the close.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Gone>(response.map(|body| in_hand.answer(body)))
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(READ_BUFFER.max(2 * self.limits.header_size)).title_case_headers(true);
+        if self.limits.header_count > HYPER_FIELDS {
+            builder.max_headers(self.limits.header_count);
+        }
+        let mut served = builder.serve_connection(TokioIo::new(connection), service);
+        let goes_on = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
+            Poll::Ready(ended) => {
+                if let Err(error) = ended {
+                    tracing::debug!(%client, %error, "a connection ended early");
+                }
+                Poll::Ready(false)
+            }
+            Poll::Pending if exchange.has_ended() => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+        });
+        goes_on.await.then(|| served.into_parts().io.into_inner())
     }
 
     /// Resolves for a connection that is idle, not just between two requests, when its place is needed.
@@ -244,31 +288,6 @@ impl Hall {
         };
         began && connection.header().await
     }
-}
-
-/// Tells the connection below a session that the gate has its request.
-pub(crate) fn request_arrived(stream: &Stream, request: &RequestHeader) {
-    if let Some(connection) = client_connection(stream) {
-        connection.request_arrived(Extent::of(request));
-    }
-}
-
-/// Tells the connection below a session that it ends with this answer, and that the client may still
-/// be sending.
-pub(crate) fn linger(stream: &Stream) {
-    if let Some(connection) = client_connection(stream) {
-        connection.linger();
-    }
-}
-
-/// Whether the connection below a session ends with the answer to this request.
-pub(crate) fn is_last_answer(stream: &Stream) -> bool {
-    client_connection(stream).is_some_and(ClientConnection::is_last_answer)
-}
-
-/// Our own type below a stream that pingora holds.
-fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
-    stream.as_any().downcast_ref()
 }
 
 async fn wait_after(error: &io::Error, failures: &mut Seldom) {

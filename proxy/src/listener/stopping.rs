@@ -6,47 +6,42 @@
 
 use std::time::Duration;
 
-use pingora::server::ShutdownWatch;
 use tokio::sync::watch;
 
 /// The side that decides.
 pub(super) struct Stop {
-    /// What pingora asks before it keeps a connection.
-    close: watch::Sender<bool>,
     patience: watch::Sender<Option<Duration>>,
 }
 
 /// The side of the connections.
 #[derive(Debug, Clone)]
 pub(super) struct Stopping {
-    close: ShutdownWatch,
     patience: watch::Receiver<Option<Duration>>,
 }
 
 impl Stop {
     /// Nothing stops yet.
     pub(super) fn new() -> (Self, Stopping) {
-        let (close, closing) = watch::channel(false);
         let (patience, patience_seen) = watch::channel(None);
-        (Self { close, patience }, Stopping { close: closing, patience: patience_seen })
+        (Self { patience }, Stopping { patience: patience_seen })
     }
 
     /// Every connection ends with the request in hand, and one that has none after `patience`.
     pub(super) fn begin(&self, patience: Duration) {
         self.patience.send_replace(Some(patience));
-        self.close.send_replace(true);
     }
 }
 
 impl Stopping {
     /// Whether an answer is the last one on its connection.
     pub(super) fn is_told(&self) -> bool {
-        *self.close.borrow()
+        self.patience.borrow().is_some()
     }
 
-    /// The same in the form that pingora wants.
-    pub(super) fn for_pingora(&self) -> &ShutdownWatch {
-        &self.close
+    /// Resolves when that is so.
+    pub(super) async fn told(&self) {
+        // A sender that is gone stops as well.
+        let _ = self.patience.clone().wait_for(Option::is_some).await;
     }
 
     /// Resolves when a client that says nothing was waited for long enough.

@@ -1,10 +1,9 @@
 //! The chunks of a request's body (RFC 9112, 7.1), followed as they pass.
 //!
-//! pingora's parser takes more than the grammar has: an empty size line ends the body, and an extension
-//! may hold a bare line feed. What it sends on is framed anew, so that nothing is smuggled by that; but
-//! another reader of the same bytes would see another end of the body, and where readers disagree the
-//! next request begins in two places. So the bytes are read strictly here, before pingora has them, and
-//! none of them is kept.
+//! hyper's parser takes a little more than the grammar has. What is sent on is framed anew, so that nothing is
+//! smuggled by that; but another reader of the same bytes would see another end of the body, and where readers
+//! disagree the next request begins in two places. So the bytes are read strictly here, before hyper has them,
+//! and none of them is kept.
 
 /// Bytes of a line with a chunk's size, its extension included. No container client sends an extension.
 const SIZE_LINE: usize = 1024;

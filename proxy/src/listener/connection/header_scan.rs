@@ -1,8 +1,13 @@
 //! Where a request's header section ends, found without looking at any byte twice.
 //!
-//! pingora parses a header from its first byte again at every read, so a client that sends it byte by
+//! hyper parses a header from its first byte again at every read, so a client that sends it byte by
 //! byte would cost the square of its length. It is given the section in one piece, once this scan has
-//! seen its empty line; and what is over a budget, or can be no HTTP/1.1, never comes to it.
+//! seen its empty line; and what is over a budget, can be no HTTP/1.1, or is framed in a way that two readers
+//! could read differently (RFC 9112, 11.2) never comes to it: hyper drops a Content-Length that came with
+//! Transfer-Encoding, and takes a bare line feed for the end of a line.
+
+use http::HeaderName;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
 /// How large a header section may be.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +27,10 @@ pub(super) enum Flaw {
     TooMany,
     /// The first line is no request line.
     RequestLine,
+    /// A line ends without a carriage return.
+    BareLineFeed,
+    /// Content-Length and Transfer-Encoding, both.
+    TwoLengths,
     /// No HTTP/1.1, whatever comes after it.
     Malformed,
 }
@@ -35,6 +44,8 @@ pub(super) struct HeaderScan {
     line: usize,
     /// Lines that are not empty, the request line first.
     lines: usize,
+    has_length: bool,
+    has_coding: bool,
 }
 
 impl HeaderScan {
@@ -66,10 +77,9 @@ impl HeaderScan {
         Ok(None)
     }
 
-    /// Takes the line before a line feed, and tells whether it ends the section. A line feed without
-    /// its carriage return ends a line too: the gate refuses it with the reason.
+    /// Takes the line before a line feed, and tells whether it ends the section.
     fn end_line(&mut self, line: &[u8], budget: Budget) -> Result<bool, Flaw> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").ok_or(Flaw::BareLineFeed)?;
         if line.is_empty() {
             return Ok(self.lines > 0);
         }
@@ -80,14 +90,22 @@ impl HeaderScan {
             return Err(Flaw::TooMany);
         }
         self.lines += 1;
-        Ok(false)
+        self.has_length |= is_field(line, CONTENT_LENGTH);
+        self.has_coding |= is_field(line, TRANSFER_ENCODING);
+        if self.has_length && self.has_coding { Err(Flaw::TwoLengths) } else { Ok(false) }
     }
+}
+
+/// Whether a line is a field of this name, blanks before the colon or not.
+fn is_field(line: &[u8], name: HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let Some((start, rest)) = line.split_at_checked(name.len()) else { return false };
+    start.eq_ignore_ascii_case(name) && rest.trim_ascii_start().starts_with(b":")
 }
 
 /// Whether it is a request line (RFC 9112, 3) to the byte: three parts that nobody can split in another way.
 ///
-/// pingora escapes what does not belong into a target, and cuts off a fragment. Afterwards neither shows, in
-/// what it calls the raw header either.
+/// hyper cuts off a fragment, and afterwards it does not show.
 fn is_request_line(line: &[u8]) -> bool {
     let is_graphic = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_graphic);
     let mut parts = line.split(|&byte| byte == b' ');
@@ -103,7 +121,7 @@ fn is_forbidden(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n')
 }
 
-/// Whether all of these bytes, or those up to an empty line, would go on to pingora.
+/// Whether all of these bytes, or those up to an empty line, would go on to hyper.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn passes(bytes: &[u8]) -> bool {
     let budget = Budget { size: usize::MAX, count: usize::MAX };
@@ -128,7 +146,6 @@ mod tests {
         assert_eq!(scan(format!("{header}{header}")), Ok(Some(header.len())));
         assert_eq!(scan(format!("\r\n\r\n{header}")), Ok(Some(header.len() + 4)));
         assert_eq!(scan(&header[..header.len() - 1]), Ok(None));
-        assert_eq!(scan("GET / HTTP/1.1\nHost: r\n\n"), Ok(Some(24)));
         assert_eq!(scan("\r\n"), Ok(None));
     }
 
@@ -137,6 +154,21 @@ mod tests {
         for text in ["\0", "GET /\x16\x03", "GET /\ra", "\r\r"] {
             assert_eq!(scan(text), Err(Flaw::Malformed), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_two_readers_could_read_in_two_ways_is_refused() {
+        for text in ["GET / HTTP/1.1\nHost: r\n\n", "GET / HTTP/1.1\r\nX: y\n\r\n", "GET / HTTP/1.1\r\n\n", "\nGET / HTTP/1.1\r\n\r\n"] {
+            assert_eq!(scan(text), Err(Flaw::BareLineFeed), "{text:?}");
+        }
+        let post = "POST / HTTP/1.1\r\n";
+        for fields in [
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+            "transfer-encoding : chunked\r\ncontent-length\t: 4\r\n",
+        ] {
+            assert_eq!(scan(format!("{post}{fields}\r\n")), Err(Flaw::TwoLengths), "{fields:?}");
+        }
+        assert!(matches!(scan(format!("{post}Content-Lengths: 4\r\nTransfer-Encoding: chunked\r\n\r\n")), Ok(Some(_))));
     }
 
     #[test]

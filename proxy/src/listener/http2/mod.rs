@@ -1,24 +1,27 @@
 //! HTTP/2: one connection from its preface to its last stream.
 //!
-//! pingora's own loop (`ServerApp::process_new`) waits for a preface as long as the client likes, waits
-//! at the end for a PING's answer as long, and lets a client that resets its requests have any number
-//! of them in work. So this one stands in its place. What bounds a connection:
+//! The h2 crate, on which hyper's HTTP/2 stands, is driven here without hyper between: hyper's server neither ends a
+//! connection with ENHANCE_YOUR_CALM, nor bounds how long a piece of an answer waits for the client's window, nor
+//! runs a connection's requests in the connection's own task. What bounds a connection:
 //!
 //! | by | what |
 //! |---|---|
 //! | the h2 crate | far too large headers, CONTINUATION frames, small and empty DATA, requests at a time |
-//! | pingora | how long a piece of an answer waits for a window: `limits.send_timeout` |
-//! | [`conduct`] | frames without content; how long a header and a body take |
-//! | the gate | size of a header: `limits.header_size`, `limits.header_count` |
-//! | this loop | requests in work, those included that the client gave up; idleness; the end |
+//! | [`guard`] | frames without content; how long a header and a body take |
+//! | [`stream`] | how long a piece of an answer waits for a window: `limits.send_timeout` |
+//! | the service | size of a header: `limits.header_size`, `limits.header_count` |
+//! | this loop | requests in work; idleness; the end |
 
-mod conduct;
+mod frame_buffer;
 mod frames;
-mod gathering;
+mod guard;
+mod guarded_stream;
+mod last_byte;
 mod malformed;
-mod observed;
+mod request_body;
+mod stream;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +29,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use h2::Reason;
-use pingora::Result;
-use pingora::apps::HttpServerApp;
-use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{self, H2Accept, H2Options, HttpSession};
-use pingora::protocols::l4::socket::SocketAddr;
-use pingora::protocols::{Digest, GetProxyDigest, GetSocketDigest, GetTimingDigest, Ssl, Stream};
-use pingora::server::ShutdownWatch;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{ClientConnection, Hall};
+use super::service::Service;
+use super::stopping::Stopping;
+use super::{Acceptor, ClientConnection};
+use crate::access_log;
 use crate::config::Limits;
-use crate::{access_log, rescue};
-use conduct::{Conduct, Fault, STREAM_WINDOW};
-use observed::Observed;
+use guard::{Fault, Guard, STREAM_WINDOW};
+use guarded_stream::GuardedStream;
+pub(crate) use request_body::RequestBody;
 
 /// What all bodies of a connection may send before the gate took some of it: what it keeps at most.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -81,16 +82,16 @@ enum End {
 
 /// A request in work. It is no task of its own: what it writes is then sent by the task that it runs in, and no
 /// other thread is woken for every piece of a layer.
-type Request = Pin<Box<dyn Future<Output = ()> + Send>>;
+type InWork = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One connection.
-struct Serving<'a> {
-    hall: &'a Hall,
-    limits: &'a Limits,
-    connection: h2::server::Connection<Stream, Bytes>,
-    digest: Arc<Digest>,
-    conduct: Conduct,
-    requests: FuturesUnordered<Request>,
+struct Serving<'a, S> {
+    acceptor: &'a Acceptor<S>,
+    limits: &'a Arc<Limits>,
+    connection: h2::server::Connection<GuardedStream<ClientConnection>, Bytes>,
+    client: std::net::SocketAddr,
+    guard: Guard,
+    requests: FuturesUnordered<InWork>,
     /// When the last request ended.
     idle_since: Instant,
     /// When the end was announced.
@@ -98,31 +99,24 @@ struct Serving<'a> {
 }
 
 /// Serves a connection on which HTTP/2 was agreed on, to its end.
-pub(super) async fn serve(hall: &Hall, stream: ClientConnection, stopping: &ShutdownWatch) {
-    let limits = &*hall.door.limits;
-    // However it ends: the client may be sending, and shall read why.
-    stream.linger();
-    let digest = Arc::new(Digest {
-        ssl_digest: stream.get_ssl_digest(),
-        timing_digest: stream.get_timing_digest(),
-        proxy_digest: stream.get_proxy_digest(),
-        socket_digest: stream.get_socket_digest(),
-    });
-    let conduct = Conduct::new(limits);
-    let stream: Stream = Box::new(Observed::new(stream, conduct.clone()));
-    let shaken = timeout(limits.header_timeout, server::handshake(stream, Some(options(limits)))).await;
+pub(super) async fn serve<S: Service>(acceptor: &Acceptor<S>, connection: ClientConnection, stopping: &Stopping) {
+    let limits = &acceptor.limits;
+    let client = connection.client();
+    let guard = Guard::new(limits);
+    let stream = GuardedStream::new(connection.for_http2(), guard.clone());
+    let shaken = timeout(limits.header_timeout, settings(limits).handshake(stream)).await;
     let Ok(Ok(connection)) = shaken else {
         return tracing::debug!("an HTTP/2 connection did not begin with its preface");
     };
     let requests = FuturesUnordered::new();
     let idle_since = Instant::now();
-    let serving = Serving { hall, limits, connection, digest, conduct, requests, idle_since, stopping_since: None };
-    serving.run(stopping.clone()).await;
+    let serving = Serving { acceptor, limits, connection, client, guard, requests, idle_since, stopping_since: None };
+    serving.run(stopping).await;
 }
 
-fn options(limits: &Limits) -> H2Options {
-    let mut options = server::default_h2_options();
-    options
+fn settings(limits: &Limits) -> h2::server::Builder {
+    let mut settings = h2::server::Builder::new();
+    settings
         .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size).expect("it is at most 2 MiB"))
         .max_concurrent_streams(limits.streams)
         .max_concurrent_reset_streams(limits.streams as usize)
@@ -130,12 +124,11 @@ fn options(limits: &Limits) -> H2Options {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
         .max_send_buffer_size(SEND_BUFFER);
-    options
+    settings
 }
 
-impl Serving<'_> {
-    async fn run(mut self, mut stopping: ShutdownWatch) {
-        let for_requests = stopping.clone();
+impl<S: Service> Serving<'_, S> {
+    async fn run(mut self, stopping: &Stopping) {
         loop {
             if let Some(end) = self.end() {
                 return self.close(end).await;
@@ -144,46 +137,32 @@ impl Serving<'_> {
             let has_room = self.requests.len() < self.limits.streams as usize;
             tokio::select! {
                 biased;
-                () = told_to_stop(&mut stopping), if self.stopping_since.is_none() => {
+                () = stopping.told(), if self.stopping_since.is_none() => {
                     self.connection.graceful_shutdown();
                     self.stopping_since = Some(Instant::now());
                 }
                 Some(()) = self.requests.next() => self.idle_since = Instant::now(),
-                () = self.conduct.changed() => {}
-                () = self.hall.place_is_needed(), if self.is_quiet() => return self.close(End::Idle).await,
-                accepted = accept(&mut self.connection, &self.digest, has_room) => {
-                    match accepted {
-                        Ok(Some(H2Accept::Session(request))) => self.begin(request, &for_requests),
-                        Ok(Some(H2Accept::Rejected)) => self.log_rejected(),
-                        // The client left, or broke the protocol and was told.
-                        Ok(None) | Err(_) => break,
-                    }
-                }
+                () = self.guard.changed() => {}
+                () = self.acceptor.place_is_needed(), if self.is_quiet() => return self.close(End::Idle).await,
+                accepted = accept(&mut self.connection, has_room) => match accepted {
+                    Some((request, respond)) => self.begin(request, respond),
+                    // The client left, or broke the protocol and was told.
+                    None => break,
+                },
                 () = sleep_until(next_look) => {}
             }
         }
         self.finish().await;
     }
 
-    /// Resets a request, or hands it to the gate.
-    fn begin(&mut self, mut request: HttpSession, stopping: &ShutdownWatch) {
-        if let Some(rule) = malformed::broken_rule(request.req_header()) {
+    /// Resets a request, or hands it to the service.
+    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        if let Some(rule) = malformed::broken_rule(&request) {
             tracing::debug!(rule, "an HTTP/2 request is malformed");
-            return request.shutdown_with_reason(Reason::PROTOCOL_ERROR);
+            return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        let (proxy, stopping) = (self.hall.door.proxy.clone(), stopping.clone());
-        self.requests.push(Box::pin(async move {
-            proxy.process_new_http(ServerSession::new_http2(request), &stopping).await;
-        }));
-    }
-
-    /// pingora has answered by itself, with nothing but a status, and shows neither request nor answer.
-    fn log_rejected(&self) {
-        access_log::unreadable(self.client(), &rescue::ambiguous_host());
-    }
-
-    fn client(&self) -> Option<&SocketAddr> {
-        self.digest.socket_digest.as_ref()?.peer_addr()
+        let (service, client) = (self.acceptor.service.clone(), self.client);
+        self.requests.push(Box::pin(stream::serve(service, request, respond, client, self.limits.send_timeout)));
     }
 
     fn is_quiet(&self) -> bool {
@@ -192,13 +171,13 @@ impl Serving<'_> {
 
     /// Whether it is time to end, and why.
     fn end(&self) -> Option<End> {
-        if let Some(fault) = self.conduct.fault() {
+        if let Some(fault) = self.guard.fault() {
             return Some(End::Fault(fault));
         }
         if !self.is_quiet() {
             return None;
         }
-        if self.conduct.broke_off() {
+        if self.guard.broke_off() {
             return Some(End::BrokenOff);
         }
         let has_passed = |since: Instant, period: Duration| since.elapsed() >= period;
@@ -213,7 +192,7 @@ impl Serving<'_> {
         let now = Instant::now();
         let idle = self.idle_since + self.limits.idle_timeout;
         let stop = self.stopping_since.map(|since| since + ROUND_TRIP);
-        let soon = (self.conduct.is_timed() || !self.is_quiet()).then_some(now + TICK);
+        let soon = (self.guard.is_timed() || !self.is_quiet()).then_some(now + TICK);
         let first = [stop, soon].into_iter().flatten().fold(idle, Instant::min);
         // What has passed and was no end is looked at once a tick.
         if first > now { first } else { now + TICK }
@@ -222,14 +201,14 @@ impl Serving<'_> {
     async fn close(mut self, end: End) {
         let reason = match end {
             End::Fault(fault) => {
-                let client = access_log::address(self.client());
+                let client = access_log::address(self.client);
                 tracing::info!(client, reason = %fault, "an HTTP/2 connection was ended");
                 Reason::ENHANCE_YOUR_CALM
             }
             End::BrokenOff | End::Idle | End::Stopping => Reason::NO_ERROR,
         };
         self.connection.abrupt_shutdown(reason);
-        let farewell = std::future::poll_fn(|cx| self.connection.poll_closed(cx));
+        let farewell = poll_fn(|cx| self.connection.poll_closed(cx));
         // Who does not take the last word goes without.
         let _ = timeout(FAREWELL, farewell).await;
         self.finish().await;
@@ -243,22 +222,16 @@ impl Serving<'_> {
     }
 }
 
-async fn told_to_stop(stopping: &mut ShutdownWatch) {
-    // A sender that is gone stops as well.
-    let _ = stopping.wait_for(|stop| *stop).await;
-}
-
 /// The next request. Where there is no room for one the connection is driven all the same, and its
 /// requests stay with h2, which counts those that are reset meanwhile and ends a flood of them.
 async fn accept(
-    connection: &mut h2::server::Connection<Stream, Bytes>,
-    digest: &Arc<Digest>,
+    connection: &mut h2::server::Connection<GuardedStream<ClientConnection>, Bytes>,
     has_room: bool,
-) -> Result<Option<H2Accept>> {
+) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
     if has_room {
-        return HttpSession::from_h2_conn(connection, digest.clone()).await;
+        return connection.accept().await?.ok();
     }
     // To its end: closed in order or not, nothing more comes.
-    let _ = std::future::poll_fn(|cx| connection.poll_closed(cx)).await;
-    Ok(None)
+    let _ = poll_fn(|cx| connection.poll_closed(cx)).await;
+    None
 }

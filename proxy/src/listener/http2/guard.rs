@@ -67,7 +67,7 @@ impl fmt::Display for Fault {
 
 /// A handle on what is known, for who sees the bytes and for who serves the connection.
 #[derive(Debug, Clone)]
-pub(super) struct Conduct(Arc<Shared>);
+pub(super) struct Guard(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -75,7 +75,7 @@ struct Shared {
     changed: Notify,
 }
 
-impl Conduct {
+impl Guard {
     pub(super) fn new(limits: &Limits) -> Self {
         let record = Mutex::new(Record::new(limits, Instant::now()));
         Self(Arc::new(Shared { record, changed: Notify::new() }))

@@ -1,8 +1,4 @@
-//! First words, which go out together with those that follow.
-//!
-//! pingora writes the header of an answer and then its body, and each write would be a TLS record, a call of
-//! the system and a wake of the client. What is short is therefore kept until more comes, until it is
-//! flushed, or until pingora has nothing to write and listens to the client.
+//! Short writes, which go out together with those that follow.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,9 +11,9 @@ const MOST: usize = 4 * 1024;
 
 /// What was taken from the writer and not written yet.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<u8>);
+pub(super) struct WriteBuffer(Vec<u8>);
 
-impl Held {
+impl WriteBuffer {
     /// Takes some of `bufs`: keeps them, or writes them behind what is kept.
     pub(super) fn poll_write_vectored<W: AsyncWrite + Unpin>(
         &mut self,

@@ -1,20 +1,20 @@
 //! How far a request's body reaches, so that no byte of the next request goes to this one.
 //!
-//! pingora reads a body in large pieces, and beyond its end when a client sends requests one after the
+//! hyper reads a body in large pieces, and beyond its end when a client sends requests one after the
 //! other without waiting. What it has then of the next header counts in none of our budgets. So the
 //! connection hands over a body to its last byte and keeps the rest.
 //!
-//! pingora too decides what a body is. Should it and this module ever differ, a request ends early and
-//! times out, or pingora finds bytes too many and closes: neither takes one request for another.
+//! hyper too decides what a body is. Should it and this module ever differ, a request ends early and
+//! times out, or hyper finds bytes too many and closes: neither takes one request for another.
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use pingora::http::RequestHeader;
+use http::HeaderMap;
 
 use super::chunks::{Chunks, Malformed};
 
 /// What is still to come of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub(crate) enum RemainingBody {
     /// So many bytes.
     Length(u64),
     /// Chunks (RFC 9112, 7.1).
@@ -23,13 +23,13 @@ pub(crate) enum Extent {
     Unknown,
 }
 
-impl Extent {
+impl RemainingBody {
     /// The body that a request announces.
-    pub(crate) fn of(request: &RequestHeader) -> Self {
-        if request.headers.contains_key(TRANSFER_ENCODING) {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        if headers.contains_key(TRANSFER_ENCODING) {
             return Self::Chunked(Chunks::begin());
         }
-        let Some(length) = request.headers.get(CONTENT_LENGTH) else { return Self::Length(0) };
+        let Some(length) = headers.get(CONTENT_LENGTH) else { return Self::Length(0) };
         let length = length.to_str().ok().and_then(|text| text.parse().ok());
         length.map_or(Self::Unknown, Self::Length)
     }
@@ -66,28 +66,26 @@ mod tests {
     use proptest::prelude::*;
 
     /// What of `bytes`, cut anywhere, is taken.
-    fn taken(mut extent: Extent, bytes: &[u8], cut: usize) -> Result<usize, Malformed> {
+    fn taken(mut body: RemainingBody, bytes: &[u8], cut: usize) -> Result<usize, Malformed> {
         let cut = cut.min(bytes.len());
-        let first = extent.take(&bytes[..cut])?;
+        let first = body.take(&bytes[..cut])?;
         if first < cut {
             return Ok(first);
         }
-        Ok(first + extent.take(&bytes[cut..])?)
+        Ok(first + body.take(&bytes[cut..])?)
     }
 
-    fn extent(name: &'static str, value: &str) -> Extent {
-        let mut request = RequestHeader::build("PUT", b"/", None).expect("a request");
-        request.append_header(name, value).expect("a header");
-        Extent::of(&request)
+    fn body(name: &str, value: &str) -> RemainingBody {
+        RemainingBody::of(&HeaderMap::from_iter([(http::HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"))]))
     }
 
     #[test]
     fn a_request_that_announces_no_body_is_over_with_its_header() {
-        assert!(extent("Host", "r").is_over());
-        assert!(extent("Content-Length", "0").is_over());
-        assert_eq!(extent("Content-Length", "7"), Extent::Length(7));
-        assert_eq!(extent("Content-Length", "7, 7"), Extent::Unknown);
-        assert_eq!(extent("Transfer-Encoding", "chunked"), Extent::Chunked(Chunks::begin()));
+        assert!(body("Host", "r").is_over());
+        assert!(body("Content-Length", "0").is_over());
+        assert_eq!(body("Content-Length", "7"), RemainingBody::Length(7));
+        assert_eq!(body("Content-Length", "7, 7"), RemainingBody::Unknown);
+        assert_eq!(body("Transfer-Encoding", "chunked"), RemainingBody::Chunked(Chunks::begin()));
     }
 
     proptest! {
@@ -105,8 +103,8 @@ mod tests {
             }
             body.extend(b"0\r\n\r\n");
             let all = [&body[..], &next].concat();
-            prop_assert_eq!(taken(Extent::Chunked(Chunks::begin()), &all, cut), Ok(body.len()));
-            prop_assert_eq!(taken(Extent::Length(body.len() as u64), &all, cut), Ok(body.len()));
+            prop_assert_eq!(taken(RemainingBody::Chunked(Chunks::begin()), &all, cut), Ok(body.len()));
+            prop_assert_eq!(taken(RemainingBody::Length(body.len() as u64), &all, cut), Ok(body.len()));
         }
     }
 }

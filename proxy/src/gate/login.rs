@@ -3,7 +3,7 @@
 //! Whoever is refused is told nothing of who exists: unknown users, refused entries and wrong passwords
 //! get the same bytes, and so do those that were not looked at.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,16 +13,13 @@ use tokio::time::Instant;
 
 use crate::auth::{Credentials, Identity, Refused, Throttled, Verifier};
 use crate::config::Realm;
-use crate::rescue::Refusal;
+use crate::refusal::Refusal;
 
 /// What a client waits before it asks again when too many passwords are being checked, in seconds.
 const BUSY_RETRY_AFTER: u32 = 1;
 
 /// The least time between two warnings about passwords that were not looked at.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Where the clients are of whom the system tells no address: they share one budget.
-const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// Who a request comes from.
 pub(crate) struct Login {
@@ -41,7 +38,7 @@ impl Login {
     ///
     /// # Errors
     /// 401; 429 for a password that was not looked at; 400 where the header cannot be read in one way only.
-    pub(crate) async fn identify(&self, header: &HeaderMap, client: Option<IpAddr>) -> Result<Identity, Refusal> {
+    pub(crate) async fn identify(&self, header: &HeaderMap, client: IpAddr) -> Result<Identity, Refusal> {
         let mut values = header.get_all(AUTHORIZATION).iter();
         let value = match (values.next(), values.next()) {
             (Some(value), None) => value,
@@ -53,7 +50,6 @@ impl Login {
         };
         let credentials =
             Credentials::parse(value.as_bytes()).map_err(|error| self.unauthorized(&error.to_string()))?;
-        let client = client.unwrap_or(NOWHERE);
         self.verifier.verify(&credentials, client).await.map_err(|refused| self.refusal(refused, &credentials, client))
     }
 

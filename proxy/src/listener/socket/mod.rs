@@ -1,30 +1,26 @@
 //! The socket under TLS, with a read buffer that is there only while bytes are, and a way not to wake for
 //! every byte.
 
+mod handshake_buffer;
+mod quiet_socket;
+mod write_buffer;
+
 use std::future::Future as _;
 use std::io;
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
-    UniqueIDType,
-};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::greeting::{Greeting, HandshakeOver};
-use super::quiet_socket::{GULP, QuietSocket};
+use handshake_buffer::HandshakeBuffer;
+use handshake_buffer::HandshakeOver;
+use quiet_socket::{GULP, QuietSocket};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
 /// system call.
@@ -67,21 +63,15 @@ pub(super) struct ReadAhead {
     gathering: Option<Pin<Box<Sleep>>>,
     /// Whether a task waits until it can write.
     writing: bool,
-    greeting: Greeting,
-    id: UniqueIDType,
-    digest: Arc<SocketDigest>,
+    greeting: HandshakeBuffer,
 }
 
 impl ReadAhead {
-    pub(super) fn new(socket: TcpStream, peer: SocketAddr) -> Self {
+    pub(super) fn new(socket: TcpStream) -> Self {
         // Without it the last packet of an answer waits for an acknowledgement; refusal costs only speed.
         let _ = socket.set_nodelay(true);
         // It costs memory only.
         let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
-        let id = socket.as_raw_fd();
-        let digest = SocketDigest::from_raw_fd(id);
-        // A fresh cell: nobody can have set it.
-        let _ = digest.peer_addr.set(Some(peer.into()));
         Self {
             socket: QuietSocket::Watched(socket),
             ahead: BytesMut::new(),
@@ -90,9 +80,7 @@ impl ReadAhead {
             pause: None,
             gathering: None,
             writing: false,
-            greeting: Greeting::default(),
-            id,
-            digest: Arc::new(digest),
+            greeting: HandshakeBuffer::default(),
         }
     }
 
@@ -156,7 +144,7 @@ impl ReadAhead {
     /// Writes by `write`, and remembers whether that has to wait.
     fn poll_write_by<T>(
         &mut self,
-        write: impl FnOnce(&mut Greeting, &mut TcpStream) -> Poll<io::Result<T>>,
+        write: impl FnOnce(&mut HandshakeBuffer, &mut TcpStream) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         self.forgive();
         self.hear();
@@ -244,41 +232,6 @@ impl Drop for ReadAhead {
         }
     }
 }
-
-#[async_trait]
-impl Shutdown for ReadAhead {
-    async fn shutdown(&mut self) {
-        // The client may be gone already.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for ReadAhead {
-    fn id(&self) -> UniqueIDType {
-        self.id
-    }
-}
-
-impl GetTimingDigest for ReadAhead {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for ReadAhead {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
-    }
-}
-
-impl GetSocketDigest for ReadAhead {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        Some(self.digest.clone())
-    }
-}
-
-impl Ssl for ReadAhead {}
-impl Peek for ReadAhead {}
 
 #[cfg(test)]
 mod tests;

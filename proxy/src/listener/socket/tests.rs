@@ -12,8 +12,8 @@ fn nothing_yet(stream: &mut ReadAhead) -> bool {
 async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buffer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-    let (socket, peer) = listener.accept().await.expect("accepted");
-    let mut stream = ReadAhead::new(socket, peer);
+    let (socket, _) = listener.accept().await.expect("accepted");
+    let mut stream = ReadAhead::new(socket);
     assert!(nothing_yet(&mut stream));
     assert_eq!(stream.ahead.capacity(), 0);
 
@@ -67,8 +67,8 @@ async fn greeted() -> (ReadAhead, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
     client.set_nodelay(true).expect("it is TCP");
-    let (socket, peer) = listener.accept().await.expect("accepted");
-    (ReadAhead::new(socket, peer), client)
+    let (socket, _) = listener.accept().await.expect("accepted");
+    (ReadAhead::new(socket), client)
 }
 
 /// Sends `drops` of one byte, each when the one before was read, and tells how long each read took.
@@ -228,8 +228,8 @@ async fn who_takes_nothing_pins_little_of_the_kernels_memory() {
     let client = TcpSocket::new_v4().expect("a socket");
     client.set_recv_buffer_size(4096).expect("set");
     let _client = client.connect(listener.local_addr().expect("an address")).await.expect("connected");
-    let (socket, peer) = listener.accept().await.expect("accepted");
-    let mut stream = ReadAhead::new(socket, peer);
+    let (socket, _) = listener.accept().await.expect("accepted");
+    let mut stream = ReadAhead::new(socket);
     let mut cx = Context::from_waker(std::task::Waker::noop());
     let mut written = 0;
     while let Poll::Ready(n) = Pin::new(&mut stream).poll_write(&mut cx, &[b'a'; 16 * 1024]) {

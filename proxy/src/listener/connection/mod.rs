@@ -1,137 +1,129 @@
-//! A client's connection above TLS: budgets on what a client sends and takes, and refusals for what
-//! pingora cannot read.
+//! A client's HTTP/1.1 connection above TLS: budgets on what a client sends and takes, and refusals for what
+//! can be no request.
 //!
-//! pingora's header timeouts run anew with each byte, its header limit is 1 MiB, it parses a header from
-//! its first byte at every read, and its answer to a request it cannot parse is a bare `Server: Pingora`
-//! page. So this type stands between it and the client, and follows one HTTP/1.1 connection:
+//! hyper parses what comes and writes what is answered; this type stands between it and the client, and follows
+//! the connection:
 //!
 //! ```text
-//! Waiting ──header()──▶ Header ──the gate calls request_arrived()──▶ Request ──next_request()──▶ Waiting
+//! Waiting ──header()──▶ Header ──Exchange::begin()──▶ Request ──the answer is out──▶ Waiting
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
-//! While the process stops, `Waiting` ends sooner: see [`super::stopping`].
+//! While it waits no hyper exists, and so none is in an idle connection's memory. hyper gets a header in one piece,
+//! after [`header_scan`] has looked at each of its bytes once and refused what two readers could read in two ways,
+//! and a body to its last byte and never more ([`remaining_body`]), so that each header comes under the budgets. In
+//! a request a client has to keep a [`pace`], in both directions. What hyper writes before the service has a request
+//! is an error page of its own: it is replaced by OCI JSON.
 //!
-//! While it waits no session of pingora's exists, and so none is in an idle connection's memory. pingora
-//! gets a header in one piece and a body to its last byte, never more ([`extent`]). In a request a client
-//! has to keep a [`pace`], in both directions: pingora's own timeouts do not reach headers, flushes and
-//! closing. Whatever pingora writes before the gate saw a request is an error page of its own: it is
-//! replaced by OCI JSON. An HTTP/2 connection stays in `Request`; its budgets are in
-//! [`super::http2`].
+//! An HTTP/2 connection stays in `Request`; its budgets are in [`super::http2`].
 
 pub(crate) mod chunks;
-pub(crate) mod extent;
 pub(crate) mod header_scan;
 pub(super) mod pace;
-mod pingora_io;
+pub(crate) mod remaining_body;
 #[cfg(test)]
 mod tests;
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http::HeaderValue;
 use lockgate_oci::OciError;
-use pingora::protocols::{ALPN, IO};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::held::Held;
-use super::stopping::Stopping;
-use crate::access_log;
+use super::exchange::Exchange;
+use super::service::BodyError;
 use crate::config::Limits;
-use crate::rescue;
-use chunks::Malformed;
-use extent::Extent;
+use crate::refusal::{self, OwnFields};
+use crate::access_log;
 use header_scan::{Budget, Flaw, HeaderScan};
 use pace::{Pace, Rule};
+use remaining_body::RemainingBody;
 
-/// The most that is read and thrown away after a refusal, so that the client gets to read it: a close
-/// with bytes unread resets the connection, and the answer with it.
-const LINGER_BYTES: usize = 1024 * 1024;
-
-/// The most that is read ahead of pingora at once: a TLS record holds no more.
-const AHEAD: usize = 16 * 1024;
+/// The most that is read of a client at once where nothing is to be done with it but to keep it or to throw it
+/// away: a TLS record holds no more.
+const RECORD: usize = 16 * 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     /// Between requests, and while a header is incomplete.
     Waiting,
-    /// pingora reads the header, of which so many bytes are left.
+    /// hyper reads the header, of which so many bytes are left.
     Header { left: usize },
-    /// The gate has the request, and so much of its body is to come.
-    Request(Extent),
+    /// The service has the request, and so much of its body is to come.
+    Request(RemainingBody),
     /// The last word is being said.
     Closing,
 }
 
-/// A connection as pingora reads and writes it.
+/// A connection as hyper reads and writes it.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     io: S,
+    client: SocketAddr,
     limits: Arc<Limits>,
     phase: Phase,
-    /// The request's body, as the gate told it, which holds the connection by a shared reference only.
-    told: Mutex<Option<Extent>>,
+    exchange: Arc<Exchange>,
     /// Read from the client and not handed over: a header, or what came after a request.
     ahead: Vec<u8>,
-    /// Taken from pingora and not written.
-    held: Held,
     deadline: Pin<Box<Sleep>>,
-    stopping: Stopping,
-    /// How the client sends the request's body, from its first byte on.
-    sending: Option<Pace>,
-    /// How it takes what is written.
+    /// How the client sends the request's body.
+    sending: Pace,
+    /// Whether a byte of that body has come.
+    has_sent: bool,
+    /// How the client takes what is written.
     taking: Pace,
     /// Whether the request's method is HEAD, as far as its header has come.
     is_head: bool,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
-    /// Bytes that may still be read and thrown away after the last word; set where a close could
-    /// overtake it.
-    linger: AtomicUsize,
-    /// `Strict-Transport-Security` of what is said in place of an answer.
-    hsts: Option<HeaderValue>,
+    /// Whether what the client still sends is read away after the last word.
+    lingers: bool,
+    /// What such an answer carries beside what every refusal does.
+    own_fields: OwnFields,
 }
 
-impl<S: IO + 'static> Connection<S> {
-    /// Takes over a connection whose TLS handshake is done.
-    pub(super) fn new(io: S, limits: Arc<Limits>, stopping: &Stopping) -> Self {
-        let speaks_h2 = io.selected_alpn_proto() == Some(ALPN::H2);
-        let phase = if speaks_h2 { Phase::Request(Extent::Unknown) } else { Phase::Waiting };
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Takes over a connection whose TLS handshake is done, and on which HTTP/1.1 is spoken.
+    pub(super) fn new(io: S, client: SocketAddr, limits: Arc<Limits>, own_fields: OwnFields) -> Self {
         Self {
             io,
-            phase,
-            told: Mutex::new(None),
+            client,
+            phase: Phase::Waiting,
+            exchange: Arc::default(),
             ahead: Vec::new(),
-            held: Held::default(),
             deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
-            stopping: stopping.clone(),
-            sending: None,
+            sending: Pace::new(sending_rule(&limits)),
+            has_sent: false,
             taking: Pace::new(taking_rule(&limits)),
             is_head: false,
             refusal: None,
-            linger: AtomicUsize::new(0),
-            hsts: None,
+            lingers: false,
+            own_fields,
             limits,
         }
     }
 
-    /// The same, with a `Strict-Transport-Security` on its own answers.
-    pub(super) fn with_hsts(self, hsts: Option<HeaderValue>) -> Self {
-        Self { hsts, ..self }
+    /// The same where HTTP/2 is spoken: where its requests begin and end is not seen to here.
+    pub(super) fn for_http2(self) -> Self {
+        Self { phase: Phase::Request(RemainingBody::Unknown), ..self }
     }
 
-    /// Whether the connection ends with the answer to this request.
-    pub(super) fn is_last_answer(&self) -> bool {
-        self.stopping.is_told()
+    /// The other end's address.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// What is shared with the service that answers the requests.
+    pub(super) fn exchange(&self) -> Arc<Exchange> {
+        self.exchange.clone()
     }
 
     /// Waits for the first byte of the next request. `false` when none comes: the client left, or asked
@@ -139,7 +131,8 @@ impl<S: IO + 'static> Connection<S> {
     pub(super) async fn next_request(&mut self) -> bool {
         self.phase = Phase::Waiting;
         self.taking = Pace::new(taking_rule(&self.limits));
-        self.sending = None;
+        self.sending = Pace::new(sending_rule(&self.limits));
+        self.has_sent = false;
         self.set_deadline(self.limits.idle_timeout);
         !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
     }
@@ -164,31 +157,23 @@ impl<S: IO + 'static> Connection<S> {
                 Some(Ok(1..)) => {}
                 Some(_) => return false,
                 None => {
-                    let error = rescue::header_too_slow(self.limits.header_timeout);
+                    let error = refusal::header_too_slow(self.limits.header_timeout);
                     return self.refuse_and_close(&error).await;
                 }
             }
         }
     }
 
-    /// The header is complete and the gate has it.
-    pub(super) fn request_arrived(&self, body: Extent) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
-    }
-
-    /// The connection ends with this answer, and the client may still be sending.
-    pub(super) fn linger(&self) {
-        self.linger.store(LINGER_BYTES, Ordering::Relaxed);
-    }
-
     fn set_deadline(&mut self, timeout: Duration) {
         self.deadline.as_mut().reset(Instant::now() + timeout);
     }
 
-    /// The phase, after what the gate said since the last look.
+    /// The phase, after what the service said since the last look.
     fn phase(&mut self) -> &mut Phase {
-        let told = self.told.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(body), Phase::Header { .. }) = (told, &self.phase) {
+        if matches!(self.phase, Phase::Header { .. })
+            && let Some(body) = self.exchange.begun()
+        {
+            self.exchange.set_body_over(body.is_over());
             self.phase = Phase::Request(body);
         }
         &mut self.phase
@@ -204,7 +189,7 @@ impl<S: IO + 'static> Connection<S> {
     }
 
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut space = [const { MaybeUninit::uninit() }; AHEAD];
+        let mut space = [const { MaybeUninit::uninit() }; RECORD];
         let mut buf = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
         self.ahead.extend_from_slice(buf.filled());
@@ -220,10 +205,8 @@ impl<S: IO + 'static> Connection<S> {
 
     /// Decides what the client is told. The words go out on flush or shutdown.
     fn refuse(&mut self, error: &OciError) {
-        let client = self.io.get_socket_digest().and_then(|digest| digest.peer_addr().cloned());
-        access_log::unreadable(client.as_ref(), error);
-        self.refusal = Some(rescue::on_the_wire(error, self.is_head, self.hsts.as_ref()));
-        self.linger();
+        access_log::unreadable(self.client, error);
+        self.refusal = Some(refusal::on_the_wire(error, self.is_head, &self.own_fields));
     }
 
     async fn refuse_and_close(&mut self, error: &OciError) -> bool {
@@ -233,12 +216,12 @@ impl<S: IO + 'static> Connection<S> {
         false
     }
 
-    /// The header, and after it nothing until the gate has it.
+    /// The header, and after it nothing until the service has it.
     fn poll_read_header(&mut self, left: usize, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let n = left.min(buf.remaining());
         if n == 0 {
-            // It has an end for us and none for pingora.
-            self.refuse(&rescue::in_place_of(&[]));
+            // The scan found the header's end, and hyper reads on for one.
+            self.refuse(&refusal::in_place_of(&[]));
             return Poll::Ready(Err(io::Error::other("a request header without an end")));
         }
         self.phase = Phase::Header { left: left - n };
@@ -249,31 +232,51 @@ impl<S: IO + 'static> Connection<S> {
     fn poll_read_body(
         &mut self,
         cx: &mut Context<'_>,
-        mut body: Extent,
+        mut body: RemainingBody,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if body.is_over() {
             return self.poll_gone(cx);
         }
+        let before = buf.filled().len();
         if self.ahead.is_empty() {
-            let before = buf.filled().len();
-            if Pin::new(&mut self.io).poll_read(cx, buf)?.is_pending() {
-                return self.poll_too_slow(cx);
-            }
-            let new = &buf.filled()[before..];
-            let n = body.take(new).map_err(malformed)?;
-            self.ahead.extend_from_slice(&new[n..]);
-            buf.set_filled(before + n);
-            self.sent(n);
+            ready!(self.poll_read_records(cx, &mut body, buf))?;
         } else {
-            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(malformed)?;
+            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(|_| BodyError::Malformed)?;
             self.hand_over(n, buf);
         }
+        self.sent(buf.filled().len() - before);
+        self.exchange.set_body_over(body.is_over());
         self.phase = Phase::Request(body);
         Poll::Ready(Ok(()))
     }
 
-    /// pingora listens for a client that leaves before it has its answer. One that sends its next request
+    /// Fills `buf` from as many TLS records as have come: each read by itself would be a write of its own to the
+    /// upstream.
+    fn poll_read_records(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut RemainingBody,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let start = buf.filled().len();
+        while buf.remaining() > 0 && !body.is_over() {
+            let before = buf.filled().len();
+            if Pin::new(&mut self.io).poll_read(cx, buf)?.is_pending() {
+                return if before > start { Poll::Ready(Ok(())) } else { self.poll_too_slow(cx) };
+            }
+            let new = &buf.filled()[before..];
+            if new.is_empty() {
+                break;
+            }
+            let n = body.take(new).map_err(|_| BodyError::Malformed)?;
+            self.ahead.extend_from_slice(&new[n..]);
+            buf.set_filled(before + n);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// hyper listens for a client that leaves before it has its answer. One that sends its next request
     /// has to wait.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() && ready!(self.poll_ahead(cx))? == 0 {
@@ -284,16 +287,15 @@ impl<S: IO + 'static> Connection<S> {
 
     /// The client sent so much of its body.
     fn sent(&mut self, bytes: usize) {
-        let rule = sending_rule(&self.limits);
-        self.sending.get_or_insert_with(|| Pace::new(rule)).moved(bytes, rule, Instant::now());
+        self.has_sent |= bytes > 0;
+        self.sending.moved(bytes, sending_rule(&self.limits), Instant::now());
     }
 
-    /// It is the client's turn to send. Before the first byte of a body, when it may await a `100`,
-    /// pingora's timeout holds alone.
+    /// It is the client's turn to send.
     fn poll_too_slow<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let Some(sending) = &mut self.sending else { return Poll::Pending };
-        let deadline = sending.wait(Instant::now());
-        self.poll_deadline(cx, deadline)
+        let deadline = self.sending.wait(Instant::now());
+        let error = if self.has_sent { BodyError::TooSlow } else { BodyError::Stalled };
+        self.poll_deadline(cx, deadline).map(|()| Err(error.into()))
     }
 
     /// Gives up a write of which the client took nothing, or too little, in its time.
@@ -308,29 +310,28 @@ impl<S: IO + 'static> Connection<S> {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 let deadline = self.taking.wait(Instant::now());
-                return self.poll_deadline(cx, deadline);
+                return self.poll_deadline(cx, deadline).map(|()| Err(io::ErrorKind::TimedOut.into()));
             }
         }
         written
     }
 
-    /// Fails when the client's time is over. The timer is for both directions: it wakes at the first of
+    /// Ready when the client's time is over. The timer is for both directions: it wakes at the first of
     /// their deadlines, and each looks at its own.
-    fn poll_deadline<T>(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<io::Result<T>> {
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let now = Instant::now();
         if deadline <= now {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            return Poll::Ready(());
         }
         let timer = self.deadline.deadline();
         if timer <= now || deadline < timer {
             self.deadline.as_mut().reset(deadline);
         }
-        self.deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        self.deadline.as_mut().poll(cx)
     }
 
-    /// Says what is still to be said, or was decided in place of an answer.
+    /// Says what was decided in place of an answer, if it was.
     fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.held.poll_release(&mut self.io, cx))?;
         while let Some(words) = self.refusal.as_mut().filter(|words| words.has_remaining()) {
             let said = ready!(Pin::new(&mut self.io).poll_write(cx, words))?;
             words.advance(said);
@@ -342,24 +343,20 @@ impl<S: IO + 'static> Connection<S> {
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_say(cx))?;
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        self.poll_linger(cx).map(Ok)
+        if self.lingers { self.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 
-    /// Reads what the client still sends, until it ends or the budget is used up.
+    /// Reads what the client still sends, until it ends: a close with bytes unread resets the connection, and the
+    /// answer with it.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waste = [MaybeUninit::uninit(); AHEAD];
-        while self.linger.load(Ordering::Relaxed) > 0 {
+        let mut waste = [MaybeUninit::uninit(); RECORD];
+        loop {
             let mut buf = ReadBuf::uninit(&mut waste);
-            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                    let left = self.linger.load(Ordering::Relaxed).saturating_sub(buf.filled().len());
-                    self.linger.store(left, Ordering::Relaxed);
-                }
-                Poll::Ready(_) => break,
-                Poll::Pending => return Poll::Pending,
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
             }
         }
-        Poll::Ready(())
     }
 }
 
@@ -368,62 +365,63 @@ fn asks_for_head(header: &[u8]) -> bool {
     header.trim_ascii_start().starts_with(b"HEAD ")
 }
 
-/// What `rescue` tells a client apart by whose chunks nobody can read.
-fn malformed(_: Malformed) -> io::Error {
-    io::ErrorKind::InvalidData.into()
-}
-
-/// What holds for a client that sends a body.
+/// The pace of a client that sends a body.
 pub(super) fn sending_rule(limits: &Limits) -> Rule {
     Rule { rate: limits.min_body_rate, patience: limits.body_timeout }
 }
 
-/// What holds for a client that takes an answer.
+/// The pace of a client that takes an answer.
 fn taking_rule(limits: &Limits) -> Rule {
     Rule { rate: limits.min_body_rate, patience: limits.send_timeout }
 }
 
 fn describe(flaw: Flaw, limits: &Limits) -> OciError {
     match flaw {
-        Flaw::TooLarge => rescue::header_too_large(limits.header_size),
-        Flaw::TooMany => rescue::too_many_fields(limits.header_count),
-        Flaw::RequestLine => rescue::no_request_line(),
-        Flaw::Malformed => rescue::in_place_of(&[]),
+        Flaw::TooLarge => refusal::header_too_large(limits.header_size),
+        Flaw::TooMany => refusal::too_many_fields(limits.header_count),
+        Flaw::RequestLine => refusal::no_request_line(),
+        Flaw::Malformed => refusal::in_place_of(&[]),
+        Flaw::BareLineFeed => refusal::malformed("its header lines must end in CRLF (RFC 9112, 2.2)"),
+        Flaw::TwoLengths => refusal::malformed(
+            "a body is framed by one Content-Length or by Transfer-Encoding: chunked (RFC 9112, 6.1)",
+        ),
     }
 }
 
-impl<S: IO + 'static> AsyncRead for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Nothing follows for now. A client that takes nothing is given up by what is written next.
-        let this = &mut *self;
-        if let Poll::Ready(released) = this.held.poll_release(&mut this.io, cx) {
-            released?;
-        }
         match self.phase().clone() {
             Phase::Header { left } => self.poll_read_header(left, buf),
-            Phase::Request(Extent::Unknown) if self.ahead.is_empty() => Pin::new(&mut self.io).poll_read(cx, buf),
+            Phase::Request(RemainingBody::Unknown) if self.ahead.is_empty() => Pin::new(&mut self.io).poll_read(cx, buf),
             Phase::Request(body) => self.poll_read_body(cx, body, buf),
-            Phase::Waiting | Phase::Closing => Poll::Ready(Ok(())),
+            // Who serves the connection takes it back.
+            Phase::Waiting => Poll::Pending,
+            Phase::Closing => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl<S: IO + 'static> AsyncWrite for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
+    /// hyper flushes when it has nothing left to write: when the service has nothing left to say either, the request
+    /// is over.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let flushed = match this.held.poll_release(&mut this.io, cx) {
-            Poll::Ready(Ok(())) => Pin::new(&mut this.io).poll_flush(cx),
-            kept => kept,
-        };
-        this.in_time(cx, flushed, |()| 0)
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        ready!(this.in_time(cx, flushed, |()| 0))?;
+        if matches!(this.phase(), Phase::Request(body) if body.is_over()) && this.exchange.end_if_answered() {
+            this.phase = Phase::Waiting;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase != Phase::Closing {
+            // The client may still be sending.
+            self.lingers = self.refusal.is_some() || matches!(self.phase(), Phase::Request(body) if !body.is_over());
             self.phase = Phase::Closing;
             let patience = self.limits.drain_timeout;
             self.set_deadline(patience);
@@ -439,12 +437,12 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if matches!(this.phase(), Phase::Request(_)) {
-            let written = this.held.poll_write_vectored(&mut this.io, cx, bufs);
+            let written = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
             return this.in_time(cx, written, |written| *written);
         }
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
         if this.refusal.is_none() {
-            this.refuse(&rescue::in_place_of(first));
+            this.refuse(&refusal::in_place_of(first));
         }
         Poll::Ready(Ok(first.len()))
     }

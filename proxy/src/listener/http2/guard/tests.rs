@@ -26,59 +26,59 @@ fn window_update(stream: u32, increment: u32) -> Vec<u8> {
 }
 
 /// A client that has sent its preface, and the limits that hold for it.
-fn begun() -> (Conduct, Limits) {
+fn begun() -> (Guard, Limits) {
     begun_within(Config::default().limits)
 }
 
-fn begun_within(limits: Limits) -> (Conduct, Limits) {
-    let conduct = Conduct::new(&limits);
-    conduct.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    (conduct, limits)
+fn begun_within(limits: Limits) -> (Guard, Limits) {
+    let guard = Guard::new(&limits);
+    guard.received(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    (guard, limits)
 }
 
 /// The same with an upload on stream 1.
-fn uploading() -> (Conduct, Limits) {
+fn uploading() -> (Guard, Limits) {
     uploading_within(Config::default().limits)
 }
 
-fn uploading_within(limits: Limits) -> (Conduct, Limits) {
-    let (conduct, limits) = begun_within(limits);
-    conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
-    (conduct, limits)
+fn uploading_within(limits: Limits) -> (Guard, Limits) {
+    let (guard, limits) = begun_within(limits);
+    guard.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
+    (guard, limits)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_over_the_allowance_is_a_flood_and_what_time_gives_back_is_none() {
-    let (conduct, limits) = begun();
+    let (guard, limits) = begun();
     for _ in 0..limits.control_frames {
-        conduct.received(&ping());
+        guard.received(&ping());
     }
-    assert_eq!(conduct.fault(), None);
+    assert_eq!(guard.fault(), None);
     for _ in 0..20 {
         tokio::time::advance(allowance::PERIOD / 2).await;
         for _ in 0..limits.control_frames / 2 {
-            conduct.received(&ping());
+            guard.received(&ping());
         }
     }
-    assert_eq!(conduct.fault(), None);
-    conduct.received(&ping());
-    assert_eq!(conduct.fault(), Some(Fault::Flood));
+    assert_eq!(guard.fault(), None);
+    guard.received(&ping());
+    assert_eq!(guard.fault(), Some(Fault::Flood));
     tokio::time::advance(allowance::PERIOD).await;
-    assert!(conduct.is_flooding(), "once is for ever");
-    conduct.changed().await;
+    assert!(guard.is_flooding(), "once is for ever");
+    guard.changed().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn resets_weigh_ten_times_as_much_on_either_side() {
     for by_client in [true, false] {
-        let (conduct, limits) = begun();
+        let (guard, limits) = begun();
         let reset = frame(RESET, 0, 1, &1_u32.to_be_bytes());
         let mut count = 0;
-        while conduct.fault().is_none() {
+        while guard.fault().is_none() {
             if by_client {
-                conduct.received(&reset)
+                guard.received(&reset)
             } else {
-                conduct.sent(&reset)
+                guard.sent(&reset)
             }
             count += 1;
         }
@@ -88,25 +88,25 @@ async fn resets_weigh_ten_times_as_much_on_either_side() {
 
 #[tokio::test(start_paused = true)]
 async fn the_reset_behind_an_early_answer_costs_nothing() {
-    let (conduct, limits) = begun();
+    let (guard, limits) = begun();
     for _ in 0..limits.control_frames {
-        conduct.sent(&frame(RESET, 0, 1, &[0; 4]));
+        guard.sent(&frame(RESET, 0, 1, &[0; 4]));
     }
-    assert_eq!((conduct.fault(), conduct.broke_off()), (None, false));
+    assert_eq!((guard.fault(), guard.broke_off()), (None, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pull_earns_the_window_updates_that_it_needs() {
-    let (conduct, _) = begun();
+    let (guard, _) = begun();
     let data = frame(DATA, 0, 1, &[0; 16 * 1024]);
     for _ in 0..10_000 {
-        conduct.sent(&data);
+        guard.sent(&data);
         // Two for every 4 KiB, as Go's client does.
         for _ in 0..8 {
-            conduct.received(&window_update(1, 2048));
+            guard.received(&window_update(1, 2048));
         }
     }
-    assert_eq!(conduct.fault(), None);
+    assert_eq!(guard.fault(), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,29 +115,29 @@ async fn a_header_that_does_not_end_is_a_fault_in_its_time() {
     let goes_on = frame(CONTINUATION, 0, 1, b"h");
     let endless: [(&[u8], &[u8]); 3] = [(&block, &goes_on), (&block[..5], &block[5..9]), (&ping()[..3], b"")];
     for (begin, go_on) in endless {
-        let (conduct, limits) = begun();
-        conduct.received(begin);
-        assert!(conduct.is_timed());
+        let (guard, limits) = begun();
+        guard.received(begin);
+        assert!(guard.is_timed());
         tokio::time::advance(limits.header_timeout / 2).await;
-        conduct.received(go_on);
+        guard.received(go_on);
         tokio::time::advance(limits.header_timeout / 2 - Duration::from_millis(1)).await;
-        assert_eq!(conduct.fault(), None);
+        assert_eq!(guard.fault(), None);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(conduct.fault(), Some(Fault::SlowHeader));
+        assert_eq!(guard.fault(), Some(Fault::SlowHeader));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
-    let (conduct, limits) = begun();
+    let (guard, limits) = begun();
     let mut cut = ping();
     cut.extend(&ping()[..4]);
-    conduct.received(&cut[..13]);
+    guard.received(&cut[..13]);
     let (end, begin) = (ping()[..].to_vec()[4..].to_vec(), ping()[..4].to_vec());
     for _ in 0..10 {
         tokio::time::advance(limits.header_timeout / 2).await;
-        conduct.received(&[&end[..], &begin[..]].concat());
-        assert_eq!(conduct.fault(), None);
+        guard.received(&[&end[..], &begin[..]].concat());
+        assert_eq!(guard.fault(), None);
     }
 }
 
@@ -145,19 +145,19 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
 async fn a_body_that_stands_still_is_a_fault_in_its_time() {
     let without_rate = Limits { min_body_rate: 0, ..Config::default().limits };
     for (limits, then) in [(Config::default().limits, 2), (without_rate, 1)] {
-        let (conduct, limits) = uploading_within(limits);
+        let (guard, limits) = uploading_within(limits);
         tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
-        assert_eq!(conduct.fault(), None, "the first byte has the whole time");
-        conduct.received(&frame(DATA, 0, 1, b""));
+        assert_eq!(guard.fault(), None, "the first byte has the whole time");
+        guard.received(&frame(DATA, 0, 1, b""));
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+        assert_eq!(guard.fault(), Some(Fault::SlowBody));
 
-        let (conduct, limits) = uploading_within(limits);
-        conduct.received(&frame(DATA, 0, 1, b"p"));
+        let (guard, limits) = uploading_within(limits);
+        guard.received(&frame(DATA, 0, 1, b"p"));
         tokio::time::advance(limits.body_timeout / then - Duration::from_millis(1)).await;
-        assert_eq!(conduct.fault(), None);
+        assert_eq!(guard.fault(), None);
         tokio::time::advance(Duration::from_millis(2)).await;
-        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+        assert_eq!(guard.fault(), Some(Fault::SlowBody));
     }
 }
 
@@ -166,12 +166,12 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
     let second = Duration::from_secs(1);
     let rate = usize::try_from(Config::default().limits.min_body_rate).expect("it is small");
     let seconds_until_fault = |a_second: usize| async move {
-        let (conduct, limits) = uploading();
+        let (guard, limits) = uploading();
         for passed in 0..10 * limits.body_timeout.as_secs() {
-            conduct.received(&frame(DATA, 0, 1, &vec![0; a_second]));
-            conduct.sent(&window_update(1, u32::try_from(a_second).expect("it is small")));
-            conduct.sent(&window_update(0, u32::try_from(a_second).expect("it is small")));
-            if conduct.fault().is_some() {
+            guard.received(&frame(DATA, 0, 1, &vec![0; a_second]));
+            guard.sent(&window_update(1, u32::try_from(a_second).expect("it is small")));
+            guard.sent(&window_update(0, u32::try_from(a_second).expect("it is small")));
+            if guard.fault().is_some() {
                 return Some(passed);
             }
             tokio::time::advance(second).await;
@@ -186,43 +186,43 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_too_late_is_too_late_whoever_looks_after_it() {
-    let (conduct, limits) = uploading();
+    let (guard, limits) = uploading();
     tokio::time::advance(limits.body_timeout).await;
-    conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
-    assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+    guard.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
+    assert_eq!(guard.fault(), Some(Fault::SlowBody));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_frame_that_trickles_in_is_a_body_that_moves() {
-    let (conduct, limits) = uploading_within(Limits { min_body_rate: 0, ..Config::default().limits });
+    let (guard, limits) = uploading_within(Limits { min_body_rate: 0, ..Config::default().limits });
     let data = frame(DATA, 0, 1, &[0; 100]);
     let (head, payload) = data.split_at(9);
-    conduct.received(head);
+    guard.received(head);
     for byte in payload.chunks(1) {
         tokio::time::advance(limits.header_timeout - Duration::from_secs(1)).await;
-        conduct.received(byte);
-        assert_eq!(conduct.fault(), None);
+        guard.received(byte);
+        assert_eq!(guard.fault(), None);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_a_window_is_not_to_blame() {
     for of_connection in [true, false] {
-        let (conduct, limits) = begun();
-        conduct.sent(&window_update(0, if of_connection { STREAM_WINDOW - INITIAL_WINDOW } else { 1 << 20 }));
-        conduct.received(&frame(SETTINGS, 0x1, 0, b""));
-        conduct.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
+        let (guard, limits) = begun();
+        guard.sent(&window_update(0, if of_connection { STREAM_WINDOW - INITIAL_WINDOW } else { 1 << 20 }));
+        guard.received(&frame(SETTINGS, 0x1, 0, b""));
+        guard.received(&frame(HEADERS, END_HEADERS, 1, b"h"));
         for _ in 0..STREAM_WINDOW / (16 * 1024) {
-            conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
+            guard.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
         }
         tokio::time::advance(limits.body_timeout * 10).await;
-        assert_eq!(conduct.fault(), None, "the window is used up");
-        conduct.sent(&window_update(1, 1 << 17));
-        conduct.sent(&window_update(0, 1 << 17));
+        assert_eq!(guard.fault(), None, "the window is used up");
+        guard.sent(&window_update(1, 1 << 17));
+        guard.sent(&window_update(0, 1 << 17));
         tokio::time::advance(limits.body_timeout / 2).await;
-        assert_eq!(conduct.fault(), None, "its time begins with the window");
+        assert_eq!(guard.fault(), None, "its time begins with the window");
         tokio::time::advance(limits.body_timeout / 2).await;
-        assert_eq!(conduct.fault(), Some(Fault::SlowBody));
+        assert_eq!(guard.fault(), Some(Fault::SlowBody));
     }
 }
 
@@ -235,24 +235,24 @@ async fn a_request_that_ended_is_not_timed() {
         (false, frame(RESET, 0, 1, &[0; 4])),
     ];
     for (by_client, end) in ends {
-        let (conduct, limits) = uploading();
-        assert!(conduct.is_timed());
+        let (guard, limits) = uploading();
+        assert!(guard.is_timed());
         if by_client {
-            conduct.received(&end)
+            guard.received(&end)
         } else {
-            conduct.sent(&end)
+            guard.sent(&end)
         }
-        assert!(!conduct.is_timed());
+        assert!(!guard.is_timed());
         tokio::time::advance(limits.body_timeout * 2).await;
-        assert_eq!(conduct.fault(), None);
+        assert_eq!(guard.fault(), None);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_we_give_up_is_known() {
-    let (conduct, _) = begun();
-    conduct.sent(&frame(RESET, 0, 1, &1_u32.to_be_bytes()));
-    assert!(!conduct.broke_off(), "what was malformed was no answer");
-    conduct.sent(&frame(RESET, 0, 3, &code::CANCEL.to_be_bytes()));
-    assert!(conduct.broke_off());
+    let (guard, _) = begun();
+    guard.sent(&frame(RESET, 0, 1, &1_u32.to_be_bytes()));
+    assert!(!guard.broke_off(), "what was malformed was no answer");
+    guard.sent(&frame(RESET, 0, 3, &code::CANCEL.to_be_bytes()));
+    assert!(guard.broke_off());
 }

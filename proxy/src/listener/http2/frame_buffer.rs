@@ -14,13 +14,13 @@ const FULL: usize = 4 * (9 + 16 * 1024);
 
 /// Bytes on their way to a connection. Nothing is kept while there are none.
 #[derive(Debug, Default)]
-pub(super) struct Gathering {
+pub(super) struct FrameBuffer {
     bytes: Vec<u8>,
     written: usize,
     is_amid_frames: bool,
 }
 
-impl Gathering {
+impl FrameBuffer {
     /// Takes a part of `bufs`, and tells how much.
     pub(super) fn poll_take(
         &mut self,
@@ -121,63 +121,63 @@ mod tests {
         }
     }
 
-    fn take_all(gathering: &mut Gathering, sink: &mut Sink, parts: [&[u8]; 2]) {
+    fn take_all(frames: &mut FrameBuffer, sink: &mut Sink, parts: [&[u8]; 2]) {
         let cx = &mut Context::from_waker(Waker::noop());
         let parts = parts.map(IoSlice::new);
-        let taken = gathering.poll_take(sink, cx, &parts);
+        let taken = frames.poll_take(sink, cx, &parts);
         assert!(matches!(taken, Poll::Ready(Ok(n)) if n == parts.iter().map(|part| part.len()).sum::<usize>()));
     }
 
-    fn flush(gathering: &mut Gathering, sink: &mut Sink) {
-        let flushed = gathering.poll_flush(sink, &mut Context::from_waker(Waker::noop()));
+    fn flush(frames: &mut FrameBuffer, sink: &mut Sink) {
+        let flushed = frames.poll_flush(sink, &mut Context::from_waker(Waker::noop()));
         assert!(matches!(flushed, Poll::Ready(Ok(()))));
     }
 
     #[test]
     fn four_frames_are_one_write_and_leave_no_room_behind() {
-        let (mut gathering, mut sink) = (Gathering::default(), Sink::taking(usize::MAX));
+        let (mut frames, mut sink) = (FrameBuffer::default(), Sink::taking(usize::MAX));
         for _ in 0..4 {
-            take_all(&mut gathering, &mut sink, [&[1; 9], &[2; 16 * 1024]]);
-            flush(&mut gathering, &mut sink);
+            take_all(&mut frames, &mut sink, [&[1; 9], &[2; 16 * 1024]]);
+            flush(&mut frames, &mut sink);
         }
         assert_eq!((sink.writes.len(), sink.writes[0].len()), (1, FULL));
-        assert_eq!(gathering.bytes.capacity(), 0);
+        assert_eq!(frames.bytes.capacity(), 0);
     }
 
     #[test]
     fn the_last_frame_goes_with_the_second_flush_and_the_task_is_woken_for_it() {
-        let (mut gathering, mut sink) = (Gathering::default(), Sink::taking(usize::MAX));
-        take_all(&mut gathering, &mut sink, [b"head", b"payload"]);
+        let (mut frames, mut sink) = (FrameBuffer::default(), Sink::taking(usize::MAX));
+        take_all(&mut frames, &mut sink, [b"head", b"payload"]);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(wakes.clone());
-        assert!(gathering.poll_flush(&mut sink, &mut Context::from_waker(&waker)).is_ready());
+        assert!(frames.poll_flush(&mut sink, &mut Context::from_waker(&waker)).is_ready());
         assert_eq!((sink.writes.len(), sink.flushes, wakes.0.load(Ordering::Relaxed)), (0, 0, 1));
-        flush(&mut gathering, &mut sink);
+        flush(&mut frames, &mut sink);
         assert_eq!((sink.writes.concat(), sink.flushes), (b"headpayload".to_vec(), 1));
     }
 
     #[test]
     fn what_is_no_data_goes_at_once() {
-        let (mut gathering, mut sink) = (Gathering::default(), Sink::taking(usize::MAX));
-        let taken = gathering.poll_take(&mut sink, &mut Context::from_waker(Waker::noop()), &[IoSlice::new(b"ping")]);
+        let (mut frames, mut sink) = (FrameBuffer::default(), Sink::taking(usize::MAX));
+        let taken = frames.poll_take(&mut sink, &mut Context::from_waker(Waker::noop()), &[IoSlice::new(b"ping")]);
         assert!(matches!(taken, Poll::Ready(Ok(4))));
-        flush(&mut gathering, &mut sink);
+        flush(&mut frames, &mut sink);
         assert_eq!((sink.writes.concat(), sink.flushes), (b"ping".to_vec(), 1));
     }
 
     #[test]
     fn a_frame_of_any_size_arrives_whole_through_small_writes() {
-        let (mut gathering, mut sink) = (Gathering::default(), Sink::taking(1000));
+        let (mut frames, mut sink) = (FrameBuffer::default(), Sink::taking(1000));
         let frame: Vec<u8> = (0..300_000_u32).map(|n| n as u8).collect();
         let cx = &mut Context::from_waker(Waker::noop());
         let mut left = &frame[..];
         while !left.is_empty() {
-            let Poll::Ready(Ok(taken)) = gathering.poll_take(&mut sink, cx, &[IoSlice::new(left)]) else {
+            let Poll::Ready(Ok(taken)) = frames.poll_take(&mut sink, cx, &[IoSlice::new(left)]) else {
                 panic!("the sink takes all")
             };
             left = &left[taken..];
         }
-        flush(&mut gathering, &mut sink);
+        flush(&mut frames, &mut sink);
         assert_eq!(sink.writes.concat(), frame);
     }
 }

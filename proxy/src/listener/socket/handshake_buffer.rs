@@ -15,18 +15,18 @@ use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 
-use super::held::Held;
+use super::write_buffer::WriteBuffer;
 
 /// What a server says in a handshake.
 #[derive(Debug, Default)]
-pub(super) struct Greeting {
-    held: Held,
+pub(super) struct HandshakeBuffer {
+    held: WriteBuffer,
     handshake_over: HandshakeOver,
     /// Whether some of it was said, so that the client may have answered.
     begun: bool,
 }
 
-impl Greeting {
+impl HandshakeBuffer {
     /// By which it is told that the handshake is over.
     pub(super) fn handshake_over(&self) -> HandshakeOver {
         self.handshake_over.clone()
@@ -77,12 +77,12 @@ impl Greeting {
     }
 }
 
-/// Tells a [`Greeting`], which is deep within the session that TLS makes of its socket, that the handshake is over.
+/// Tells a [`HandshakeBuffer`], which is deep within the session that TLS makes of its socket, that the handshake is over.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HandshakeOver(Arc<AtomicBool>);
+pub(in crate::listener) struct HandshakeOver(Arc<AtomicBool>);
 
 impl HandshakeOver {
-    pub(super) fn tell(&self) {
+    pub(in crate::listener) fn tell(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 

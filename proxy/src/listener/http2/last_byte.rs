@@ -8,19 +8,19 @@ use bytes::Bytes;
 
 /// A body of declared length on its way to an upstream that counts its bytes.
 #[derive(Debug)]
-pub(crate) struct LastByte {
+pub(super) struct LastByte {
     left: u64,
     withheld: Bytes,
 }
 
 impl LastByte {
     /// For a body of `length` bytes.
-    pub(crate) fn of(length: u64) -> Self {
+    pub(super) fn of(length: u64) -> Self {
         Self { left: length, withheld: Bytes::new() }
     }
 
     /// What of a piece goes on. `is_last`: the sender said that it is.
-    pub(crate) fn pass(&mut self, mut piece: Bytes, is_last: bool) -> Bytes {
+    pub(super) fn pass(&mut self, mut piece: Bytes, is_last: bool) -> Bytes {
         self.left = self.left.saturating_sub(piece.len() as u64);
         if is_last {
             // Nothing can follow the byte that completes the body.

@@ -1,0 +1,99 @@
+//! What a connection and the service that answers on it tell each other about the request in hand.
+//!
+//! hyper owns the connection while it serves a request, and says neither where the request's body ends nor when the
+//! last byte of an answer is out. The service's side knows the one from the header and the other from the end of
+//! the answer's body, which hyper drops then.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::connection::remaining_body::RemainingBody;
+
+/// The request in hand. Both sides run in one task: nothing here is waited for.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    begun: Mutex<Option<RemainingBody>>,
+    in_hand: AtomicBool,
+    body_over: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Exchange {
+    /// The service has a request that announces this body.
+    pub(super) fn begin(self: &Arc<Self>, body: RemainingBody) -> InHand {
+        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        self.in_hand.store(true, Ordering::Relaxed);
+        self.ended.store(false, Ordering::Relaxed);
+        InHand(self.clone())
+    }
+
+    /// The body of a request that began since the last look.
+    pub(super) fn begun(&self) -> Option<RemainingBody> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether all of the body was read from the client.
+    pub(super) fn is_body_over(&self) -> bool {
+        self.body_over.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_body_over(&self, over: bool) {
+        self.body_over.store(over, Ordering::Relaxed);
+    }
+
+    /// All that hyper had is out. Whether with it the request has ended.
+    pub(super) fn end_if_answered(&self) -> bool {
+        let answered = !self.in_hand.load(Ordering::Relaxed);
+        self.ended.store(answered, Ordering::Relaxed);
+        answered
+    }
+
+    /// Whether the request has ended, and the connection waits for the next.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that is not answered to the end.
+#[derive(Debug)]
+pub(super) struct InHand(Arc<Exchange>);
+
+impl InHand {
+    /// The body of its answer.
+    pub(super) fn answer<B>(self, body: B) -> AnswerBody<B> {
+        AnswerBody { body, _request: self }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.in_hand.store(false, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body, which keeps its request in hand.
+pub(super) struct AnswerBody<B> {
+    body: B,
+    _request: InHand,
+}
+
+impl<B: Body + Unpin> Body for AnswerBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

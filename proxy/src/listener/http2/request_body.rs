@@ -1,0 +1,75 @@
+//! The body of a request that comes over HTTP/2.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::last_byte::LastByte;
+use crate::listener::service::BodyError;
+
+/// DATA frames as they come. What is taken opens the client's window again.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    stream: RecvStream,
+    /// The bytes to come, where the header declared them.
+    left: Option<u64>,
+    last_byte: Option<LastByte>,
+    is_over: bool,
+}
+
+impl RequestBody {
+    /// The body of a request with this header.
+    pub(super) fn new(stream: RecvStream, header: &HeaderMap) -> Self {
+        // The h2 crate has seen that it is a number.
+        let declared = header.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_over = stream.is_end_stream();
+        Self { stream, left: declared, last_byte: declared.map(LastByte::of), is_over }
+    }
+
+    /// What of a piece goes on.
+    fn pass(&mut self, piece: Bytes) -> Bytes {
+        let piece = match &mut self.last_byte {
+            Some(last_byte) => last_byte.pass(piece, self.is_over),
+            None => piece,
+        };
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        piece
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        while !this.is_over {
+            let piece = match ready!(this.stream.poll_data(cx)) {
+                Some(Ok(piece)) => piece,
+                Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Gone))),
+                None => Bytes::new(),
+            };
+            // It fails where the stream is gone, which the next look at it tells.
+            let _ = this.stream.flow_control().release_capacity(piece.len());
+            this.is_over = this.stream.is_end_stream();
+            let piece = this.pass(piece);
+            if !piece.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_over
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,65 @@
+//! Connections to the upstream that wait for the next request.
+
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use pingora::protocols::l4::socket::SocketAddr;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+
+/// A bounded number of connections, the one that was used last at the end.
+pub(super) struct IdlePool {
+    most: usize,
+    idle_timeout: Duration,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+struct Waiting {
+    since: Instant,
+    connection: Connection,
+}
+
+impl IdlePool {
+    /// One for `most` connections, each of which waits for `idle_timeout` at most.
+    pub(super) fn new(most: usize, idle_timeout: Duration) -> Self {
+        Self { most, idle_timeout, waiting: Mutex::default() }
+    }
+
+    /// Keeps a connection, if it can be used once more; in place of the oldest, if there are too many.
+    pub(super) fn keep(&self, mut connection: Connection) {
+        if !connection.is_usable() {
+            return;
+        }
+        let mut waiting = self.waiting();
+        // It is closed when the lock is free.
+        let _oldest = (waiting.len() >= self.most).then(|| waiting.remove(0));
+        waiting.push(Waiting { since: Instant::now(), connection });
+    }
+
+    /// The one that was used last, of those to an address that `is_current` and that can still be used.
+    pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Connection> {
+        loop {
+            let Waiting { since, mut connection } = self.waiting().pop()?;
+            if since.elapsed() < self.idle_timeout && is_current(connection.address()) && connection.is_usable() {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Closes what waited for too long, and what the other side has closed.
+    pub(super) fn close_unusable(&self) {
+        let waiting = std::mem::take(&mut *self.waiting());
+        let is_usable = |mut each: Waiting| {
+            (each.since.elapsed() < self.idle_timeout && each.connection.is_usable()).then_some(each)
+        };
+        let mut usable: Vec<_> = waiting.into_iter().filter_map(is_usable).collect();
+        let mut waiting = self.waiting();
+        usable.append(&mut waiting);
+        *waiting = usable;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().expect("no code panics while it holds this lock")
+    }
+}

@@ -1,0 +1,95 @@
+//! A request's body on its way to the upstream.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::listener::{self, BodyError};
+
+/// How far a body was read from its client, for whoever does not own it.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    received: AtomicU64,
+    is_over: AtomicBool,
+    error: OnceLock<BodyError>,
+}
+
+impl Progress {
+    /// Bytes that have come.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing more is awaited of the client.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    /// Why it did not come to its end, if it did not.
+    pub(super) fn error(&self) -> Option<BodyError> {
+        self.error.get().copied()
+    }
+}
+
+/// The body of a request that is forwarded. Trailers go no further: no registry knows any.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    body: Option<listener::RequestBody>,
+    progress: Arc<Progress>,
+}
+
+impl RequestBody {
+    /// What a client sends.
+    pub(crate) fn new(body: listener::RequestBody) -> Self {
+        let is_over = AtomicBool::new(body.is_end_stream());
+        let progress = Progress { is_over, ..Progress::default() };
+        Self { body: Some(body), progress: Arc::new(progress) }
+    }
+
+    /// None at all.
+    pub(super) fn empty() -> Self {
+        let progress = Progress { is_over: AtomicBool::new(true), ..Progress::default() };
+        Self { body: None, progress: Arc::new(progress) }
+    }
+
+    /// What can be known of it while it is on its way.
+    pub(crate) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Self { body: Some(body), progress } = self.get_mut() else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                progress.received.fetch_add(bytes as u64, Ordering::Relaxed);
+                progress.is_over.store(body.is_end_stream(), Ordering::Relaxed);
+                if frame.is_trailers() {
+                    return Poll::Ready(None);
+                }
+            }
+            // Only the first is told.
+            Some(Err(error)) => drop(progress.error.set(*error)),
+            None => progress.is_over.store(true, Ordering::Relaxed),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
