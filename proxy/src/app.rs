@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 use crate::auth::{Users, Verifier};
 use crate::config::Config;
 use crate::gate::{Gate, MAX_TRIES};
-use crate::listener::certificate::CertificateStore;
-use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor, tls};
+use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor};
+use crate::reload;
 use crate::supervisor;
+use crate::tls::{self, CertificateStore};
 use crate::upstream::Upstream;
-use crate::watch;
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -70,8 +70,8 @@ impl App {
 
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_resolved());
-        background.spawn(watch::certificates(files.certificates));
-        background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
+        background.spawn(reload::certificates(files.certificates));
+        background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let gate = Gate::new(config, verifier, upstream);
         keep_time_by_tokio();
         let mut proxy = http_proxy(&Arc::new(pingora_conf(config)), gate);

@@ -19,7 +19,7 @@
 //! logging                   a line                                                access_log
 //! ```
 //!
-//! [`app`] wires it from a checked [`config`]; [`watch`] reloads certificates and users; [`cli`] holds
+//! [`app`] wires it from a checked [`config`]; `reload` keeps up with certificates and users; [`cli`] holds
 //! one command a file.
 
 // `println!` and `eprintln!` panic where nobody reads.
@@ -27,12 +27,11 @@
 
 mod access;
 mod access_log;
-mod any_certificate;
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
-mod exposure;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -42,9 +41,10 @@ mod last_byte;
 pub mod listener;
 pub mod logging;
 mod login;
+mod reload;
 mod request;
 mod rescue;
 mod response;
 pub mod supervisor;
+mod tls;
 mod upstream;
-pub mod watch;

@@ -18,7 +18,6 @@ mod htpasswd;
 mod ledger;
 mod pool;
 mod queue;
-mod rewrite;
 mod source;
 mod throttle;
 mod user;
@@ -27,10 +26,8 @@ mod verify;
 pub use credentials::{Credentials, CredentialsError, Password};
 pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
 pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
-pub use rewrite::{Notice, RewriteError};
 pub use throttle::{Allowance, Throttled};
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Limits, Refused, Verifier};
 
 pub(crate) use edit::{remove_user, replace_user};
-pub(crate) use rewrite::rewrite;

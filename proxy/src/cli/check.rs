@@ -8,7 +8,7 @@ use super::Error;
 use super::output::{complain, say};
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Tls};
-use crate::listener::certificate::CertificateStore;
+use crate::tls::CertificateStore;
 
 /// Tell everything that is wrong with a configuration, and start nothing.
 ///
@@ -108,7 +108,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::listener::certificate::samples::Samples;
+    use crate::tls::samples::Samples;
 
     /// A directory with a certificate, a user, and a configuration that names them.
     struct Site {

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::output::{complain, say};
-use crate::auth::{
-    BCRYPT_MAX_PASSWORD, Notice, RewriteError, UserName, UserNameError, remove_user, replace_user, rewrite,
-};
+use crate::auth::{BCRYPT_MAX_PASSWORD, UserName, UserNameError, remove_user, replace_user};
+use crate::files::{Notice, RewriteError, rewrite};
 
 /// Set or delete a user's password in an htpasswd file
 ///

@@ -9,7 +9,6 @@ mod hsts;
 mod origin;
 mod raw;
 mod realm;
-mod tls_versions;
 mod values;
 
 #[cfg(test)]
@@ -23,14 +22,13 @@ use std::time::Duration;
 use lockgate_settings::{Period, Problems};
 
 use crate::auth::{self, Allowance, Policy};
-use crate::listener::certificate::KeyPairFiles;
+use crate::tls::{KeyPairFiles, TlsVersions};
 
 pub use client_rule::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use origin::Origin;
 pub use raw::LogFormat;
 pub use realm::Realm;
-pub use tls_versions::TlsVersions;
 use values::FilePath;
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.

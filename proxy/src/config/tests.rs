@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use lockgate_settings::Problems;
 
-use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, TlsVersions, Upstream};
+use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, Upstream};
 use super::{ENV_PREFIX, raw};
 use crate::auth;
-use crate::listener::certificate::KeyPairFiles;
+use crate::tls::{KeyPairFiles, TlsVersions};
 
 const FILE: &str = include_str!("../../../conf/lockgate.toml");
 

@@ -5,7 +5,6 @@
 //! and its server sleeps the whole grace period on SIGTERM; so this loop stands in its place.
 
 mod admission;
-pub mod certificate;
 mod connection;
 mod entrance;
 mod greeting;
@@ -17,7 +16,6 @@ mod quiet_socket;
 mod read_ahead;
 mod seldom;
 mod stopping;
-pub mod tls;
 mod turns;
 
 use std::future::Future;
@@ -64,7 +62,7 @@ const KEEP_ALIVE: Option<u64> = Some(0);
 
 /// What every connection is served with.
 pub(crate) struct FrontDoor {
-    /// TLS, as [`tls::server_config`] made it.
+    /// TLS, as [`crate::tls::server_config`] made it.
     pub(crate) tls: Arc<rustls::ServerConfig>,
     /// The gate, inside pingora's proxy.
     pub(crate) proxy: Arc<HttpProxy<Gate>>,

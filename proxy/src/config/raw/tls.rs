@@ -3,8 +3,9 @@
 
 use serde::Deserialize;
 
+use crate::config::Hsts;
 use crate::config::values::FilePath;
-use crate::config::{Hsts, TlsVersions};
+use crate::tls::TlsVersions;
 
 /// The section.
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! One certificate and its key: read, checked against each other and the clock, ready to sign.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -11,7 +11,16 @@ use x509_parser::time::ASN1Time;
 
 use super::chain::Chain;
 use super::pem_file::{contains, holds_no, read_pem};
-use super::{CertificateProblem, KeyPairFiles};
+use super::problem::CertificateProblem;
+
+/// Where a certificate chain (PEM, the leaf first) and its private key (PEM) are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyPairFiles {
+    /// The chain: the leaf, then each issuer's certificate; the root may be left out.
+    pub certificate: PathBuf,
+    /// PKCS#8, SEC1 or PKCS#1, not encrypted.
+    pub key: PathBuf,
+}
 
 /// A certificate chain and its key that may be served.
 #[derive(Debug)]
