@@ -18,7 +18,6 @@ mod htpasswd;
 mod ledger;
 mod pool;
 mod queue;
-mod source;
 mod throttle;
 mod user;
 mod verify;

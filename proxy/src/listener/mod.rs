@@ -14,7 +14,6 @@ mod http2;
 mod open_files;
 mod quiet_socket;
 mod read_ahead;
-mod seldom;
 mod stopping;
 mod turns;
 
@@ -37,6 +36,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{self, Limits};
 use crate::gate::Gate;
+use crate::rate_limited::RateLimitedWarning;
 use admission::{Admission, Place};
 pub(crate) use connection::extent::Extent;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -44,7 +44,6 @@ pub(crate) use connection::header_scan;
 pub(crate) use entrance::Entrance;
 pub use entrance::EntranceError;
 use read_ahead::ReadAhead;
-use seldom::Seldom;
 use stopping::{Stop, Stopping};
 use turns::Turns;
 
@@ -106,7 +105,7 @@ impl FrontDoor {
         let hall = Arc::new(Hall::of(self.clone()));
         let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
-        let mut failures = Seldom::default();
+        let failures = RateLimitedWarning::default();
         tokio::pin!(end);
         loop {
             tokio::select! {
@@ -120,7 +119,7 @@ impl FrontDoor {
                     Ok(None) => {}
                     Err(error) => {
                         hall.admission.ask_for_room();
-                        wait_after(&error, &mut failures).await;
+                        wait_after(&error, &failures).await;
                     }
                 },
             }
@@ -269,7 +268,7 @@ fn client_connection(stream: &Stream) -> Option<&ClientConnection> {
     stream.as_any().downcast_ref()
 }
 
-async fn wait_after(error: &io::Error, failures: &mut Seldom) {
+async fn wait_after(error: &io::Error, failures: &RateLimitedWarning) {
     // A client that left between connect and accept is no reason to wait.
     if error.kind() == io::ErrorKind::ConnectionAborted {
         return;
