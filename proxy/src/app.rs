@@ -63,7 +63,7 @@ impl App {
         for warning in files.users.warnings() {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
-        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits).map_err(StartError::Threads)?);
+        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits()).map_err(StartError::Threads)?);
         let upstream = Arc::new(Upstream::new(&config.upstream));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let entrance = Entrance::open(&config.listen, given).await?;
@@ -138,7 +138,7 @@ impl App {
 
 impl Files {
     fn load(config: &Config) -> Result<Self, StartError> {
-        let certificates = CertificateStore::load(&config.tls.pairs);
+        let certificates = CertificateStore::load(&config.tls.pairs());
         let users = Users::load(&config.auth.htpasswd, &config.auth.policy());
         match (certificates, users) {
             (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),
@@ -154,8 +154,8 @@ impl Files {
 
 fn pingora_conf(config: &Config) -> ServerConf {
     ServerConf {
-        threads: config.listen.threads.get(),
-        upstream_keepalive_pool_size: config.upstream.keepalive_connections,
+        threads: config.listen.threads().get(),
+        upstream_keepalive_pool_size: config.upstream.keepalive_connections.get(),
         max_retries: MAX_TRIES,
         ..ServerConf::default()
     }

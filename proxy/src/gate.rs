@@ -53,7 +53,7 @@ impl Gate {
             limits: config.limits.clone(),
             forward_authorization: config.upstream.forward_authorization,
             hsts: config.tls.hsts.header(),
-            host: config.upstream.origin.host(),
+            host: config.upstream.url.host(),
         }
     }
 
@@ -141,9 +141,9 @@ impl ProxyHttp for Gate {
         if let Some(stream) = session.as_downstream().stream() {
             request_arrived(stream, session.req_header());
         }
-        session.set_read_timeout(Some(self.limits.body_timeout));
-        session.set_write_timeout(Some(self.limits.send_timeout));
-        session.set_total_drain_timeout(Some(self.limits.drain_timeout));
+        session.set_read_timeout(Some(self.limits.body_timeout.duration()));
+        session.set_write_timeout(Some(self.limits.send_timeout.duration()));
+        session.set_total_drain_timeout(Some(self.limits.drain_timeout.duration()));
         // Else an answer given before the body ended is lost in a reset.
         session.set_close_on_response_before_downstream_finish(false);
         passage.awaits_leave = awaits_leave(session);

@@ -117,7 +117,7 @@ mod tests {
         fs::write(&path, format!("alice:{NOBODY_KNOWS}\n")).unwrap();
         let policy = Policy::default();
         let loaded = Users::load(&path, &policy).unwrap();
-        let verifier = Arc::new(Verifier::new(loaded, Config::default().auth.limits).unwrap());
+        let verifier = Arc::new(Verifier::new(loaded, Config::default().auth.limits()).unwrap());
         let task = tokio::spawn(users(path.clone(), policy, Arc::clone(&verifier)));
         for (content, expected) in [
             (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), [true, true]),

@@ -171,11 +171,11 @@ pub(crate) fn check_header_size(request: &RequestHeader, limits: &Limits) -> Res
     let fields = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
     let pseudo_fields = [request.method.as_str().len(), request.raw_path().len()];
     let size: usize = pseudo_fields.into_iter().chain(fields).map(|bytes| FIELD + bytes).sum();
-    if size > limits.header_size {
-        return Err(rescue::header_too_large(limits.header_size));
+    if size > limits.header_size.get() {
+        return Err(rescue::header_too_large(limits.header_size.get()));
     }
-    if request.headers.len() > limits.header_count {
-        return Err(rescue::too_many_fields(limits.header_count));
+    if request.headers.len() > limits.header_count.get() {
+        return Err(rescue::too_many_fields(limits.header_count.get()));
     }
     Ok(())
 }

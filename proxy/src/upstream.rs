@@ -54,20 +54,21 @@ impl Upstream {
     /// An upstream whose name was not resolved yet.
     pub(crate) fn new(config: &config::Upstream) -> Self {
         let mut options = PeerOptions::new();
-        options.connection_timeout = Some(config.connect_timeout);
-        options.total_connection_timeout = Some(config.connect_timeout);
-        options.read_timeout = Some(config.read_timeout);
-        options.write_timeout = Some(config.write_timeout);
-        options.idle_timeout = Some(config.idle_timeout);
+        options.connection_timeout = Some(config.connect_timeout.duration());
+        options.total_connection_timeout = Some(config.connect_timeout.duration());
+        options.read_timeout = Some(config.read_timeout.duration());
+        options.write_timeout = Some(config.write_timeout.duration());
+        options.idle_timeout = Some(config.idle_timeout.duration());
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
-        let bounds = Bounds { connections: config.keepalive_connections, idle_timeout: config.idle_timeout };
+        let idle_timeout = config.idle_timeout.duration();
+        let bounds = Bounds { connections: config.keepalive_connections.get(), idle_timeout };
         Self {
-            origin: config.origin.clone(),
+            origin: config.url.clone(),
             options,
-            blob_connections: Memory::of(config.read_ahead)
+            blob_connections: Memory::of(config.read_ahead.bytes())
                 .map(|memory| Arc::new(BlobConnections::new(memory, bounds))),
-            connect_timeout: config.connect_timeout,
-            resolve_interval: config.resolve_interval,
+            connect_timeout: config.connect_timeout.duration(),
+            resolve_interval: config.resolve_interval.duration(),
             addresses: RwLock::new(Arc::from([])),
             preferred: AtomicUsize::new(0),
         }

@@ -68,7 +68,7 @@ fn concerns(problem: &Problem, section: &str) -> bool {
 
 impl Findings {
     fn inspect_certificates(&mut self, file: &Path, tls: &Tls) {
-        match CertificateStore::load(&tls.pairs) {
+        match CertificateStore::load(&tls.pairs()) {
             Ok(store) => self.warnings.extend(store.warnings().iter().map(ToString::to_string)),
             Err(problems) => problems.iter().for_each(|problem| self.add(file, "tls", problem.to_string())),
         }

@@ -195,7 +195,7 @@ mod tests {
 
     async fn can_log_in(path: &Path, user: &str, password: &str) -> bool {
         let users = Users::load(path, &Policy::default()).unwrap();
-        let verifier = Verifier::new(users, Config::default().auth.limits).unwrap();
+        let verifier = Verifier::new(users, Config::default().auth.limits()).unwrap();
         let credentials = Credentials::new(user.parse().unwrap(), password).unwrap();
         verifier.verify(&credentials, Ipv4Addr::LOCALHOST.into()).await.is_ok()
     }

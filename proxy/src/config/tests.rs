@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use lockgate_settings::Problems;
+use lockgate_settings::{ByteSize, Period, Problems};
 
-use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, Upstream};
-use super::{ENV_PREFIX, raw};
+use super::{
+    Auth, ClientRule, Config, ENV_PREFIX, Limits, Listen, Log, LogFormat, LogLevel, Origin, Shutdown, SizeWithin, Tls,
+    Upstream, Within,
+};
 use crate::auth;
 use crate::tls::{KeyPairFiles, TlsVersions};
 
@@ -15,7 +17,7 @@ const FILE: &str = include_str!("../../../conf/lockgate.toml");
 
 fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    lockgate_settings::parse::<raw::Config>(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env).map(Config::from)
+    lockgate_settings::parse(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env)
 }
 
 /// What is said of the one mistake in `text`.
@@ -122,60 +124,85 @@ const OTHER_VALUES: &[(&str, &str)] = &[
 ];
 
 fn other_config() -> Config {
-    let seconds = Duration::from_secs;
-    let count = |n: usize| n.try_into().unwrap();
-    let pair =
-        |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
+    let seconds = Period::from_secs;
     Config {
         listen: Listen {
             https: "[::1]:443".parse().unwrap(),
             handover: Some("/run/lockgate/handover.sock".into()),
             http2: true,
-            threads: count(1000),
+            threads: Within::of(1000),
         },
-        tls: Tls { pairs: vec![pair("a"), pair("b")], versions: TlsVersions::Only13, hsts: "0s".parse().unwrap() },
+        tls: Tls {
+            certificate: "/a.crt".into(),
+            key: "/a.key".into(),
+            additional: vec![KeyPairFiles { certificate: "/b.crt".into(), key: "/b.key".into() }],
+            versions: TlsVersions::Only13,
+            hsts: "0s".parse().unwrap(),
+        },
         auth: Auth {
             htpasswd: "/users".into(),
             realm: "123".parse().unwrap(),
-            max_bcrypt_cost: 31,
-            limits: auth::Limits {
-                threads: count(1001),
-                queue: 1002,
-                per_user: auth::Allowance { failures: 1003.try_into().unwrap(), interval: seconds(1004) },
-                per_address: auth::Allowance { failures: 1005.try_into().unwrap(), interval: seconds(1006) },
-                memory: 1024,
-            },
+            max_bcrypt_cost: Within::of(31),
+            hash_threads: Within::of(1001),
+            hash_queue: Within::of(1002),
+            failures: Within::of(1003),
+            failure_interval: seconds(1004),
+            address_failures: Within::of(1005),
+            address_failure_interval: seconds(1006),
+            failure_memory: Within::of(1024),
         },
         upstream: Upstream {
-            origin: Origin::Unix("/s".into()),
+            url: Origin::Unix("/s".into()),
             connect_timeout: seconds(101),
             read_timeout: seconds(102),
             write_timeout: seconds(103),
             idle_timeout: seconds(104),
-            keepalive_connections: 105,
-            read_ahead: 107,
+            keepalive_connections: Within::of(105),
+            read_ahead: ByteSize::from_bytes(107),
             resolve_interval: seconds(106),
             forward_authorization: true,
         },
-        clients: ClientRule::new(None, None),
+        clients: ClientRule { refuse: None, except: None },
         limits: Limits {
             handshake_timeout: seconds(201),
             header_timeout: seconds(202),
-            header_size: 2048,
-            header_count: 207,
+            header_size: SizeWithin::of(2048),
+            header_count: Within::of(207),
             idle_timeout: seconds(203),
             body_timeout: seconds(204),
             send_timeout: seconds(205),
             drain_timeout: seconds(206),
-            min_body_rate: 2080,
-            connections: Some(count(209)),
-            connections_per_address: Some(count(210)),
-            streams: 211,
-            control_frames: 212,
+            min_body_rate: ByteSize::from_bytes(2080),
+            connections: Within::of(209),
+            connections_per_address: Within::of(210),
+            streams: Within::of(211),
+            control_frames: Within::of(212),
         },
-        log: Log { format: LogFormat::Json, level: tracing::Level::TRACE },
+        log: Log { format: LogFormat::Json, level: LogLevel::Trace },
         shutdown: Shutdown { grace: seconds(301), idle_timeout: seconds(302) },
     }
+}
+
+#[test]
+fn pairs_threads_and_budgets_are_made_of_the_keys() {
+    let config = other_config();
+    let pair =
+        |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
+    assert_eq!(config.tls.pairs(), [pair("a"), pair("b")]);
+    assert_eq!(config.listen.threads().get(), 1000);
+    let allowance = |failures: u32, seconds| auth::Allowance {
+        failures: failures.try_into().unwrap(),
+        interval: Duration::from_secs(seconds),
+    };
+    let limits = auth::Limits {
+        threads: 1001.try_into().unwrap(),
+        queue: 1002,
+        per_user: allowance(1003, 1004),
+        per_address: allowance(1005, 1006),
+        memory: 1024,
+    };
+    assert_eq!(config.auth.limits(), limits);
+    assert_eq!(Config::default().listen.threads().get(), std::thread::available_parallelism().unwrap().get());
 }
 
 #[test]

@@ -50,12 +50,12 @@ pub(super) struct Place {
 impl Admission {
     /// Room for as many as `limits` or the limit of open files says.
     pub(super) fn new(limits: &Limits) -> Self {
-        let in_all = open_files::room_for_connections(limits.connections).min(Semaphore::MAX_PERMITS);
+        let in_all = open_files::room_for_connections(limits.connections.non_zero()).min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(in_all)),
             in_all,
             make_room: Notify::new(),
-            per_address: limits.connections_per_address,
+            per_address: limits.connections_per_address.non_zero(),
             taken: Arc::default(),
             full: RateLimitedWarning::default(),
             crowded: RateLimitedWarning::default(),
@@ -123,11 +123,11 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Within};
     use std::time::Duration;
 
-    fn admission(in_all: usize, per_address: usize) -> Admission {
-        let (connections, connections_per_address) = (NonZeroUsize::new(in_all), NonZeroUsize::new(per_address));
+    fn admission(in_all: u32, per_address: u32) -> Admission {
+        let (connections, connections_per_address) = (Within::of(in_all), Within::of(per_address));
         Admission::new(&Limits { connections, connections_per_address, ..Config::default().limits })
     }
 

@@ -112,7 +112,7 @@ impl<S: IO + 'static> Connection<S> {
             told: Mutex::new(None),
             ahead: Vec::new(),
             held: Held::default(),
-            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
+            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout.duration())),
             stopping: stopping.clone(),
             sending: None,
             taking: Pace::new(taking_rule(&limits)),
@@ -140,15 +140,15 @@ impl<S: IO + 'static> Connection<S> {
         self.phase = Phase::Waiting;
         self.taking = Pace::new(taking_rule(&self.limits));
         self.sending = None;
-        self.set_deadline(self.limits.idle_timeout);
+        self.set_deadline(self.limits.idle_timeout.duration());
         !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
     }
 
     /// Waits until the request's header is there as a whole. `false` when it does not come; what can be
     /// no request is answered.
     pub(super) async fn header(&mut self) -> bool {
-        self.set_deadline(self.limits.header_timeout);
-        let budget = Budget { size: self.limits.header_size, count: self.limits.header_count };
+        self.set_deadline(self.limits.header_timeout.duration());
+        let budget = Budget { size: self.limits.header_size.get(), count: self.limits.header_count.get() };
         let mut scan = HeaderScan::default();
         loop {
             self.is_head = asks_for_head(&self.ahead);
@@ -164,7 +164,7 @@ impl<S: IO + 'static> Connection<S> {
                 Some(Ok(1..)) => {}
                 Some(_) => return false,
                 None => {
-                    let error = rescue::header_too_slow(self.limits.header_timeout);
+                    let error = rescue::header_too_slow(self.limits.header_timeout.duration());
                     return self.refuse_and_close(&error).await;
                 }
             }
@@ -375,18 +375,18 @@ fn malformed(_: Malformed) -> io::Error {
 
 /// What holds for a client that sends a body.
 pub(super) fn sending_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate, patience: limits.body_timeout }
+    Rule { rate: limits.min_body_rate.bytes(), patience: limits.body_timeout.duration() }
 }
 
 /// What holds for a client that takes an answer.
 fn taking_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate, patience: limits.send_timeout }
+    Rule { rate: limits.min_body_rate.bytes(), patience: limits.send_timeout.duration() }
 }
 
 fn describe(flaw: Flaw, limits: &Limits) -> OciError {
     match flaw {
-        Flaw::TooLarge => rescue::header_too_large(limits.header_size),
-        Flaw::TooMany => rescue::too_many_fields(limits.header_count),
+        Flaw::TooLarge => rescue::header_too_large(limits.header_size.get()),
+        Flaw::TooMany => rescue::too_many_fields(limits.header_count.get()),
         Flaw::RequestLine => rescue::no_request_line(),
         Flaw::Malformed => rescue::in_place_of(&[]),
     }
@@ -425,7 +425,7 @@ impl<S: IO + 'static> AsyncWrite for Connection<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase != Phase::Closing {
             self.phase = Phase::Closing;
-            let patience = self.limits.drain_timeout;
+            let patience = self.limits.drain_timeout.duration();
             self.set_deadline(patience);
         }
         let closed = self.poll_close(cx);

@@ -133,17 +133,17 @@ impl FrontDoor {
     pub(crate) async fn drain(&self, accepted: Accepted, end: End, stopped: impl Future<Output = ()>) -> Closed {
         let Accepted { mut connections, stop } = accepted;
         stop.begin(match end {
-            End::Stopped => self.shutdown.idle_timeout,
-            End::HandedOver => self.limits.idle_timeout,
+            End::Stopped => self.shutdown.idle_timeout.duration(),
+            End::HandedOver => self.limits.idle_timeout.duration(),
         });
         let hurry = async {
             stopped.await;
-            stop.begin(self.shutdown.idle_timeout);
+            stop.begin(self.shutdown.idle_timeout.duration());
             std::future::pending().await
         };
         let all_done = async { while connections.join_next().await.is_some() {} };
         let finished = tokio::select! {
-            finished = tokio::time::timeout(self.shutdown.grace, all_done) => finished.is_ok(),
+            finished = tokio::time::timeout(self.shutdown.grace.duration(), all_done) => finished.is_ok(),
             () = hurry => false,
         };
         let cut = if finished { 0 } else { connections.len() };
@@ -200,7 +200,7 @@ impl Hall {
         let socket = ReadAhead::new(socket, peer);
         let handshake_over = socket.handshake_over();
         let handshake = self.handshakes.run(self.acceptor.tls_handshake(socket));
-        match tokio::time::timeout(self.door.limits.handshake_timeout, handshake).await {
+        match tokio::time::timeout(self.door.limits.handshake_timeout.duration(), handshake).await {
             Ok(Ok(stream)) => {
                 handshake_over.tell();
                 return Some(stream);

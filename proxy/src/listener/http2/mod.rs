@@ -110,7 +110,7 @@ pub(super) async fn serve(hall: &Hall, stream: ClientConnection, stopping: &Shut
     });
     let conduct = Conduct::new(limits);
     let stream: Stream = Box::new(Observed::new(stream, conduct.clone()));
-    let shaken = timeout(limits.header_timeout, server::handshake(stream, Some(options(limits)))).await;
+    let shaken = timeout(limits.header_timeout.duration(), server::handshake(stream, Some(options(limits)))).await;
     let Ok(Ok(connection)) = shaken else {
         return tracing::debug!("an HTTP/2 connection did not begin with its preface");
     };
@@ -123,9 +123,9 @@ pub(super) async fn serve(hall: &Hall, stream: ClientConnection, stopping: &Shut
 fn options(limits: &Limits) -> H2Options {
     let mut options = server::default_h2_options();
     options
-        .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size).expect("it is at most 2 MiB"))
-        .max_concurrent_streams(limits.streams)
-        .max_concurrent_reset_streams(limits.streams as usize)
+        .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size.get()).expect("it is at most 2 MiB"))
+        .max_concurrent_streams(limits.streams.into())
+        .max_concurrent_reset_streams(limits.streams.get())
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
@@ -141,7 +141,7 @@ impl Serving<'_> {
                 return self.close(end).await;
             }
             let next_look = self.next_look();
-            let has_room = self.requests.len() < self.limits.streams as usize;
+            let has_room = self.requests.len() < self.limits.streams.get();
             tokio::select! {
                 biased;
                 () = told_to_stop(&mut stopping), if self.stopping_since.is_none() => {
@@ -205,13 +205,13 @@ impl Serving<'_> {
         if self.stopping_since.is_some_and(|since| has_passed(since, ROUND_TRIP)) {
             return Some(End::Stopping);
         }
-        has_passed(self.idle_since, self.limits.idle_timeout).then_some(End::Idle)
+        has_passed(self.idle_since, self.limits.idle_timeout.duration()).then_some(End::Idle)
     }
 
     /// When to ask again, if nothing happens.
     fn next_look(&self) -> Instant {
         let now = Instant::now();
-        let idle = self.idle_since + self.limits.idle_timeout;
+        let idle = self.idle_since + self.limits.idle_timeout.duration();
         let stop = self.stopping_since.map(|since| since + ROUND_TRIP);
         let soon = (self.conduct.is_timed() || !self.is_quiet()).then_some(now + TICK);
         let first = [stop, soon].into_iter().flatten().fold(idle, Instant::min);

@@ -1,3 +1,5 @@
+use lockgate_settings::ByteSize;
+
 use super::bodies::INITIAL_WINDOW;
 use super::*;
 use crate::config::Config;
@@ -50,13 +52,13 @@ fn uploading_within(limits: Limits) -> (Conduct, Limits) {
 #[tokio::test(start_paused = true)]
 async fn a_burst_over_the_allowance_is_a_flood_and_what_time_gives_back_is_none() {
     let (conduct, limits) = begun();
-    for _ in 0..limits.control_frames {
+    for _ in 0..limits.control_frames.get() {
         conduct.received(&ping());
     }
     assert_eq!(conduct.fault(), None);
     for _ in 0..20 {
         tokio::time::advance(allowance::PERIOD / 2).await;
-        for _ in 0..limits.control_frames / 2 {
+        for _ in 0..limits.control_frames.get() / 2 {
             conduct.received(&ping());
         }
     }
@@ -82,14 +84,14 @@ async fn resets_weigh_ten_times_as_much_on_either_side() {
             }
             count += 1;
         }
-        assert_eq!(count, limits.control_frames / RESET_COST + 1);
+        assert_eq!(count, u32::from(limits.control_frames) / RESET_COST + 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_reset_behind_an_early_answer_costs_nothing() {
     let (conduct, limits) = begun();
-    for _ in 0..limits.control_frames {
+    for _ in 0..limits.control_frames.get() {
         conduct.sent(&frame(RESET, 0, 1, &[0; 4]));
     }
     assert_eq!((conduct.fault(), conduct.broke_off()), (None, false));
@@ -118,9 +120,9 @@ async fn a_header_that_does_not_end_is_a_fault_in_its_time() {
         let (conduct, limits) = begun();
         conduct.received(begin);
         assert!(conduct.is_timed());
-        tokio::time::advance(limits.header_timeout / 2).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2).await;
         conduct.received(go_on);
-        tokio::time::advance(limits.header_timeout / 2 - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2 - Duration::from_millis(1)).await;
         assert_eq!(conduct.fault(), None);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(conduct.fault(), Some(Fault::SlowHeader));
@@ -135,7 +137,7 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
     conduct.received(&cut[..13]);
     let (end, begin) = (ping()[..].to_vec()[4..].to_vec(), ping()[..4].to_vec());
     for _ in 0..10 {
-        tokio::time::advance(limits.header_timeout / 2).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2).await;
         conduct.received(&[&end[..], &begin[..]].concat());
         assert_eq!(conduct.fault(), None);
     }
@@ -143,10 +145,10 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stands_still_is_a_fault_in_its_time() {
-    let without_rate = Limits { min_body_rate: 0, ..Config::default().limits };
+    let without_rate = Limits { min_body_rate: ByteSize::from_bytes(0), ..Config::default().limits };
     for (limits, then) in [(Config::default().limits, 2), (without_rate, 1)] {
         let (conduct, limits) = uploading_within(limits);
-        tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.body_timeout.duration() - Duration::from_millis(1)).await;
         assert_eq!(conduct.fault(), None, "the first byte has the whole time");
         conduct.received(&frame(DATA, 0, 1, b""));
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -154,7 +156,7 @@ async fn a_body_that_stands_still_is_a_fault_in_its_time() {
 
         let (conduct, limits) = uploading_within(limits);
         conduct.received(&frame(DATA, 0, 1, b"p"));
-        tokio::time::advance(limits.body_timeout / then - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.body_timeout.duration() / then - Duration::from_millis(1)).await;
         assert_eq!(conduct.fault(), None);
         tokio::time::advance(Duration::from_millis(2)).await;
         assert_eq!(conduct.fault(), Some(Fault::SlowBody));
@@ -164,10 +166,10 @@ async fn a_body_that_stands_still_is_a_fault_in_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
     let second = Duration::from_secs(1);
-    let rate = usize::try_from(Config::default().limits.min_body_rate).expect("it is small");
+    let rate = usize::try_from(Config::default().limits.min_body_rate.bytes()).expect("it is small");
     let seconds_until_fault = |a_second: usize| async move {
         let (conduct, limits) = uploading();
-        for passed in 0..10 * limits.body_timeout.as_secs() {
+        for passed in 0..10 * limits.body_timeout.duration().as_secs() {
             conduct.received(&frame(DATA, 0, 1, &vec![0; a_second]));
             conduct.sent(&window_update(1, u32::try_from(a_second).expect("it is small")));
             conduct.sent(&window_update(0, u32::try_from(a_second).expect("it is small")));
@@ -179,7 +181,7 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
         None
     };
     assert_eq!(seconds_until_fault(rate).await, None);
-    let half_of_patience = Config::default().limits.body_timeout.as_secs() / 2;
+    let half_of_patience = Config::default().limits.body_timeout.duration().as_secs() / 2;
     assert_eq!(seconds_until_fault(1).await, Some(half_of_patience + 1));
     assert!(seconds_until_fault(rate * 9 / 10).await.is_some());
 }
@@ -187,19 +189,20 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
 #[tokio::test(start_paused = true)]
 async fn what_came_too_late_is_too_late_whoever_looks_after_it() {
     let (conduct, limits) = uploading();
-    tokio::time::advance(limits.body_timeout).await;
+    tokio::time::advance(limits.body_timeout.duration()).await;
     conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
     assert_eq!(conduct.fault(), Some(Fault::SlowBody));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_frame_that_trickles_in_is_a_body_that_moves() {
-    let (conduct, limits) = uploading_within(Limits { min_body_rate: 0, ..Config::default().limits });
+    let (conduct, limits) =
+        uploading_within(Limits { min_body_rate: ByteSize::from_bytes(0), ..Config::default().limits });
     let data = frame(DATA, 0, 1, &[0; 100]);
     let (head, payload) = data.split_at(9);
     conduct.received(head);
     for byte in payload.chunks(1) {
-        tokio::time::advance(limits.header_timeout - Duration::from_secs(1)).await;
+        tokio::time::advance(limits.header_timeout.duration() - Duration::from_secs(1)).await;
         conduct.received(byte);
         assert_eq!(conduct.fault(), None);
     }
@@ -215,13 +218,13 @@ async fn who_waits_for_a_window_is_not_to_blame() {
         for _ in 0..STREAM_WINDOW / (16 * 1024) {
             conduct.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
         }
-        tokio::time::advance(limits.body_timeout * 10).await;
+        tokio::time::advance(limits.body_timeout.duration() * 10).await;
         assert_eq!(conduct.fault(), None, "the window is used up");
         conduct.sent(&window_update(1, 1 << 17));
         conduct.sent(&window_update(0, 1 << 17));
-        tokio::time::advance(limits.body_timeout / 2).await;
+        tokio::time::advance(limits.body_timeout.duration() / 2).await;
         assert_eq!(conduct.fault(), None, "its time begins with the window");
-        tokio::time::advance(limits.body_timeout / 2).await;
+        tokio::time::advance(limits.body_timeout.duration() / 2).await;
         assert_eq!(conduct.fault(), Some(Fault::SlowBody));
     }
 }
@@ -243,7 +246,7 @@ async fn a_request_that_ended_is_not_timed() {
             conduct.sent(&end)
         }
         assert!(!conduct.is_timed());
-        tokio::time::advance(limits.body_timeout * 2).await;
+        tokio::time::advance(limits.body_timeout.duration() * 2).await;
         assert_eq!(conduct.fault(), None);
     }
 }
