@@ -13,7 +13,7 @@ use pingora::time::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
-use crate::config::Config;
+use crate::config::{self, Config, Destination};
 use crate::gate::{Gate, MAX_TRIES};
 use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor};
 use crate::reload;
@@ -30,6 +30,9 @@ pub enum StartError {
     /// There is no socket to listen on.
     #[error(transparent)]
     Entrance(#[from] EntranceError),
+    /// The registry within is not served yet.
+    #[error("[storage] is not served yet: name a registry in [upstream]")]
+    Storage,
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -64,7 +67,8 @@ impl App {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
         let verifier = Arc::new(Verifier::new(files.users, config.auth.limits()).map_err(StartError::Threads)?);
-        let upstream = Arc::new(Upstream::new(&config.upstream));
+        let Destination::Upstream(behind) = &config.destination else { return Err(StartError::Storage) };
+        let upstream = Arc::new(Upstream::new(behind));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let entrance = Entrance::open(&config.listen, given).await?;
 
@@ -72,9 +76,9 @@ impl App {
         background.spawn(upstream.clone().keep_resolved());
         background.spawn(reload::certificates(files.certificates));
         background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
-        let gate = Gate::new(config, verifier, upstream);
+        let gate = Gate::new(config, behind, verifier, upstream);
         keep_time_by_tokio();
-        let mut proxy = http_proxy(&Arc::new(pingora_conf(config)), gate);
+        let mut proxy = http_proxy(&Arc::new(pingora_conf(config, behind)), gate);
         proxy.server_options = Some(pingora_options());
         let door = FrontDoor {
             tls,
@@ -152,10 +156,10 @@ impl Files {
     }
 }
 
-fn pingora_conf(config: &Config) -> ServerConf {
+fn pingora_conf(config: &Config, behind: &config::Upstream) -> ServerConf {
     ServerConf {
         threads: config.listen.threads().get(),
-        upstream_keepalive_pool_size: config.upstream.keepalive_connections.get(),
+        upstream_keepalive_pool_size: behind.keepalive_connections.get(),
         max_retries: MAX_TRIES,
         ..ServerConf::default()
     }

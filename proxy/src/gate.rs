@@ -18,7 +18,7 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use crate::access::Permit;
 use crate::access_log;
 use crate::auth::Verifier;
-use crate::config::{ClientRule, Config, Limits};
+use crate::config::{self, ClientRule, Config, Limits};
 use crate::headers;
 use crate::last_byte::LastByte;
 use crate::listener::request_arrived;
@@ -45,15 +45,20 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(config: &Config, verifier: Arc<Verifier>, upstream: Arc<Upstream>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        behind: &config::Upstream,
+        verifier: Arc<Verifier>,
+        upstream: Arc<Upstream>,
+    ) -> Self {
         Self {
             login: Login::new(verifier, &config.auth.realm),
             upstream,
             clients: config.clients.clone(),
             limits: config.limits.clone(),
-            forward_authorization: config.upstream.forward_authorization,
+            forward_authorization: behind.forward_authorization,
             hsts: config.tls.hsts.header(),
-            host: config.upstream.url.host(),
+            host: behind.url.host(),
         }
     }
 

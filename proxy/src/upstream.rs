@@ -178,7 +178,6 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     const FIRST: &str = "192.0.2.1:5000";
     const SECOND: &str = "192.0.2.2:5000";
@@ -188,7 +187,7 @@ mod tests {
     }
 
     fn upstream() -> Upstream {
-        let upstream = Upstream::new(&Config::default().upstream);
+        let upstream = Upstream::new(&config::Upstream::default());
         upstream.learn(addresses(&[FIRST, SECOND]));
         upstream
     }

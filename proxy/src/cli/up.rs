@@ -11,7 +11,7 @@ use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
 use crate::app::App;
-use crate::config::{Config, Origin, Tls};
+use crate::config::{Config, Destination, Origin, Tls, Upstream};
 use crate::logging;
 use crate::tls::KeyPairFiles;
 
@@ -67,7 +67,11 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
     config.tls = Tls { certificate, key, additional: Vec::new(), ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
-    config.upstream.url = Origin::Unix(socket.to_owned());
+    let behind = match config.destination {
+        Destination::Upstream(upstream) => upstream,
+        Destination::Storage(_) => Upstream::default(),
+    };
+    config.destination = Destination::Upstream(Upstream { url: Origin::Unix(socket.to_owned()), ..behind });
     Ok(config)
 }
 

@@ -6,6 +6,7 @@
 
 mod auth;
 mod clients;
+mod destination;
 mod hsts;
 mod limits;
 mod listen;
@@ -20,13 +21,17 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::path::Path;
 
 use lockgate_settings::Problems;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 pub use auth::Auth;
 pub use clients::ClientRule;
+use destination::Second;
+pub use destination::{Destination, Storage};
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
@@ -42,8 +47,7 @@ pub use values::{SizeWithin, Within};
 const ENV_PREFIX: &str = "LOCKGATE";
 
 /// What the proxy is told, all of it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// Where clients come in.
     pub listen: Listen,
@@ -52,7 +56,7 @@ pub struct Config {
     /// Who they may be.
     pub auth: Auth,
     /// Where requests go.
-    pub upstream: Upstream,
+    pub destination: Destination,
     /// Which clients are too old.
     pub clients: ClientRule,
     /// What a client may take its time for, and how much it may send.
@@ -93,5 +97,59 @@ impl Config {
     /// Everything that is wrong in the environment at once.
     pub fn from_environment() -> Result<Self, Problems> {
         lockgate_settings::from_environment(ENV_PREFIX)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Section {
+    Listen,
+    Tls,
+    Auth,
+    Upstream,
+    Storage,
+    Clients,
+    Limits,
+    Log,
+    Shutdown,
+}
+
+/// Written by hand for the two sections of which one makes [`Config::destination`].
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sections;
+
+        impl<'de> Visitor<'de> for Sections {
+            type Value = Config;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("sections")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Config, A::Error> {
+                let mut config = Config::default();
+                let mut destination = None;
+                while let Some(section) = map.next_key()? {
+                    match section {
+                        Section::Listen => config.listen = map.next_value()?,
+                        Section::Tls => config.tls = map.next_value()?,
+                        Section::Auth => config.auth = map.next_value()?,
+                        Section::Upstream | Section::Storage if destination.is_some() => {
+                            match map.next_value::<Second>()? {}
+                        }
+                        Section::Upstream => destination = Some(Destination::Upstream(map.next_value()?)),
+                        Section::Storage => destination = Some(Destination::Storage(map.next_value()?)),
+                        Section::Clients => config.clients = map.next_value()?,
+                        Section::Limits => config.limits = map.next_value()?,
+                        Section::Log => config.log = map.next_value()?,
+                        Section::Shutdown => config.shutdown = map.next_value()?,
+                    }
+                }
+                config.destination = destination.unwrap_or_default();
+                Ok(config)
+            }
+        }
+
+        deserializer.deserialize_map(Sections)
     }
 }
