@@ -37,7 +37,7 @@ fn credentials() -> Credentials {
 #[divan::bench(args = [10, 10_000])]
 fn remembered_login(bencher: Bencher<'_, '_>, users: usize) {
     let runtime = runtime();
-    let verifier = Verifier::new(users_with_alice(users), Config::default().auth.limits).expect("threads");
+    let verifier = Verifier::new(users_with_alice(users), Config::default().auth.limits()).expect("threads");
     let credentials = credentials();
     let login = || runtime.block_on(verifier.verify(&credentials, CLIENT)).expect("the right password");
     login();

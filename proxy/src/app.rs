@@ -8,14 +8,14 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
-use crate::config::Config;
+use crate::config::{Config, Destination};
 use crate::gate::Gate;
-use crate::listener::certificate::CertificateStore;
-use crate::listener::{Acceptor, Closed, End, Entrance, EntranceError, Settings, tls};
+use crate::listener::{Acceptor, Closed, End, Entrance, EntranceError, Settings};
 use crate::refusal;
+use crate::reload;
 use crate::supervisor;
+use crate::tls::{self, CertificateStore};
 use crate::upstream::Upstream;
-use crate::watch;
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,9 @@ pub enum StartError {
     /// There is no socket to listen on.
     #[error(transparent)]
     Entrance(#[from] EntranceError),
+    /// The registry within is not served yet.
+    #[error("[storage] is not served yet: name a registry in [upstream]")]
+    Storage,
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -59,18 +62,19 @@ impl App {
         for warning in files.users.warnings() {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
-        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits).map_err(StartError::Threads)?);
-        let upstream = Arc::new(Upstream::new(&config.upstream));
+        let verifier = Arc::new(Verifier::new(files.users, config.auth.limits()).map_err(StartError::Threads)?);
+        let Destination::Upstream(behind) = &config.destination else { return Err(StartError::Storage) };
+        let upstream = Arc::new(Upstream::new(behind));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let entrance = Entrance::open(&config.listen, given).await?;
 
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_current());
-        background.spawn(watch::certificates(files.certificates));
-        background.spawn(watch::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
+        background.spawn(reload::certificates(files.certificates));
+        background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let limits = Arc::new(config.limits.clone());
         let own_fields = refusal::own_fields(config.tls.hsts.header());
-        let gate = Gate::new(config, limits.clone(), own_fields.clone(), verifier, upstream);
+        let gate = Gate::new(config, behind, limits.clone(), own_fields.clone(), verifier, upstream);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
         Ok(Self { entrance, acceptor, background })
@@ -128,7 +132,7 @@ impl App {
 
 impl Files {
     fn load(config: &Config) -> Result<Self, StartError> {
-        let certificates = CertificateStore::load(&config.tls.pairs);
+        let certificates = CertificateStore::load(&config.tls.pairs());
         let users = Users::load(&config.auth.htpasswd, &config.auth.policy());
         match (certificates, users) {
             (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),

@@ -17,7 +17,7 @@
 //! a line                                                               gate::passage, access_log
 //! ```
 //!
-//! [`app`] wires it from a checked [`config`]; [`watch`] reloads certificates and users; [`cli`] holds
+//! [`app`] wires it from a checked [`config`]; `reload` keeps up with certificates and users; [`cli`] holds
 //! one command a file.
 
 // `println!` and `eprintln!` panic where nobody reads.
@@ -25,19 +25,22 @@
 
 mod access;
 mod access_log;
-mod any_certificate;
 pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
-mod exposure;
+mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
 pub mod listener;
+mod lock;
 pub mod logging;
+mod network;
+mod rate_limited;
 mod refusal;
+mod reload;
 pub mod supervisor;
+mod tls;
 mod upstream;
-pub mod watch;

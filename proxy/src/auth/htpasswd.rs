@@ -19,8 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str;
 
-use crate::exposure::{Audience, Exposure};
-use crate::watch::read_bounded;
+use crate::files::{Audience, Exposure, read_bounded};
 
 use super::{HashError, Policy, StoredHash, UserName, UserNameError};
 

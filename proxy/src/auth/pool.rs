@@ -11,13 +11,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use tokio::sync::watch;
 
 use super::queue::FairQueue;
-use super::source::Source;
+use crate::lock::lock;
+use crate::network::Network;
 
 /// How far the threads stand back, from 0 to 19. With 5 they get a quarter of a processor that others want
 /// all of, and all of one that nobody else wants.
@@ -47,7 +48,7 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<Source, (Key, Check)>,
+    queue: FairQueue<Network, (Key, Check)>,
     /// The answer to come of each check that is queued or being computed.
     flights: HashMap<Key, watch::Sender<Option<bool>>>,
     closed: bool,
@@ -80,12 +81,12 @@ impl Pool {
 
     /// The same check, if it is under way.
     pub(super) fn under_way(&self, key: &Key) -> Option<Flight> {
-        self.0.lock().flights.get(key).map(|flight| Flight(flight.subscribe()))
+        lock(&self.0.state).flights.get(key).map(|flight| Flight(flight.subscribe()))
     }
 
-    /// Has `check` computed for `source`, unless the same is already under way.
-    pub(super) fn begin(&self, key: Key, source: Source, check: impl FnOnce() -> bool + Send + 'static) -> Flight {
-        Flight(self.0.join(key, source, Box::new(check)))
+    /// Has `check` computed for `network`, unless the same is already under way.
+    pub(super) fn begin(&self, key: Key, network: Network, check: impl FnOnce() -> bool + Send + 'static) -> Flight {
+        Flight(self.0.join(key, network, Box::new(check)))
     }
 
     /// How many checks were computed since the start.
@@ -115,20 +116,20 @@ fn stand_back() {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        lock(&self.0.state).closed = true;
         self.0.bell.notify_all();
     }
 }
 
 impl Shared {
-    fn join(&self, key: Key, source: Source, check: Check) -> watch::Receiver<Option<bool>> {
-        let mut state = self.lock();
+    fn join(&self, key: Key, network: Network, check: Check) -> watch::Receiver<Option<bool>> {
+        let mut state = lock(&self.state);
         if let Some(flight) = state.flights.get(&key) {
             return flight.subscribe();
         }
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key, sender);
-        let displaced = state.queue.push(source, (key, check));
+        let displaced = state.queue.push(network, (key, check));
         if let Some((key, _)) = &displaced {
             // Whoever waits for it finds out by this.
             state.flights.remove(key);
@@ -144,7 +145,7 @@ impl Shared {
             let answer = catch_unwind(AssertUnwindSafe(check)).ok();
             #[cfg(test)]
             self.computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if let Some(flight) = self.lock().flights.remove(&key) {
+            if let Some(flight) = lock(&self.state).flights.remove(&key) {
                 flight.send_replace(answer);
             }
         }
@@ -152,7 +153,7 @@ impl Shared {
 
     /// The next check that someone still waits for; `None` at the end.
     fn next(&self) -> Option<(Key, Check)> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         loop {
             if state.closed {
                 return None;
@@ -165,11 +166,6 @@ impl Shared {
                 None => state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock, so there is no broken state to find.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,13 +182,13 @@ mod tests {
         [number; 32]
     }
 
-    fn source(last: u8) -> Source {
+    fn network(last: u8) -> Network {
         IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
     }
 
     impl Pool {
         async fn answer(&self, key: Key, check: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Unanswered> {
-            self.begin(key, source(1), check).answer().await
+            self.begin(key, network(1), check).answer().await
         }
     }
 
@@ -264,13 +260,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_filled_the_queue_makes_room_for_another_and_is_told_so() {
+    async fn a_network_that_filled_the_queue_makes_room_for_another_and_is_told_so() {
         let pool = Pool::start(1, 2).unwrap();
         let (check, has_started, release) = held();
-        let running = pool.begin(key(1), source(1), check);
+        let running = pool.begin(key(1), network(1), check);
         has_started.recv().unwrap();
-        let flood = [2, 3].map(|number| pool.begin(key(number), source(1), || false));
-        let other = pool.begin(key(4), source(2), || true);
+        let flood = [2, 3].map(|number| pool.begin(key(number), network(1), || false));
+        let other = pool.begin(key(4), network(2), || true);
         let [first, second] = flood;
         assert_eq!(at_once(pin!(second.answer())), Some(Err(Unanswered)));
         assert!(pool.under_way(&key(3)).is_none() && pool.under_way(&key(4)).is_some());

@@ -13,14 +13,15 @@
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::UserName;
 use super::ledger::Ledger;
-use super::source::Source;
+use crate::lock::lock;
+use crate::network::Network;
 
 /// So many failures at once, and from then on one more an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +78,9 @@ pub(super) struct Attempt {
 /// The budgets that there are.
 #[derive(Hash)]
 enum Budget<'a> {
-    Address(Source),
-    User(Source, &'a UserName),
-    Repeats(Source, &'a UserName),
+    Address(Network),
+    User(Network, &'a UserName),
+    Repeats(Network, &'a UserName),
 }
 
 /// What is taken of one budget.
@@ -111,18 +112,18 @@ impl Throttle {
     /// A budget is used up.
     pub(super) fn admit(
         self: &Arc<Self>,
-        source: Source,
+        network: Network,
         user: &UserName,
         password: impl Hash,
     ) -> Result<Admission, Throttled> {
-        let password = self.hasher.hash_one((source, password));
+        let password = self.hasher.hash_one((network, password));
         let now = self.epoch.elapsed();
-        let mut memory = self.memory();
+        let mut memory = lock(&self.memory);
         if !memory.wrong.time(password).is_zero() {
-            memory.budgets.take(&[self.charge(&Budget::Repeats(source, user))], now)?;
+            memory.budgets.take(&[self.charge(&Budget::Repeats(network, user))], now)?;
             return Ok(Admission::KnownWrong);
         }
-        let charges = [self.charge(&Budget::User(source, user)), self.charge(&Budget::Address(source))];
+        let charges = [self.charge(&Budget::User(network, user)), self.charge(&Budget::Address(network))];
         memory.budgets.take(&charges, now)?;
         Ok(Admission::Check(Attempt { throttle: Arc::clone(self), charges, password, failed: false }))
     }
@@ -134,11 +135,6 @@ impl Throttle {
         };
         Charge { key: self.hasher.hash_one(budget), allowance }
     }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        // Each change is one write of one entry: a panic leaves nothing half done.
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Attempt {
@@ -147,14 +143,14 @@ impl Attempt {
         self.failed = true;
         // Never zero, which would say that nothing is known.
         let now = self.throttle.epoch.elapsed() + Duration::from_nanos(1);
-        self.throttle.memory().wrong.write(self.password, now);
+        lock(&self.throttle.memory).wrong.write(self.password, now);
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.failed {
-            self.throttle.memory().budgets.give_back(&self.charges);
+            lock(&self.throttle.memory).budgets.give_back(&self.charges);
         }
     }
 }
@@ -211,7 +207,7 @@ mod tests {
         Throttle::new(allowance(3, 10 * SECOND), allowance(5, SECOND), 1024)
     }
 
-    fn source(last: u8) -> Source {
+    fn network(last: u8) -> Network {
         IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
     }
 
@@ -230,7 +226,7 @@ mod tests {
     static NEXT: AtomicU64 = AtomicU64::new(1000);
 
     fn try_password(throttle: &Arc<Throttle>, address: u8, name: &str, password: u64) -> Result<Admission, u32> {
-        let admission = throttle.admit(source(address), &user(name), (name, password));
+        let admission = throttle.admit(network(address), &user(name), (name, password));
         admission.map_err(|throttled| throttled.retry_after())
     }
 

@@ -27,9 +27,9 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
 
 use super::pool::{Key, Pool};
-use super::source::Source;
 use super::throttle::{Admission, Attempt, Throttle};
 use super::{Allowance, Credentials, Scheme, StoredHash, Throttled, UserName, Users};
+use crate::network::Network;
 
 /// A user whose password was verified: made by [`Verifier`] alone. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -134,10 +134,12 @@ impl Verifier {
             // It computes nothing, and so it costs nothing.
             Some(flight) => flight,
             None => {
-                let source = Source::from(client);
+                let network = Network::from(client);
                 // A stranger who is given the decoy's line has another password then, if not another code.
-                match self.throttle.admit(source, credentials.user(), (claim.code, own))? {
-                    Admission::Check(attempt) => self.pool.begin(claim.code, source, claim.check(credentials, attempt)),
+                match self.throttle.admit(network, credentials.user(), (claim.code, own))? {
+                    Admission::Check(attempt) => {
+                        self.pool.begin(claim.code, network, claim.check(credentials, attempt))
+                    }
                     Admission::KnownWrong => return Err(Refused::Wrong),
                 }
             }

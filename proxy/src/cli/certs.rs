@@ -1,7 +1,6 @@
 //! `lockgate certs`: a CA of one's own and a certificate that it signed, in the seeds' file names.
 
 mod authority;
-mod files;
 mod subject_name;
 #[cfg(test)]
 mod tests;
@@ -14,7 +13,8 @@ use x509_parser::time::ASN1Time;
 
 use super::Error;
 use super::output::say;
-use crate::listener::certificate::{CertificateProblem, CertificateProblems, Chain, KeyPairFiles, Pair};
+use crate::files;
+use crate::tls::{CertificateProblem, CertificateProblems, Chain, KeyPairFiles, Pair};
 use authority::{Authority, open_or_make_key};
 pub(crate) use subject_name::SubjectName;
 
@@ -75,7 +75,8 @@ pub(crate) fn make(dir: &Path, names: &[SubjectName], days: u16) -> Result<Made,
     if !place.server.certificate.exists() {
         let names = if names.is_empty() { local_names() } else { names.to_vec() };
         let certificate = place.sign(&names, days)?;
-        files::create(&place.server.certificate, certificate.as_bytes(), files::PUBLIC)?;
+        let file = &place.server.certificate;
+        files::create(file, certificate.as_bytes(), files::PUBLIC).map_err(CertsError::write(file))?;
     }
     place.summary(names, before, false)
 }
@@ -101,7 +102,8 @@ pub(crate) fn renew(dir: &Path, names: &[SubjectName], days: u16) -> Result<Made
         return Err(CertsError::NoNames(place.server.certificate));
     }
     let certificate = place.sign(&all, days)?;
-    files::replace(&place.server.certificate, certificate.as_bytes(), files::PUBLIC)?;
+    let file = &place.server.certificate;
+    files::replace(file, certificate.as_bytes(), files::PUBLIC).map_err(CertsError::write(file))?;
     place.summary(names, before, true)
 }
 
@@ -126,7 +128,7 @@ struct Place {
 
 impl Place {
     fn open(dir: &Path) -> Result<Self, CertsError> {
-        std::fs::create_dir_all(dir).map_err(|source| CertsError::Write { path: dir.to_owned(), source })?;
+        std::fs::create_dir_all(dir).map_err(CertsError::write(dir))?;
         let pair = |stem: &str| KeyPairFiles {
             certificate: dir.join(format!("{stem}.crt")),
             key: dir.join(format!("{stem}.key")),
@@ -314,4 +316,10 @@ pub(crate) enum CertsError {
     /// rcgen refused.
     #[error("cannot sign a certificate: {0}")]
     Signing(rcgen::Error),
+}
+
+impl CertsError {
+    fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Write { path: path.to_owned(), source }
+    }
 }

@@ -7,8 +7,8 @@ use lockgate_settings::{Origin, Problem, Problems};
 use super::Error;
 use super::output::{complain, say};
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
-use crate::config::{Auth, Config, Tls};
-use crate::listener::certificate::CertificateStore;
+use crate::config::{Auth, Config, Destination, Storage, Tls};
+use crate::tls::CertificateStore;
 
 /// Tell everything that is wrong with a configuration, and start nothing.
 ///
@@ -53,6 +53,11 @@ fn inspect(file: &Path) -> Findings {
         if names_files("auth") {
             findings.inspect_users(file, &config.auth);
         }
+        if let Destination::Storage(storage) = &config.destination
+            && names_files("storage")
+        {
+            findings.inspect_storage(file, storage);
+        }
     }
     findings.problems = problems.into_iter().chain(findings.problems).collect();
     findings
@@ -68,7 +73,7 @@ fn concerns(problem: &Problem, section: &str) -> bool {
 
 impl Findings {
     fn inspect_certificates(&mut self, file: &Path, tls: &Tls) {
-        match CertificateStore::load(&tls.pairs) {
+        match CertificateStore::load(&tls.pairs()) {
             Ok(store) => self.warnings.extend(store.warnings().iter().map(ToString::to_string)),
             Err(problems) => problems.iter().for_each(|problem| self.add(file, "tls", problem.to_string())),
         }
@@ -95,6 +100,13 @@ impl Findings {
         }
     }
 
+    /// A directory that is not there yet is made at the start.
+    fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
+        if storage.data.exists() && !storage.data.is_dir() {
+            self.add(file, "storage.data", format!("{}: it is not a directory", storage.data.display()));
+        }
+    }
+
     /// Adds a problem of what `key` names.
     fn add(&mut self, file: &Path, key: &str, message: String) {
         let origin = Origin::File { path: file.to_owned(), at: None };
@@ -108,7 +120,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::listener::certificate::samples::Samples;
+    use crate::tls::samples::Samples;
 
     /// A directory with a certificate, a user, and a configuration that names them.
     struct Site {
@@ -243,6 +255,26 @@ mod tests {
             let cure = format!("`{command} {}`", site.samples.path(file).display());
             assert!(warning.contains(&cure), "{warning}");
         }
+    }
+
+    #[test]
+    fn a_registry_within_is_ok_unless_a_file_is_where_its_directory_would_be() {
+        let site = Site::new();
+        let data = site.samples.path("data");
+        site.append(&format!("storage.data = {data:?}\n"));
+        assert_eq!(site.problems(), Vec::<String>::new());
+        fs::write(&data, "").unwrap();
+        assert_eq!(site.problems(), ["lockgate.toml: storage.data: data: it is not a directory"]);
+    }
+
+    #[test]
+    fn two_destinations_are_one_problem_and_the_files_are_looked_at_all_the_same() {
+        let site = Site::new();
+        fs::remove_file(site.samples.path("domain.crt")).unwrap();
+        site.append("[upstream]\n[storage]\n");
+        let problems = site.problems();
+        assert_eq!(problems.len(), 2, "{problems:#?}");
+        assert!(problems[0].starts_with("lockgate.toml:4:1: upstream: there are both "), "{problems:#?}");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use rustls_pki_types::ServerName;
 
 use super::Error;
-use crate::any_certificate::AnyCertificate;
 use crate::config::Config;
+use crate::tls::AnyCertificate;
 
 /// How long each of connecting, writing and reading may take.
 const PATIENCE: Duration = Duration::from_secs(3);

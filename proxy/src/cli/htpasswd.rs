@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::output::{complain, say};
-use crate::auth::{
-    BCRYPT_MAX_PASSWORD, Notice, RewriteError, UserName, UserNameError, remove_user, replace_user, rewrite,
-};
+use crate::auth::{BCRYPT_MAX_PASSWORD, UserName, UserNameError, remove_user, replace_user};
+use crate::files::{Notice, RewriteError, rewrite};
 
 /// Set or delete a user's password in an htpasswd file
 ///
@@ -196,7 +195,7 @@ mod tests {
 
     async fn can_log_in(path: &Path, user: &str, password: &str) -> bool {
         let users = Users::load(path, &Policy::default()).unwrap();
-        let verifier = Verifier::new(users, Config::default().auth.limits).unwrap();
+        let verifier = Verifier::new(users, Config::default().auth.limits()).unwrap();
         let credentials = Credentials::new(user.parse().unwrap(), password).unwrap();
         verifier.verify(&credentials, Ipv4Addr::LOCALHOST.into()).await.is_ok()
     }

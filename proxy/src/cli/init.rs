@@ -7,7 +7,7 @@ use super::Error;
 use super::certs::{self, SubjectName};
 use super::htpasswd as users;
 use super::output::{say, show};
-use crate::listener::certificate::KeyPairFiles;
+use crate::tls::KeyPairFiles;
 
 /// The first user's name.
 const FIRST_USER: &str = "admin";

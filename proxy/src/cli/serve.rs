@@ -60,7 +60,7 @@ fn runtime(config: &Config) -> Result<Runtime, Error> {
     // Before pingora installs ring: the first provider of a process stays.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.listen.threads.get())
+        .worker_threads(config.listen.threads().get())
         .enable_all()
         .build()
         .map_err(failed)

@@ -11,8 +11,9 @@ use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
 use crate::app::App;
-use crate::config::{Config, Origin};
+use crate::config::{Config, Destination, Origin, Tls, Upstream};
 use crate::logging;
+use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
 ///
@@ -63,9 +64,14 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     config.listen.https = args.listen;
     // Two processes over one storage would get in each other's way.
     config.listen.handover = None;
-    config.tls.pairs = vec![init::key_pair(init::plain(&args.dir))];
+    let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
+    config.tls = Tls { certificate, key, additional: Vec::new(), ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
-    config.upstream.origin = Origin::Unix(socket.to_owned());
+    let behind = match config.destination {
+        Destination::Upstream(upstream) => upstream,
+        Destination::Storage(_) => Upstream::default(),
+    };
+    config.destination = Destination::Upstream(Upstream { url: Origin::Unix(socket.to_owned()), ..behind });
     Ok(config)
 }
 

@@ -4,18 +4,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use lockgate_settings::Problems;
+use lockgate_settings::{ByteSize, Period, Problems};
 
-use super::{Auth, ClientRule, Config, Limits, Listen, Log, LogFormat, Origin, Shutdown, Tls, TlsVersions, Upstream};
-use super::{ENV_PREFIX, raw};
+use super::{
+    Auth, ClientRule, Config, Destination, ENV_PREFIX, Limits, Listen, Log, LogFormat, LogLevel, Origin, Shutdown,
+    SizeWithin, Storage, Tls, Upstream, Within,
+};
 use crate::auth;
-use crate::listener::certificate::KeyPairFiles;
+use crate::tls::{KeyPairFiles, TlsVersions};
 
 const FILE: &str = include_str!("../../../conf/lockgate.toml");
 
 fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    lockgate_settings::parse::<raw::Config>(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env).map(Config::from)
+    lockgate_settings::parse(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env)
 }
 
 /// What is said of the one mistake in `text`.
@@ -31,11 +33,13 @@ fn the_file_that_is_shipped_says_the_defaults() {
     assert_eq!(parse("", &[]), Ok(Config::default()));
 }
 
-/// The keys of the shipped file, as `section` and `key`, each with the line above it.
+/// The keys of the shipped file, as `section` and `key`, each with the line above it. What is written to be
+/// uncommented has no space after its `#`.
 fn shipped_keys() -> Vec<(String, String, &'static str)> {
     let mut section = "";
     let mut keys = Vec::new();
     for (above, line) in FILE.lines().zip(FILE.lines().skip(1)) {
+        let line = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             section = name;
         } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
@@ -121,85 +125,157 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("LOCKGATE_SHUTDOWN_IDLE_TIMEOUT", "302s"),
 ];
 
+/// The same for the keys in the place of those of `[upstream]`.
+const OTHER_STORAGE: &[(&str, &str)] = &[
+    ("LOCKGATE_STORAGE_DATA", "/srv/registry"),
+    ("LOCKGATE_STORAGE_DELETE", "false"),
+    ("LOCKGATE_STORAGE_MANIFEST_SIZE", "1MiB"),
+    ("LOCKGATE_STORAGE_SPARSE", "true"),
+    ("LOCKGATE_STORAGE_UPLOAD_AGE", "401s"),
+];
+
+fn other_storage() -> Destination {
+    Destination::Storage(Storage {
+        data: "/srv/registry".into(),
+        delete: false,
+        manifest_size: ByteSize::from_mib(1),
+        sparse: true,
+        upload_age: Period::from_secs(401),
+    })
+}
+
 fn other_config() -> Config {
-    let seconds = Duration::from_secs;
-    let count = |n: usize| n.try_into().unwrap();
-    let pair =
-        |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
+    let seconds = Period::from_secs;
     Config {
         listen: Listen {
             https: "[::1]:443".parse().unwrap(),
             handover: Some("/run/lockgate/handover.sock".into()),
             http2: true,
-            threads: count(1000),
+            threads: Within::of(1000),
         },
-        tls: Tls { pairs: vec![pair("a"), pair("b")], versions: TlsVersions::Only13, hsts: "0s".parse().unwrap() },
+        tls: Tls {
+            certificate: "/a.crt".into(),
+            key: "/a.key".into(),
+            additional: vec![KeyPairFiles { certificate: "/b.crt".into(), key: "/b.key".into() }],
+            versions: TlsVersions::Only13,
+            hsts: "0s".parse().unwrap(),
+        },
         auth: Auth {
             htpasswd: "/users".into(),
             realm: "123".parse().unwrap(),
-            max_bcrypt_cost: 31,
-            limits: auth::Limits {
-                threads: count(1001),
-                queue: 1002,
-                per_user: auth::Allowance { failures: 1003.try_into().unwrap(), interval: seconds(1004) },
-                per_address: auth::Allowance { failures: 1005.try_into().unwrap(), interval: seconds(1006) },
-                memory: 1024,
-            },
+            max_bcrypt_cost: Within::of(31),
+            hash_threads: Within::of(1001),
+            hash_queue: Within::of(1002),
+            failures: Within::of(1003),
+            failure_interval: seconds(1004),
+            address_failures: Within::of(1005),
+            address_failure_interval: seconds(1006),
+            failure_memory: Within::of(1024),
         },
-        upstream: Upstream {
-            origin: Origin::Unix("/s".into()),
+        destination: Destination::Upstream(Upstream {
+            url: Origin::Unix("/s".into()),
             connect_timeout: seconds(101),
             read_timeout: seconds(102),
             write_timeout: seconds(103),
             idle_timeout: seconds(104),
-            keepalive_connections: 105,
-            read_ahead: 107,
+            keepalive_connections: Within::of(105),
+            read_ahead: ByteSize::from_bytes(107),
             resolve_interval: seconds(106),
             forward_authorization: true,
-        },
-        clients: ClientRule::new(None, None),
+        }),
+        clients: ClientRule { refuse: None, except: None },
         limits: Limits {
             handshake_timeout: seconds(201),
             header_timeout: seconds(202),
-            header_size: 2048,
-            header_count: 207,
+            header_size: SizeWithin::of(2048),
+            header_count: Within::of(207),
             idle_timeout: seconds(203),
             body_timeout: seconds(204),
             send_timeout: seconds(205),
             drain_timeout: seconds(206),
-            min_body_rate: 2080,
-            connections: Some(count(209)),
-            connections_per_address: Some(count(210)),
-            streams: 211,
-            control_frames: 212,
+            min_body_rate: ByteSize::from_bytes(2080),
+            connections: Within::of(209),
+            connections_per_address: Within::of(210),
+            streams: Within::of(211),
+            control_frames: Within::of(212),
         },
-        log: Log { format: LogFormat::Json, level: tracing::Level::TRACE },
+        log: Log { format: LogFormat::Json, level: LogLevel::Trace },
         shutdown: Shutdown { grace: seconds(301), idle_timeout: seconds(302) },
     }
 }
 
 #[test]
+fn pairs_threads_and_budgets_are_made_of_the_keys() {
+    let config = other_config();
+    let pair =
+        |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
+    assert_eq!(config.tls.pairs(), [pair("a"), pair("b")]);
+    assert_eq!(config.listen.threads().get(), 1000);
+    let allowance = |failures: u32, seconds| auth::Allowance {
+        failures: failures.try_into().unwrap(),
+        interval: Duration::from_secs(seconds),
+    };
+    let limits = auth::Limits {
+        threads: 1001.try_into().unwrap(),
+        queue: 1002,
+        per_user: allowance(1003, 1004),
+        per_address: allowance(1005, 1006),
+        memory: 1024,
+    };
+    assert_eq!(config.auth.limits(), limits);
+    assert_eq!(Config::default().listen.threads().get(), std::thread::available_parallelism().unwrap().get());
+}
+
+#[test]
 fn every_key_can_be_overridden_by_the_environment() {
-    let overridden: BTreeSet<String> = OTHER_VALUES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let all = OTHER_VALUES.iter().chain(OTHER_STORAGE);
+    let overridden: BTreeSet<String> = all.map(|(name, _)| (*name).to_owned()).collect();
     let shipped = shipped_keys().into_iter();
     let variables = shipped.map(|(section, key, _)| format!("LOCKGATE_{section}_{key}").to_uppercase()).collect();
     assert_eq!(overridden, variables);
     assert_eq!(parse(FILE, OTHER_VALUES), Ok(other_config()));
+    assert_eq!(parse("", OTHER_STORAGE).map(|config| config.destination), Ok(other_storage()));
 }
 
 #[test]
 fn every_key_can_be_written_in_the_file() {
-    let text: String = OTHER_VALUES
-        .iter()
-        .map(|(name, value)| {
-            let (section, key) = name["LOCKGATE_".len()..].split_once('_').unwrap();
-            let bare = *name != "LOCKGATE_AUTH_REALM" && (value.parse::<u64>().is_ok() || *value == "true");
-            let is_array = value.starts_with("[{") || value.starts_with("['");
-            let value = if bare || is_array { (*value).to_owned() } else { format!("{value:?}") };
-            format!("{}.{} = {value}\n", section.to_lowercase(), key.to_lowercase())
-        })
-        .collect();
+    let line = |(name, value): &(&str, &str)| {
+        let (section, key) = name["LOCKGATE_".len()..].split_once('_').unwrap();
+        let bare = *name != "LOCKGATE_AUTH_REALM" && (value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok());
+        let is_array = value.starts_with("[{") || value.starts_with("['");
+        let value = if bare || is_array { (*value).to_owned() } else { format!("{value:?}") };
+        format!("{}.{} = {value}\n", section.to_lowercase(), key.to_lowercase())
+    };
+    let text: String = OTHER_VALUES.iter().map(line).collect();
     assert_eq!(parse(&text, &[]), Ok(other_config()), "{text}");
+    let text: String = OTHER_STORAGE.iter().map(line).collect();
+    assert_eq!(parse(&text, &[]).map(|config| config.destination), Ok(other_storage()), "{text}");
+}
+
+#[test]
+fn the_example_of_a_registry_within_says_the_defaults() {
+    let (before, upstream) = FILE.split_once("[upstream]\n").unwrap();
+    let (_, storage) = upstream.split_once("\n#[storage]\n").unwrap();
+    let (storage, after) = storage.split_once("\n\n[clients]\n").unwrap();
+    let text =
+        format!("{before}[storage]\n{}\n[clients]\n{after}", storage.replace("\n#", "\n").replace("\n ", "\n# "));
+    let written = Config { destination: Destination::Storage(Storage::default()), ..Config::default() };
+    assert_eq!(parse(&text, &[]), Ok(written), "{text}");
+}
+
+#[test]
+fn there_is_one_destination_and_a_second_one_is_told_where_it_stands() {
+    const SAID: &str = "there are both [upstream] and [storage]: keep [upstream] for a registry behind the gate, or \
+                        [storage] for the one within";
+    for (text, env, place) in [
+        ("[storage]\ndata = '/d'\n[upstream]\nurl = 'unix:/s'", None, "conf/lockgate.toml:3:1: upstream"),
+        ("[upstream]\nurl = 'unix:/s'\n[storage]\ndata = '/d'", None, "conf/lockgate.toml:1:1: upstream"),
+        ("[storage]", Some(("LOCKGATE_UPSTREAM_URL", "unix:/s")), "LOCKGATE_UPSTREAM_URL"),
+        ("[upstream]", Some(("LOCKGATE_STORAGE_DATA", "/d")), "LOCKGATE_STORAGE_DATA"),
+    ] {
+        let problems = parse(text, env.as_slice()).expect_err(text);
+        assert_eq!((problems.to_string(), problems.len()), (format!("{place}: {SAID}"), 1));
+    }
 }
 
 #[test]

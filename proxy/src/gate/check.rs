@@ -85,11 +85,11 @@ pub(super) fn check_header_size<B>(request: &Request<B>, limits: &Limits) -> Res
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let pseudo_fields = [request.method().as_str().len(), target];
     let size: usize = pseudo_fields.into_iter().chain(fields).map(|bytes| FIELD + bytes).sum();
-    if size > limits.header_size {
-        return Err(refusal::header_too_large(limits.header_size));
+    if size > limits.header_size.get() {
+        return Err(refusal::header_too_large(limits.header_size.get()));
     }
-    if request.headers().len() > limits.header_count {
-        return Err(refusal::too_many_fields(limits.header_count));
+    if request.headers().len() > limits.header_count.get() {
+        return Err(refusal::too_many_fields(limits.header_count.get()));
     }
     Ok(())
 }

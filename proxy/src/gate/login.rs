@@ -4,34 +4,30 @@
 //! get the same bytes, and so do those that were not looked at.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use lockgate_oci::{ErrorCode, OciError};
-use tokio::time::Instant;
 
 use crate::auth::{Credentials, Identity, Refused, Throttled, Verifier};
 use crate::config::Realm;
+use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::Refusal;
 
 /// What a client waits before it asks again when too many passwords are being checked, in seconds.
 const BUSY_RETRY_AFTER: u32 = 1;
-
-/// The least time between two warnings about passwords that were not looked at.
-const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Who a request comes from.
 pub(crate) struct Login {
     verifier: Arc<Verifier>,
     /// `Basic realm="..."`
     challenge: HeaderValue,
-    unchecked: Rarely,
+    unchecked: RateLimitedWarning,
 }
 
 impl Login {
     pub(crate) fn new(verifier: Arc<Verifier>, realm: &Realm) -> Self {
-        Self { verifier, challenge: realm.challenge(), unchecked: Rarely::default() }
+        Self { verifier, challenge: realm.challenge(), unchecked: RateLimitedWarning::default() }
     }
 
     /// Who sent this header.
@@ -84,45 +80,4 @@ impl Login {
 fn too_many_failures(throttled: &Throttled) -> String {
     let seconds = throttled.retry_after();
     format!("too many wrong passwords; check yours, and try again in {seconds} s")
-}
-
-/// Counts what happens often, for a line that is written rarely.
-#[derive(Debug, Default)]
-struct Rarely(Mutex<Tally>);
-
-#[derive(Debug, Default)]
-struct Tally {
-    since_last_line: u64,
-    last_line: Option<Instant>,
-}
-
-impl Rarely {
-    /// One more. How many there were since the last line, when it is time for another.
-    fn count(&self) -> Option<u64> {
-        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.since_last_line += 1;
-        if tally.last_line.is_some_and(|at| at.elapsed() < WARNING_INTERVAL) {
-            return None;
-        }
-        tally.last_line = Some(Instant::now());
-        Some(std::mem::take(&mut tally.since_last_line))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_is_a_line_at_its_start_and_then_one_an_interval_with_their_number() {
-        let rarely = Rarely::default();
-        assert_eq!(rarely.count(), Some(1));
-        for _ in 0..1999 {
-            assert_eq!(rarely.count(), None);
-        }
-        advance(WARNING_INTERVAL).await;
-        assert_eq!(rarely.count(), Some(2000));
-        assert_eq!(rarely.count(), None);
-    }
 }

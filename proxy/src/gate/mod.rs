@@ -16,7 +16,7 @@ use lockgate_oci::{ErrorCode, OciError};
 
 use crate::access::Permit;
 use crate::auth::Verifier;
-use crate::config::{ClientRule, Config, Limits};
+use crate::config::{self, ClientRule, Config, Limits};
 use crate::listener::{BodyError, Gone, RequestBody, Service};
 use crate::refusal::{self, OwnFields, Refusal};
 use crate::upstream::{self, Failure, Upstream};
@@ -75,6 +75,7 @@ impl Service for Gate {
 impl Gate {
     pub(crate) fn new(
         config: &Config,
+        behind: &config::Upstream,
         limits: Arc<Limits>,
         own_fields: OwnFields,
         verifier: Arc<Verifier>,
@@ -85,9 +86,9 @@ impl Gate {
             upstream,
             clients: config.clients.clone(),
             limits,
-            forward_authorization: config.upstream.forward_authorization,
+            forward_authorization: behind.forward_authorization,
             own_fields,
-            host: config.upstream.origin.host(),
+            host: behind.url.host(),
         }
     }
 

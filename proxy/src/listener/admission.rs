@@ -7,15 +7,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::open_files;
-use super::seldom::Seldom;
 use crate::config::Limits;
+use crate::lock::lock;
+use crate::network::Network;
+use crate::rate_limited::RateLimitedWarning;
 
 /// Places for connections.
 #[derive(Debug)]
@@ -25,13 +27,13 @@ pub(super) struct Admission {
     make_room: Notify,
     per_address: Option<NonZeroUsize>,
     taken: Arc<Taken>,
-    full: Mutex<Seldom>,
-    crowded: Mutex<Seldom>,
+    full: RateLimitedWarning,
+    crowded: RateLimitedWarning,
 }
 
 /// Places by address; an address without a connection is none of them.
 #[derive(Debug, Default)]
-struct Taken(Mutex<HashMap<IpAddr, usize>>);
+struct Taken(Mutex<HashMap<Network, usize>>);
 
 /// A place that was free when a connection was awaited.
 #[derive(Debug)]
@@ -41,22 +43,22 @@ pub(super) struct Room(OwnedSemaphorePermit);
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    network: IpAddr,
+    network: Network,
     taken: Arc<Taken>,
 }
 
 impl Admission {
     /// Room for as many as `limits` or the limit of open files says.
     pub(super) fn new(limits: &Limits) -> Self {
-        let in_all = open_files::room_for_connections(limits.connections).min(Semaphore::MAX_PERMITS);
+        let in_all = open_files::room_for_connections(limits.connections.non_zero()).min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(in_all)),
             in_all,
             make_room: Notify::new(),
-            per_address: limits.connections_per_address,
+            per_address: limits.connections_per_address.non_zero(),
             taken: Arc::default(),
-            full: Mutex::default(),
-            crowded: Mutex::default(),
+            full: RateLimitedWarning::default(),
+            crowded: RateLimitedWarning::default(),
         }
     }
 
@@ -65,7 +67,7 @@ impl Admission {
         if let Ok(free) = self.places.clone().try_acquire_owned() {
             return Room(free);
         }
-        if let Some(times) = lock(&self.full).count() {
+        if let Some(times) = self.full.count() {
             let limit = self.in_all;
             tracing::warn!(limit, times, "all connections are taken (limits.connections); new clients wait");
         }
@@ -86,9 +88,9 @@ impl Admission {
 
     /// A place for `peer`; none when its address has its share.
     pub(super) fn place(&self, room: Room, peer: SocketAddr) -> Option<Place> {
-        let network = network(peer.ip());
+        let network = Network::from(peer.ip());
         if let Some(limit) = self.per_address.filter(|limit| self.taken.by(network) >= limit.get()) {
-            if let Some(refused) = lock(&self.crowded).count() {
+            if let Some(refused) = self.crowded.count() {
                 tracing::warn!(
                     client = %network, limit, refused,
                     "connections beyond an address's share are closed (limits.connections_per_address)"
@@ -102,7 +104,7 @@ impl Admission {
 }
 
 impl Taken {
-    fn by(&self, network: IpAddr) -> usize {
+    fn by(&self, network: Network) -> usize {
         lock(&self.0).get(&network).copied().unwrap_or(0)
     }
 }
@@ -118,27 +120,14 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one address: an IPv6 client has a whole /64 to itself (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
-}
-
-/// Nothing here panics with a lock held.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Within};
     use std::time::Duration;
 
-    fn admission(in_all: usize, per_address: usize) -> Admission {
-        let (connections, connections_per_address) = (NonZeroUsize::new(in_all), NonZeroUsize::new(per_address));
+    fn admission(in_all: u32, per_address: u32) -> Admission {
+        let (connections, connections_per_address) = (Within::of(in_all), Within::of(per_address));
         Admission::new(&Limits { connections, connections_per_address, ..Config::default().limits })
     }
 

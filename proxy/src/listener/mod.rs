@@ -6,18 +6,15 @@
 //! that cuts nobody off.
 
 mod admission;
-pub mod certificate;
 mod connection;
 mod entrance;
 mod exchange;
 mod handover;
 pub(crate) mod http2;
 mod open_files;
-mod seldom;
 mod service;
 mod socket;
 mod stopping;
-pub mod tls;
 mod turns;
 
 use std::future::{Future, poll_fn};
@@ -39,6 +36,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{self, Limits};
+use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::OwnFields;
 use admission::{Admission, Place};
 #[cfg(any(test, feature = "fuzzing"))]
@@ -46,7 +44,6 @@ pub(crate) use connection::header_scan;
 pub(crate) use connection::remaining_body::RemainingBody;
 pub(crate) use entrance::Entrance;
 pub use entrance::EntranceError;
-use seldom::Seldom;
 pub(crate) use service::{BodyError, Gone, RequestBody, Service};
 use socket::ReadAhead;
 use stopping::{Stop, Stopping};
@@ -138,7 +135,7 @@ impl<S: Service> Acceptor<S> {
     ) -> (Accepted, E) {
         let (stop, stopping) = Stop::new();
         let mut connections = JoinSet::new();
-        let mut failures = Seldom::default();
+        let failures = RateLimitedWarning::default();
         tokio::pin!(end);
         loop {
             tokio::select! {
@@ -152,7 +149,7 @@ impl<S: Service> Acceptor<S> {
                     Ok(None) => {}
                     Err(error) => {
                         self.admission.ask_for_room();
-                        wait_after(&error, &mut failures).await;
+                        wait_after(&error, &failures).await;
                     }
                 },
             }
@@ -166,17 +163,17 @@ impl<S: Service> Acceptor<S> {
     pub(crate) async fn drain(&self, accepted: Accepted, end: End, stopped: impl Future<Output = ()>) -> Closed {
         let Accepted { mut connections, stop } = accepted;
         stop.begin(match end {
-            End::Stopped => self.shutdown.idle_timeout,
-            End::HandedOver => self.limits.idle_timeout,
+            End::Stopped => self.shutdown.idle_timeout.duration(),
+            End::HandedOver => self.limits.idle_timeout.duration(),
         });
         let hurry = async {
             stopped.await;
-            stop.begin(self.shutdown.idle_timeout);
+            stop.begin(self.shutdown.idle_timeout.duration());
             std::future::pending().await
         };
         let all_done = async { while connections.join_next().await.is_some() {} };
         let finished = tokio::select! {
-            finished = tokio::time::timeout(self.shutdown.grace, all_done) => finished.is_ok(),
+            finished = tokio::time::timeout(self.shutdown.grace.duration(), all_done) => finished.is_ok(),
             () = hurry => false,
         };
         let cut = if finished { 0 } else { connections.len() };
@@ -213,7 +210,7 @@ impl<S: Service> Acceptor<S> {
         let socket = ReadAhead::new(socket);
         let handshake_over = socket.handshake_over();
         let handshake = self.handshakes.run(self.tls.accept(socket));
-        match tokio::time::timeout(self.limits.handshake_timeout, handshake).await {
+        match tokio::time::timeout(self.limits.handshake_timeout.duration(), handshake).await {
             Ok(Ok(stream)) => {
                 handshake_over.tell();
                 return Some(stream);
@@ -254,9 +251,9 @@ impl<S: Service> Acceptor<S> {
             }
         });
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(READ_BUFFER.max(2 * self.limits.header_size)).title_case_headers(true);
-        if self.limits.header_count > HYPER_FIELDS {
-            builder.max_headers(self.limits.header_count);
+        builder.max_buf_size(READ_BUFFER.max(2 * self.limits.header_size.get())).title_case_headers(true);
+        if self.limits.header_count.get() > HYPER_FIELDS {
+            builder.max_headers(self.limits.header_count.get());
         }
         let mut served = builder.serve_connection(TokioIo::new(connection), service);
         let goes_on = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
@@ -290,7 +287,7 @@ impl<S: Service> Acceptor<S> {
     }
 }
 
-async fn wait_after(error: &io::Error, failures: &mut Seldom) {
+async fn wait_after(error: &io::Error, failures: &RateLimitedWarning) {
     // A client that left between connect and accept is no reason to wait.
     if error.kind() == io::ErrorKind::ConnectionAborted {
         return;

@@ -32,12 +32,12 @@ pub(super) struct Balancer {
 impl Balancer {
     /// One that knows no address yet.
     pub(super) fn new(config: &config::Upstream) -> Self {
-        let names = Names { origin: config.origin.clone(), timeout: config.connect_timeout, last: Mutex::default() };
+        let names = Names { origin: config.url.clone(), timeout: config.connect_timeout.duration(), last: Mutex::default() };
         let mut addresses = LoadBalancer::from_backends(Backends::new(Box::new(names)));
         let mut check = TcpHealthCheck::new();
-        check.peer_template.options.connection_timeout = Some(config.connect_timeout);
+        check.peer_template.options.connection_timeout = Some(config.connect_timeout.duration());
         addresses.set_health_check(check);
-        Self { origin: config.origin.clone(), resolve_interval: config.resolve_interval, addresses }
+        Self { origin: config.url.clone(), resolve_interval: config.resolve_interval.duration(), addresses }
     }
 
     /// Resolves and checks again and again, says when that begins to fail and when it heals, and calls `each` on the
@@ -139,11 +139,10 @@ impl ServiceDiscovery for Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     async fn balancer(host: &str) -> Balancer {
         let origin = Origin::Tcp { host: host.to_owned(), port: 5000 };
-        let balancer = Balancer::new(&config::Upstream { origin, ..Config::default().upstream });
+        let balancer = Balancer::new(&config::Upstream { url: origin, ..config::Upstream::default() });
         let _ = balancer.addresses.update().await;
         balancer
     }
@@ -159,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_socket_is_an_address_like_any_other() {
         let origin = Origin::Unix("/run/registry.sock".into());
-        let balancer = Balancer::new(&config::Upstream { origin, ..Config::default().upstream });
+        let balancer = Balancer::new(&config::Upstream { url: origin, ..config::Upstream::default() });
         let address = balancer.choose(None).await.expect("an address");
         assert!(balancer.is_current(&address));
         assert!(matches!(address, SocketAddr::Unix(_)));

@@ -57,11 +57,11 @@ impl Upstream {
     pub(crate) fn new(config: &config::Upstream) -> Self {
         Self {
             balancer: Balancer::new(config),
-            pool: Arc::new(IdlePool::new(config.keepalive_connections, config.idle_timeout)),
+            pool: Arc::new(IdlePool::new(config.keepalive_connections.get(), config.idle_timeout.duration())),
             timeouts: Timeouts {
-                connect: config.connect_timeout,
-                read: config.read_timeout,
-                write: config.write_timeout,
+                connect: config.connect_timeout.duration(),
+                read: config.read_timeout.duration(),
+                write: config.write_timeout.duration(),
             },
         }
     }

@@ -22,7 +22,7 @@ fn users(lines: &[&str]) -> Users {
 /// One that has patience with wrong passwords.
 fn verifier(lines: &[&str]) -> Verifier {
     let patient = Allowance { failures: NonZeroU32::MAX, interval: Duration::from_secs(1) };
-    let limits = Limits { per_user: patient, per_address: patient, ..Config::default().auth.limits };
+    let limits = Limits { per_user: patient, per_address: patient, ..Config::default().auth.limits() };
     Verifier::new(users(lines), limits).unwrap()
 }
 
@@ -35,7 +35,7 @@ fn strict_verifier(lines: &[&str], threads: usize, queue: usize) -> Verifier {
         queue,
         per_user: allowance(2),
         per_address: allowance(5),
-        ..Config::default().auth.limits
+        ..Config::default().auth.limits()
     };
     Verifier::new(users(lines), limits).unwrap()
 }

@@ -11,8 +11,9 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-use super::{CertsError, SubjectName, files};
-use crate::listener::certificate::{CertificateProblem, Chain, KeyPairFiles, Pair, read_private_key};
+use super::{CertsError, SubjectName};
+use crate::files::{self, PRIVATE, PUBLIC};
+use crate::tls::{CertificateProblem, Chain, KeyPairFiles, Pair, read_private_key};
 
 /// How long a CA lives: to renew it is to visit every client.
 const AUTHORITY_LIFETIME: Duration = Duration::days(3650);
@@ -36,7 +37,8 @@ impl Authority {
         if !files.certificate.exists() {
             let key = open_or_make_key(&files.key)?;
             let certificate = self_signed(&key).map_err(CertsError::Signing)?;
-            files::create(&files.certificate, certificate.as_bytes(), files::PUBLIC)?;
+            let file = &files.certificate;
+            files::create(file, certificate.as_bytes(), PUBLIC).map_err(CertsError::write(file))?;
         } else if !files.key.exists() {
             return Err(CertsError::AuthorityWithoutKey(files.clone()));
         }
@@ -89,7 +91,7 @@ pub(super) fn open_or_make_key(file: &Path) -> Result<KeyPair, CertsError> {
         return KeyPair::try_from(&key).map_err(|_| CertificateProblem::unusable_key(file).into());
     }
     let key = KeyPair::generate().map_err(CertsError::Signing)?;
-    files::create(file, key.serialize_pem().as_bytes(), files::PRIVATE)?;
+    files::create(file, key.serialize_pem().as_bytes(), PRIVATE).map_err(CertsError::write(file))?;
     Ok(key)
 }
 

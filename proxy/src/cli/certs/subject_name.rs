@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use rcgen::SanType;
 
-use crate::listener::certificate::Names;
+use crate::tls::Names;
 
 /// A host name (in lower case, perhaps with `*.` in front) or an IP address, as a subjectAltName has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,7 +16,7 @@ use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::*;
-use crate::listener::certificate::samples::{pem, without_pkcs8};
+use crate::tls::samples::{pem, without_pkcs8};
 
 const ALL: [&str; 4] = ["devdockerCA.crt", "devdockerCA.key", "domain.crt", "domain.key"];
 

@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             phase: Phase::Waiting,
             exchange: Arc::default(),
             ahead: Vec::new(),
-            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
+            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout.duration())),
             sending: Pace::new(sending_rule(&limits)),
             has_sent: false,
             taking: Pace::new(taking_rule(&limits)),
@@ -133,15 +133,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.taking = Pace::new(taking_rule(&self.limits));
         self.sending = Pace::new(sending_rule(&self.limits));
         self.has_sent = false;
-        self.set_deadline(self.limits.idle_timeout);
+        self.set_deadline(self.limits.idle_timeout.duration());
         !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
     }
 
     /// Waits until the request's header is there as a whole. `false` when it does not come; what can be
     /// no request is answered.
     pub(super) async fn header(&mut self) -> bool {
-        self.set_deadline(self.limits.header_timeout);
-        let budget = Budget { size: self.limits.header_size, count: self.limits.header_count };
+        self.set_deadline(self.limits.header_timeout.duration());
+        let budget = Budget { size: self.limits.header_size.get(), count: self.limits.header_count.get() };
         let mut scan = HeaderScan::default();
         loop {
             self.is_head = asks_for_head(&self.ahead);
@@ -157,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(Ok(1..)) => {}
                 Some(_) => return false,
                 None => {
-                    let error = refusal::header_too_slow(self.limits.header_timeout);
+                    let error = refusal::header_too_slow(self.limits.header_timeout.duration());
                     return self.refuse_and_close(&error).await;
                 }
             }
@@ -367,18 +367,18 @@ fn asks_for_head(header: &[u8]) -> bool {
 
 /// The pace of a client that sends a body.
 pub(super) fn sending_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate, patience: limits.body_timeout }
+    Rule { rate: limits.min_body_rate.bytes(), patience: limits.body_timeout.duration() }
 }
 
 /// The pace of a client that takes an answer.
 fn taking_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate, patience: limits.send_timeout }
+    Rule { rate: limits.min_body_rate.bytes(), patience: limits.send_timeout.duration() }
 }
 
 fn describe(flaw: Flaw, limits: &Limits) -> OciError {
     match flaw {
-        Flaw::TooLarge => refusal::header_too_large(limits.header_size),
-        Flaw::TooMany => refusal::too_many_fields(limits.header_count),
+        Flaw::TooLarge => refusal::header_too_large(limits.header_size.get()),
+        Flaw::TooMany => refusal::too_many_fields(limits.header_count.get()),
         Flaw::RequestLine => refusal::no_request_line(),
         Flaw::Malformed => refusal::in_place_of(&[]),
         Flaw::BareLineFeed => refusal::malformed("its header lines must end in CRLF (RFC 9112, 2.2)"),
@@ -423,7 +423,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             // The client may still be sending.
             self.lingers = self.refusal.is_some() || matches!(self.phase(), Phase::Request(body) if !body.is_over());
             self.phase = Phase::Closing;
-            let patience = self.limits.drain_timeout;
+            let patience = self.limits.drain_timeout.duration();
             self.set_deadline(patience);
         }
         let closed = self.poll_close(cx);

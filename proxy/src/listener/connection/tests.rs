@@ -4,6 +4,7 @@ use std::task::Waker;
 use super::*;
 use crate::config::Config;
 use crate::listener::stopping::Stop;
+use lockgate_settings::ByteSize;
 use pingora::http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
@@ -72,7 +73,7 @@ async fn a_client_that_asks_nothing_is_let_go_without_a_word_after_the_idle_time
     let (mut connection, client) = pair();
     let start = Instant::now();
     assert!(!connection.next_request().await);
-    assert_eq!(start.elapsed().as_secs(), limits().idle_timeout.as_secs());
+    assert_eq!(start.elapsed().as_secs(), limits().idle_timeout.duration().as_secs());
     drop(connection);
     assert_eq!(told(client).await, "");
 }
@@ -82,7 +83,7 @@ async fn a_header_that_trickles_in_gets_408_when_its_time_is_over() {
     let (mut connection, mut client) = pair();
     let start = Instant::now();
     let trickle = tokio::spawn(async move {
-        while client.write_all(b"G").await.is_ok() && start.elapsed() < limits().header_timeout * 2 {
+        while client.write_all(b"G").await.is_ok() && start.elapsed() < limits().header_timeout.duration() * 2 {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         told(client).await
@@ -118,9 +119,10 @@ async fn a_header_comes_in_one_piece_however_it_was_sent_and_nothing_behind_it()
 
 #[tokio::test(start_paused = true)]
 async fn a_header_over_its_budget_gets_431_and_what_follows_is_read_away() {
-    let answer = refusal(&[b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 3 * limits().header_size]].concat()).await;
+    let answer =
+        refusal(&[b"GET / HTTP/1.1\r\nX: ".as_slice(), &vec![b'a'; 3 * limits().header_size.get()]].concat()).await;
     assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("limits.header_size"), "{answer}");
-    let fields = "X: y\r\n".repeat(limits().header_count + 1);
+    let fields = "X: y\r\n".repeat(limits().header_count.get() + 1);
     let answer = refusal(format!("GET / HTTP/1.1\r\n{fields}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 ") && answer.contains("limits.header_count"), "{answer}");
 }
@@ -178,12 +180,12 @@ async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_given_up() {
-    let limits = Limits { min_body_rate: 0, ..limits() };
+    let limits = Limits { min_body_rate: ByteSize::from_bytes(0), ..limits() };
     let (mut connection, _client) = in_request(limits.clone(), Extent::Length(0), 16).await;
     let start = Instant::now();
     let written = say(&mut connection, &[b'a'; 64]).await;
     assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
-    assert_eq!(start.elapsed().as_secs(), limits.send_timeout.as_secs());
+    assert_eq!(start.elapsed().as_secs(), limits.send_timeout.duration().as_secs());
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +199,7 @@ async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
     });
     let written = say(&mut connection, &[b'a'; 4096]).await;
     assert_eq!(written.expect_err("too slow").kind(), io::ErrorKind::TimedOut);
-    assert!(start.elapsed() <= limits().send_timeout);
+    assert!(start.elapsed() <= limits().send_timeout.duration());
     drop(connection);
     sipping.await.expect("no panic");
 }
@@ -214,7 +216,7 @@ async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
         let start = Instant::now();
         let body = connection.read_to_end_of(100 * piece as usize).await;
         assert_eq!(body.is_ok(), survives, "{piece} bytes each {pause} s: {body:?}");
-        assert!(survives || start.elapsed() <= limits().body_timeout, "{:?}", start.elapsed());
+        assert!(survives || start.elapsed() <= limits().body_timeout.duration(), "{:?}", start.elapsed());
         drop(connection);
         sending.await.expect("no panic");
     }
@@ -224,7 +226,7 @@ async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
 async fn a_client_that_waits_for_a_100_may_wait() {
     let (mut connection, mut client) = in_request(limits(), Extent::Length(5), PIPE).await;
     let patient = tokio::spawn(async move {
-        tokio::time::sleep(limits().body_timeout * 10).await;
+        tokio::time::sleep(limits().body_timeout.duration() * 10).await;
         client.write_all(b"hello").await.expect("sent");
         client
     });
@@ -239,7 +241,7 @@ async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeo
     connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
     let start = Instant::now();
     AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
-    assert_eq!(start.elapsed().as_secs(), limits().drain_timeout.as_secs());
+    assert_eq!(start.elapsed().as_secs(), limits().drain_timeout.duration().as_secs());
 }
 
 #[tokio::test(start_paused = true)]

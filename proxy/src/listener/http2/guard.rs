@@ -203,8 +203,8 @@ struct Rules {
 impl Rules {
     fn new(limits: &Limits, now: Instant) -> Self {
         Self {
-            allowance: Allowance::new(limits.control_frames, now),
-            header_timeout: limits.header_timeout,
+            allowance: Allowance::new(limits.control_frames.into(), now),
+            header_timeout: limits.header_timeout.duration(),
             header_since: None,
             within_block: false,
             bodies: Bodies::new(sending_rule(limits)),

@@ -104,7 +104,7 @@ pub(super) async fn serve<S: Service>(acceptor: &Acceptor<S>, connection: Client
     let client = connection.client();
     let guard = Guard::new(limits);
     let stream = GuardedStream::new(connection.for_http2(), guard.clone());
-    let shaken = timeout(limits.header_timeout, settings(limits).handshake(stream)).await;
+    let shaken = timeout(limits.header_timeout.duration(), settings(limits).handshake(stream)).await;
     let Ok(Ok(connection)) = shaken else {
         return tracing::debug!("an HTTP/2 connection did not begin with its preface");
     };
@@ -117,9 +117,9 @@ pub(super) async fn serve<S: Service>(acceptor: &Acceptor<S>, connection: Client
 fn settings(limits: &Limits) -> h2::server::Builder {
     let mut settings = h2::server::Builder::new();
     settings
-        .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size).expect("it is at most 2 MiB"))
-        .max_concurrent_streams(limits.streams)
-        .max_concurrent_reset_streams(limits.streams as usize)
+        .max_header_list_size(u32::try_from(HEADER_ROOM * limits.header_size.get()).expect("it is at most 2 MiB"))
+        .max_concurrent_streams(u32::try_from(limits.streams.get()).expect("it is at most 1000"))
+        .max_concurrent_reset_streams(limits.streams.get())
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
@@ -134,7 +134,7 @@ impl<S: Service> Serving<'_, S> {
                 return self.close(end).await;
             }
             let next_look = self.next_look();
-            let has_room = self.requests.len() < self.limits.streams as usize;
+            let has_room = self.requests.len() < self.limits.streams.get();
             tokio::select! {
                 biased;
                 () = stopping.told(), if self.stopping_since.is_none() => {
@@ -162,7 +162,7 @@ impl<S: Service> Serving<'_, S> {
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         let (service, client) = (self.acceptor.service.clone(), self.client);
-        self.requests.push(Box::pin(stream::serve(service, request, respond, client, self.limits.send_timeout)));
+        self.requests.push(Box::pin(stream::serve(service, request, respond, client, self.limits.send_timeout.duration())));
     }
 
     fn is_quiet(&self) -> bool {
@@ -184,13 +184,13 @@ impl<S: Service> Serving<'_, S> {
         if self.stopping_since.is_some_and(|since| has_passed(since, ROUND_TRIP)) {
             return Some(End::Stopping);
         }
-        has_passed(self.idle_since, self.limits.idle_timeout).then_some(End::Idle)
+        has_passed(self.idle_since, self.limits.idle_timeout.duration()).then_some(End::Idle)
     }
 
     /// When to ask again, if nothing happens.
     fn next_look(&self) -> Instant {
         let now = Instant::now();
-        let idle = self.idle_since + self.limits.idle_timeout;
+        let idle = self.idle_since + self.limits.idle_timeout.duration();
         let stop = self.stopping_since.map(|since| since + ROUND_TRIP);
         let soon = (self.guard.is_timed() || !self.is_quiet()).then_some(now + TICK);
         let first = [stop, soon].into_iter().flatten().fold(idle, Instant::min);

@@ -1,3 +1,5 @@
+use lockgate_settings::ByteSize;
+
 use super::bodies::INITIAL_WINDOW;
 use super::*;
 use crate::config::Config;
@@ -82,7 +84,7 @@ async fn resets_weigh_ten_times_as_much_on_either_side() {
             }
             count += 1;
         }
-        assert_eq!(count, limits.control_frames / RESET_COST + 1);
+        assert_eq!(count, u32::from(limits.control_frames) / RESET_COST + 1);
     }
 }
 
@@ -143,7 +145,7 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stands_still_is_a_fault_in_its_time() {
-    let without_rate = Limits { min_body_rate: 0, ..Config::default().limits };
+    let without_rate = Limits { min_body_rate: ByteSize::from_bytes(0), ..Config::default().limits };
     for (limits, then) in [(Config::default().limits, 2), (without_rate, 1)] {
         let (guard, limits) = uploading_within(limits);
         tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
@@ -164,7 +166,7 @@ async fn a_body_that_stands_still_is_a_fault_in_its_time() {
 #[tokio::test(start_paused = true)]
 async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
     let second = Duration::from_secs(1);
-    let rate = usize::try_from(Config::default().limits.min_body_rate).expect("it is small");
+    let rate = usize::try_from(Config::default().limits.min_body_rate.bytes()).expect("it is small");
     let seconds_until_fault = |a_second: usize| async move {
         let (guard, limits) = uploading();
         for passed in 0..10 * limits.body_timeout.as_secs() {
@@ -179,7 +181,7 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
         None
     };
     assert_eq!(seconds_until_fault(rate).await, None);
-    let half_of_patience = Config::default().limits.body_timeout.as_secs() / 2;
+    let half_of_patience = Config::default().limits.body_timeout.duration().as_secs() / 2;
     assert_eq!(seconds_until_fault(1).await, Some(half_of_patience + 1));
     assert!(seconds_until_fault(rate * 9 / 10).await.is_some());
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::CertificateProblem;
-use crate::watch::read_bounded;
+use super::problem::CertificateProblem;
+use crate::files::read_bounded;
 
 /// The content of a file that should be PEM.
 ///

@@ -1,101 +1,24 @@
 //! The certificates that are served: checked before they are used, chosen by name, replaced while running.
 
-mod chain;
-mod pair;
-mod pem_file;
-#[cfg(test)]
-pub(crate) mod samples;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-pub(crate) use chain::{Chain, Names};
-pub(crate) use pair::{Pair, read_private_key};
-
-use crate::exposure::{Audience, Exposure};
-
-/// Where a certificate chain (PEM, the leaf first) and its private key (PEM) are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct KeyPairFiles {
-    /// The chain: the leaf, then each issuer's certificate; the root may be left out.
-    pub certificate: PathBuf,
-    /// PKCS#8, SEC1 or PKCS#1, not encrypted.
-    pub key: PathBuf,
-}
-
-/// Something about a certificate or key, with its file and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} {what}", file.display())]
-pub struct CertificateProblem {
-    file: PathBuf,
-    what: String,
-}
-
-impl CertificateProblem {
-    pub(crate) fn new(file: &Path, what: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), what: what.into() }
-    }
-
-    /// A private key that parses as PEM and is no key, or one of a kind that clients do not know.
-    pub(crate) fn unusable_key(file: &Path) -> Self {
-        let what = "holds a key that TLS cannot use: it has to be RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or \
-                    P-521, or Ed25519";
-        Self::new(file, what)
-    }
-
-    /// The file it is about.
-    pub fn file(&self) -> &Path {
-        &self.file
-    }
-}
-
-/// Every reason for which pairs were refused. Its text is one line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateProblems(Vec<CertificateProblem>);
-
-impl CertificateProblems {
-    /// One after the other, in the order of the pairs; at least one.
-    pub fn iter(&self) -> std::slice::Iter<'_, CertificateProblem> {
-        self.0.iter()
-    }
-}
-
-impl fmt::Display for CertificateProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("; "))
-    }
-}
-
-impl std::error::Error for CertificateProblems {}
-
-impl IntoIterator for CertificateProblems {
-    type Item = CertificateProblem;
-    type IntoIter = std::vec::IntoIter<CertificateProblem>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
-impl From<Vec<CertificateProblem>> for CertificateProblems {
-    fn from(problems: Vec<CertificateProblem>) -> Self {
-        Self(problems)
-    }
-}
+use super::pair::{KeyPairFiles, Pair};
+use super::problem::{CertificateProblem, CertificateProblems};
+use crate::files::{Audience, Exposure};
 
 /// The pairs in use, as rustls asks for them.
 ///
-/// A handshake takes a read lock for as long as it takes to clone an `Arc`; a reload reads and checks
-/// without the lock and takes it to swap one pointer.
-pub struct CertificateStore {
+/// A handshake never waits for a reload, which reads and checks first and then swaps one pointer.
+pub(crate) struct CertificateStore {
     files: Vec<KeyPairFiles>,
-    current: RwLock<Arc<Selection>>,
+    current: ArcSwap<Selection>,
 }
 
 impl CertificateStore {
@@ -104,10 +27,10 @@ impl CertificateStore {
     ///
     /// # Errors
     /// All problems of all pairs; or that there is no pair at all.
-    pub fn load(files: &[KeyPairFiles]) -> Result<Self, CertificateProblems> {
+    pub(crate) fn load(files: &[KeyPairFiles]) -> Result<Self, CertificateProblems> {
         if files.is_empty() {
             let nothing = CertificateProblem::new(Path::new("tls.certificate"), "is not set: name a PEM file");
-            return Err(CertificateProblems(vec![nothing]));
+            return Err(vec![nothing].into());
         }
         let mut pairs = Vec::new();
         let mut problems = Vec::new();
@@ -118,13 +41,13 @@ impl CertificateStore {
             }
         }
         if !problems.is_empty() {
-            return Err(CertificateProblems(problems));
+            return Err(problems.into());
         }
-        Ok(Self { files: files.to_vec(), current: RwLock::new(Arc::new(Selection::of(pairs))) })
+        Ok(Self { files: files.to_vec(), current: ArcSwap::from_pointee(Selection::of(pairs)) })
     }
 
     /// Every file that a reload reads.
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.files.iter().flat_map(|files| [files.certificate.clone(), files.key.clone()]).collect()
     }
 
@@ -137,8 +60,8 @@ impl CertificateStore {
     ///
     /// # Errors
     /// The problems of the pairs that were refused.
-    pub fn reload(&self) -> Result<bool, CertificateProblems> {
-        let before = self.current();
+    pub(crate) fn reload(&self) -> Result<bool, CertificateProblems> {
+        let before = self.current.load();
         let mut problems = Vec::new();
         let pairs = self.files.iter().zip(&before.pairs).map(|(files, old)| match Pair::load(files) {
             Ok(new) => Arc::new(new),
@@ -150,35 +73,31 @@ impl CertificateStore {
         let after = Selection::of(pairs.collect());
         let changed =
             after.pairs.iter().zip(&before.pairs).any(|(new, old)| new.certified().cert != old.certified().cert);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(after);
-        if problems.is_empty() { Ok(changed) } else { Err(CertificateProblems(problems)) }
+        self.current.store(Arc::new(after));
+        if problems.is_empty() { Ok(changed) } else { Err(problems.into()) }
     }
 
     /// What is served and will still trouble clients: no subjectAltName, not meant for servers, a chain
     /// out of order, or an end within 14 days (by the clock at the time of the call). And keys that
     /// others on this machine may read.
-    pub fn warnings(&self) -> Vec<CertificateProblem> {
+    pub(crate) fn warnings(&self) -> Vec<CertificateProblem> {
         let exposed = self.files.iter().filter_map(|files| {
             let exposure = Exposure::of(&files.key, Audience::Owner)?;
             Some(CertificateProblem::new(&files.key, exposure.to_string()))
         });
-        self.current().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
+        self.current.load().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
     }
 
     /// What a client gets that names no host, as DER.
     #[cfg(test)]
     pub(crate) fn default_leaf(&self) -> Vec<u8> {
-        self.current().choose(None).chain().leaf().to_vec()
-    }
-
-    fn current(&self) -> Arc<Selection> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        self.current.load().choose(None).chain().leaf().to_vec()
     }
 }
 
 impl ResolvesServerCert for CertificateStore {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(self.current().choose(hello.server_name()).certified()))
+        Some(Arc::clone(self.current.load().choose(hello.server_name()).certified()))
     }
 }
 
@@ -226,8 +145,8 @@ mod tests {
     };
     use time::{Duration, OffsetDateTime};
 
-    use super::samples::{Samples, pem, without_extensions, without_pkcs8};
     use super::*;
+    use crate::tls::samples::{Samples, pem, without_extensions, without_pkcs8};
 
     fn refused(files: &[KeyPairFiles]) -> Vec<String> {
         let problems = CertificateStore::load(files).unwrap_err();
@@ -244,7 +163,7 @@ mod tests {
 
     /// The certificate that would be served, as DER.
     fn served(store: &CertificateStore, name: Option<&str>) -> Vec<u8> {
-        store.current().choose(name).chain().leaf().to_vec()
+        store.current.load().choose(name).chain().leaf().to_vec()
     }
 
     fn one_warning(files: &KeyPairFiles) -> String {
@@ -471,8 +390,9 @@ mod tests {
         fs::copy(&half.certificate, &b.certificate).unwrap();
         samples.pair("a", &["a.example"]);
         let problems = store.reload().unwrap_err();
-        assert_eq!(problems.iter().map(CertificateProblem::file).collect::<Vec<_>>(), [&b.certificate]);
+        assert_eq!(problems.iter().count(), 1);
         assert_eq!(problems.to_string().lines().count(), 1);
+        assert!(problems.to_string().starts_with(&format!("{} ", b.certificate.display())), "{problems}");
         assert_eq!(served(&store, Some("b.example")), old);
         assert_eq!(served(&store, Some("a.example")), samples.der(&a));
 

@@ -3,36 +3,35 @@
 use lockgate_settings::{ByteSize, Period};
 use serde::Deserialize;
 
-use crate::config::Origin;
-use crate::config::values::Within;
+use super::{Origin, Within};
 
 /// The section.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Upstream {
+pub struct Upstream {
     /// `http://host:port` (port 80 where none is written), or `unix:/path` of a socket.
     #[serde(deserialize_with = "lockgate_settings::parsed")]
-    pub(in crate::config) url: Origin,
+    pub url: Origin,
     /// How long a connection to it may take to stand.
-    pub(in crate::config) connect_timeout: Period,
+    pub connect_timeout: Period,
     /// How long it may be silent while an answer is awaited or read.
-    pub(in crate::config) read_timeout: Period,
+    pub read_timeout: Period,
     /// How long it may take no byte of what is sent to it.
-    pub(in crate::config) write_timeout: Period,
+    pub write_timeout: Period,
     /// How long an unused connection to it is kept for the next request. Less than the upstream keeps
     /// it itself.
-    pub(in crate::config) idle_timeout: Period,
+    pub idle_timeout: Period,
     /// How many unused connections to it are kept.
-    pub(in crate::config) keepalive_connections: Within<1, 65_536>,
+    pub keepalive_connections: Within<1, 65_536>,
     /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull; those that get none
     /// of it cost more processor time. Blobs then have connections of their own, of which `keepalive_connections`
     /// are kept, too. Less than 1MiB is none at all.
-    pub(in crate::config) read_ahead: ByteSize,
+    pub read_ahead: ByteSize,
     /// How often its name is resolved again. A failed connect resolves it at once.
-    pub(in crate::config) resolve_interval: Period,
+    pub resolve_interval: Period,
     /// Whether the clients' `Authorization` header goes on to it: only where it asks for the same
     /// passwords itself.
-    pub(in crate::config) forward_authorization: bool,
+    pub forward_authorization: bool,
 }
 
 impl Default for Upstream {

@@ -1,4 +1,4 @@
-//! Which clients are refused by their `User-Agent`.
+//! `[clients]`: clients too old for the registry API, which get 404, by their `User-Agent`.
 
 use regex::Regex;
 use serde::de::Error as _;
@@ -6,17 +6,26 @@ use serde::{Deserialize, Deserializer};
 
 /// The rule that guides give nginx for clients too old for the registry API, as a pair of patterns:
 /// refused is what `refuse` matches and `except` does not.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ClientRule {
-    refuse: Option<Regex>,
-    except: Option<Regex>,
+    /// A regular expression of the clients that are refused; empty for none.
+    #[serde(deserialize_with = "pattern")]
+    pub refuse: Option<Regex>,
+    /// A regular expression of those that are not refused in spite of it; empty for none.
+    #[serde(deserialize_with = "pattern")]
+    pub except: Option<Regex>,
+}
+
+impl Default for ClientRule {
+    /// What every guide's nginx configuration says, in which one look-ahead does the work of `except`.
+    fn default() -> Self {
+        let pattern = |text| Some(Regex::new(text).expect("the pattern is a constant"));
+        Self { refuse: pattern(r"^(docker/1\.(3|4|5)|Go )"), except: pattern(r"^docker/1\.5\.[0-9]-dev") }
+    }
 }
 
 impl ClientRule {
-    pub(super) fn new(refuse: Option<Regex>, except: Option<Regex>) -> Self {
-        Self { refuse, except }
-    }
-
     /// Whether a client that calls itself `user_agent` is refused.
     pub fn refuses(&self, user_agent: &str) -> bool {
         let matches = |pattern: &Option<Regex>| pattern.as_ref().is_some_and(|pattern| pattern.is_match(user_agent));
@@ -32,7 +41,7 @@ impl PartialEq for ClientRule {
 }
 
 /// A regular expression; none where the text is empty.
-pub(super) fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Ok(None);
@@ -80,9 +89,13 @@ mod tests {
 
     #[test]
     fn no_pattern_refuses_nobody() {
-        assert!(!ClientRule::new(None, None).refuses("docker/1.3"));
-        assert!(!ClientRule::new(None, Regex::new("x").ok()).refuses("docker/1.3"));
-        assert!(ClientRule::new(Regex::new("").ok(), None).refuses(""));
+        let rule = |refuse: Option<&str>, except: Option<&str>| {
+            let pattern = |text: &str| Regex::new(text).expect("a pattern");
+            ClientRule { refuse: refuse.map(pattern), except: except.map(pattern) }
+        };
+        assert!(!rule(None, None).refuses("docker/1.3"));
+        assert!(!rule(None, Some("x")).refuses("docker/1.3"));
+        assert!(rule(Some(""), None).refuses(""));
     }
 
     proptest! {

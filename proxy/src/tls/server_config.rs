@@ -13,8 +13,8 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion};
 
-use super::certificate::CertificateStore;
-use crate::config::TlsVersions;
+use super::store::CertificateStore;
+use super::versions::TlsVersions;
 
 /// The hybrid of X25519 and ML-KEM comes first, so that what is recorded today stays closed to a later
 /// quantum computer wherever the client takes part (Go 1.24, OpenSSL 3.5 and newer). It exists in TLS
@@ -45,7 +45,7 @@ static CIPHER_SUITES: [&SupportedCipherSuite; 9] = [
 ///
 /// # Errors
 /// The system's random numbers fail.
-pub fn server_config(
+pub(crate) fn server_config(
     store: Arc<CertificateStore>,
     versions: TlsVersions,
     http2: bool,

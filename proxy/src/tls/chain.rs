@@ -12,8 +12,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use super::CertificateProblem;
 use super::pem_file::{holds_no, read_pem};
+use super::problem::CertificateProblem;
 
 /// How long before its end a certificate is warned about.
 const EXPIRES_SOON: Duration = Duration::days(14);

@@ -4,14 +4,14 @@ use lockgate_settings::Period;
 use serde::Deserialize;
 
 /// The section.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Shutdown {
+pub struct Shutdown {
     /// How long transfers in flight may go on. `docker stop` waits 10 seconds unless it is told more.
-    pub(in crate::config) grace: Period,
+    pub grace: Period,
     /// How long a connection without a request is kept meanwhile, so that one that is on its way is
     /// still answered. After a hand-over it is `limits.idle_timeout`.
-    pub(in crate::config) idle_timeout: Period,
+    pub idle_timeout: Period,
 }
 
 impl Default for Shutdown {

@@ -1,13 +1,20 @@
-//! Replaces the content of a file so that a reader sees the old one or the new one, and a crash leaves either.
+//! Files whose readers see the old content or the new one, whole, and of which a crash leaves either.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use tempfile::{NamedTempFile, PersistError};
+
+/// The mode of a key, or of hashes.
+pub(crate) const PRIVATE: u32 = 0o600;
+/// The mode of a certificate.
+pub(crate) const PUBLIC: u32 = 0o644;
+
 /// What could not be done as it should; the content is written all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// The file is a mount of its own, or its directory may not be written.
     #[error("the file could not be replaced and was written in place: a reader may have seen half of it for a moment")]
     InPlace,
@@ -18,7 +25,7 @@ pub enum Notice {
 
 /// Why a file was not rewritten. It is as it was, unless it had to be written in place.
 #[derive(Debug, thiserror::Error)]
-pub enum RewriteError {
+pub(crate) enum RewriteError {
     /// The old content.
     #[error("{} cannot be read: {source}", path.display())]
     Read {
@@ -46,15 +53,12 @@ pub(crate) fn rewrite<E: From<RewriteError>>(
 ) -> Result<Option<Notice>, E> {
     let read_error = |source| RewriteError::Read { path: path.to_owned(), source };
     let real = followed(path).map_err(read_error)?;
-    let directory = match real.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let _turn = take_turn(directory);
+    let _turn = take_turn(directory_of(&real));
     let old = read(&real).map_err(read_error)?;
     let (content, metadata) = old.unzip();
     let edited = edit(content.as_deref())?;
-    let written = match replace(&real, directory, &edited, metadata.as_ref()) {
+    let keep = |new: &File| metadata.as_ref().map_or(Ok(None), |old| keep_mode_and_owner(new, old));
+    let written = match put(&real, &edited, PRIVATE, keep, |new| new.persist(&real)) {
         Err(why) if metadata.is_some() && is_not_replaceable(&why) => {
             write_in_place(&real, &edited).map(|()| Some(Notice::InPlace))
         }
@@ -86,19 +90,46 @@ fn read(path: &Path) -> io::Result<Option<(Vec<u8>, Metadata)>> {
     }
 }
 
-/// Writes beside the file and renames over it, both made durable.
-fn replace(path: &Path, directory: &Path, content: &[u8], old: Option<&Metadata>) -> io::Result<Option<Notice>> {
-    // Made with mode 0600.
-    let mut new = tempfile::Builder::new().prefix(".lockgate-").tempfile_in(directory)?;
+/// Makes a file that is not there yet: whole and with `mode` (less the umask), or not at all.
+///
+/// # Errors
+/// There is such a file; or what the system says.
+pub(crate) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    put(path, content, mode, |_| Ok(()), |new| new.persist_noclobber(path))
+}
+
+/// Puts a file with `mode` (less the umask) in the place of another, or where none is.
+///
+/// # Errors
+/// What the system says; an old file is then as it was.
+pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    put(path, content, mode, |_| Ok(()), |new| new.persist(path))
+}
+
+/// Writes a file beside its place, finishes it, and renames it into its place, all of it made durable.
+fn put<T>(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    finish: impl FnOnce(&File) -> io::Result<T>,
+    persist: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
+) -> io::Result<T> {
+    let directory = directory_of(path);
+    // The mode is there from the first moment: nobody can open a key before it is closed to them.
+    let mut new = tempfile::Builder::new()
+        .prefix(".lockgate-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(directory)?;
     new.write_all(content)?;
-    let notice = match old {
-        Some(old) => keep_mode_and_owner(new.as_file(), old)?,
-        None => None,
-    };
+    let finished = finish(new.as_file())?;
     new.as_file().sync_all()?;
-    new.persist(path).map_err(|why| why.error)?;
+    persist(new)?;
     File::open(directory)?.sync_all()?;
-    Ok(notice)
+    Ok(finished)
+}
+
+fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The owner first: giving a file away may clear bits of its mode.

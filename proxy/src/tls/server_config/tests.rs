@@ -9,9 +9,8 @@ use rustls::{
 use rustls_pki_types::ServerName;
 
 use super::*;
-use crate::any_certificate::AnyCertificate;
-use crate::listener::certificate::KeyPairFiles;
-use crate::listener::certificate::samples::{Samples, pem, without_extensions};
+use crate::tls::samples::{Samples, pem, without_extensions};
+use crate::tls::{AnyCertificate, KeyPairFiles};
 
 /// A gate with the certificates of `pairs`, and a CA that its clients trust.
 struct Gate {

@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
-use super::KeyPairFiles;
+use super::pair::KeyPairFiles;
 
 pub(crate) struct Samples {
     dir: TempDir,

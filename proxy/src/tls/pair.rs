@@ -1,17 +1,31 @@
 //! One certificate and its key: read, checked against each other and the clock, ready to sign.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::{self, PemObject};
+use serde::Deserialize;
 use x509_parser::time::ASN1Time;
 
 use super::chain::Chain;
 use super::pem_file::{contains, holds_no, read_pem};
-use super::{CertificateProblem, KeyPairFiles};
+use super::problem::CertificateProblem;
+use crate::files;
+
+/// Where a certificate chain (PEM, the leaf first) and its private key (PEM) are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPairFiles {
+    /// The chain: the leaf, then each issuer's certificate; the root may be left out.
+    #[serde(deserialize_with = "files::path")]
+    pub certificate: PathBuf,
+    /// PKCS#8, SEC1 or PKCS#1, not encrypted.
+    #[serde(deserialize_with = "files::path")]
+    pub key: PathBuf,
+}
 
 /// A certificate chain and its key that may be served.
 #[derive(Debug)]

@@ -1,0 +1,177 @@
+//! Certificates and users kept in step with their files while the proxy runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::interval;
+
+use crate::auth::{Policy, Users, Verifier};
+use crate::files::{INTERVAL, follow};
+use crate::tls::CertificateStore;
+
+/// How often certificates that clients refuse, or soon will, are logged again.
+const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Keeps a store in step with its files, and logs what it does. Ends only with its runtime.
+///
+/// The warnings of the store are logged at once, after each change, and daily, since a certificate that
+/// was good at the start comes to its end in a process that runs for months.
+pub(crate) async fn certificates(store: Arc<CertificateStore>) {
+    let reloading = Arc::clone(&store);
+    let reminders = async {
+        let mut days = interval(REMINDER);
+        loop {
+            days.tick().await;
+            log_warnings(&store);
+        }
+    };
+    tokio::select! {
+        () = follow(store.files(), INTERVAL, move || reload_certificates(&reloading)) => {}
+        () = reminders => {}
+    }
+}
+
+fn reload_certificates(store: &CertificateStore) {
+    match store.reload() {
+        Ok(false) => {}
+        Ok(true) => {
+            tracing::info!("new handshakes get the certificate that is now on disk");
+            log_warnings(store);
+        }
+        Err(problems) => tracing::error!(%problems, "the certificate on disk is refused; the one in use stays"),
+    }
+}
+
+fn log_warnings(store: &CertificateStore) {
+    for warning in store.warnings() {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Keeps a verifier's users in step with their file, and logs what it does. Ends only with its runtime.
+pub(crate) async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>) {
+    // The first call is for what changed since the start; mostly nothing did, and that is no news.
+    let mut is_news = false;
+    let reload = {
+        let file = file.clone();
+        move || reload_users(&file, &policy, &verifier, std::mem::replace(&mut is_news, true))
+    };
+    follow(vec![file], INTERVAL, reload).await;
+}
+
+fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, is_news: bool) {
+    match Users::load(file, policy) {
+        Ok(users) => {
+            if is_news {
+                tracing::info!(users = users.count(), "logins are checked against the users that are now on disk");
+                for warning in users.warnings() {
+                    tracing::warn!(file = %file.display(), "{warning}");
+                }
+            }
+            verifier.replace(users);
+        }
+        Err(error) => tracing::error!(%error, "the users on disk are refused; those in use stay"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
+
+    use tempfile::TempDir;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::tls::samples::Samples;
+
+    /// The store's leaf is new within 2 s, a bad pair changes nothing, and the next good one is served again.
+    #[tokio::test(start_paused = true)]
+    async fn a_certificate_replaced_on_disk_is_served_within_two_seconds() {
+        let samples = Samples::new();
+        let pair = samples.pair("a", &["a.example"]);
+        let store = Arc::new(CertificateStore::load(std::slice::from_ref(&pair)).unwrap());
+        let task = tokio::spawn(certificates(Arc::clone(&store)));
+        for _ in 0..2 {
+            fs::write(&pair.certificate, "half a certificate").unwrap();
+            let before = store.default_leaf();
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(store.default_leaf(), before);
+            samples.pair("a", &["a.example"]);
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(store.default_leaf(), samples.der(&pair));
+            assert_ne!(store.default_leaf(), before);
+        }
+        assert!(!task.is_finished());
+        task.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn users_replaced_on_disk_log_in_within_two_seconds_and_a_bad_file_keeps_the_old_ones() {
+        const NOBODY_KNOWS: &str = "$apr1$salt$Xxd1irWT9ycqoYxGFn4cb.";
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("htpasswd");
+        fs::write(&path, format!("alice:{NOBODY_KNOWS}\n")).unwrap();
+        let policy = Policy::default();
+        let loaded = Users::load(&path, &policy).unwrap();
+        let verifier = Arc::new(Verifier::new(loaded, Config::default().auth.limits()).unwrap());
+        let task = tokio::spawn(users(path.clone(), policy, Arc::clone(&verifier)));
+        for (content, expected) in [
+            (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), [true, true]),
+            ("no colon\n".to_owned(), [true, true]),
+            (format!("bob:{NOBODY_KNOWS}\n"), [false, true]),
+        ] {
+            fs::write(&path, content).unwrap();
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!(["alice", "bob"].map(|user| verifier.knows(&user.parse().unwrap())), expected);
+        }
+        task.abort();
+    }
+
+    #[test]
+    fn a_refused_certificate_is_one_line_in_the_log() {
+        let samples = Samples::new();
+        let (a, b) = (samples.pair("a", &["a.example"]), samples.pair("b", &["b.example"]));
+        let store = CertificateStore::load(&[a.clone(), b.clone()]).unwrap();
+        fs::write(&a.certificate, "half a certificate").unwrap();
+        fs::remove_file(&b.key).unwrap();
+        let log = logged(|| reload_certificates(&store));
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(["ERROR", "a.crt", "b.key", "the one in use stays"].iter().all(|part| log.contains(part)), "{log}");
+    }
+
+    #[test]
+    fn a_new_certificate_is_told_with_its_warnings_and_an_unchanged_one_is_not() {
+        let samples = Samples::new();
+        let pair = samples.pair("a", &["a.example"]);
+        let store = CertificateStore::load(std::slice::from_ref(&pair)).unwrap();
+        assert_eq!(logged(|| reload_certificates(&store)), "");
+        samples.pair("a", &[]);
+        let log = logged(|| reload_certificates(&store));
+        assert_eq!(log.lines().count(), 2, "{log}");
+        assert!(log.contains("INFO") && log.contains("has no subjectAltName"), "{log}");
+    }
+
+    /// What `act` logs on this thread.
+    fn logged(act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl Write for Lines {
+            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().write(text)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let text = lines.0.lock().unwrap().clone();
+        String::from_utf8(text).unwrap()
+    }
+}
