@@ -4,91 +4,75 @@
 mod reading;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pingora::http::RequestHeader;
-use pingora::protocols::http::v1::client::HttpSession as UpstreamSession;
-use pingora::protocols::http::v1::server::HttpSession;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
 use crate::config::Config;
-use crate::listener::{Extent, header_scan};
-use crate::request::{Target, check_framing};
-use crate::upstream::Answer;
+use crate::gate::{Target, check_framing};
+use crate::listener::{RemainingBody, header_scan};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
 const SOME_HASH: &str = "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
 
 /// What the gate admits is framed in one way by an independent reading too: the same target, one host,
-/// and the same body, byte for byte, as pingora reads for the upstream.
+/// and the same body, byte for byte, as hyper reads for the upstream.
 pub fn request(input: &[u8]) {
     if !header_scan::passes(input) {
         return;
     }
     // A header that reads on and on is the listener's business; here all of it is there at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let Some((header, raw, body)) = runtime.block_on(as_pingora_reads(input)) else { return };
-    let admitted = check_framing(&header, &raw).is_ok() && Target::read(header.raw_path()).is_ok();
-    if !admitted {
+    let Some((request, body)) = runtime.block_on(as_hyper_reads(input)) else { return };
+    if check_framing(&request).is_err() || Target::read(&request).is_err() {
         return;
     }
     let reading = reading::Request::read(input).unwrap_or_else(|why| panic!("admitted, though {why}"));
-    assert_eq!(reading.target, header.raw_path(), "another target would be forwarded");
-    assert_eq!(reading.host, header.headers.get("host").map(|host| host.as_bytes()));
+    let target = request.uri().path_and_query().expect("it was admitted").as_str();
+    assert_eq!(reading.target, target.as_bytes(), "another target would be forwarded");
+    assert_eq!(reading.host, request.headers().get("host").map(|host| host.as_bytes()));
     match (reading.body(), body) {
         (Ok(ours), Ok(theirs)) => assert_eq!(ours, theirs, "the body has two readings"),
-        // pingora reads more than the grammar has: the listener, which reads along, lets none of it pass.
+        // hyper reads more than the grammar has: the listener, which reads along, lets none of it pass.
         (Err(why), Ok(_)) => {
-            assert!(Extent::of(&header).take(reading.rest).is_err(), "a body was read, though {why}");
+            let mut body = RemainingBody::of(request.headers());
+            assert!(body.take(reading.rest).is_err(), "a body was read, though {why}");
         }
-        // What pingora refuses is not forwarded to its end.
+        // What hyper refuses is not forwarded to its end.
         (_, Err(())) => {}
     }
 }
 
-/// Where an answer is over is the same however it comes, and pingora finds nothing behind it.
-pub fn answer(input: &[u8]) {
-    let (mut whole, mut in_pieces) = (Answer::awaited(), Answer::awaited());
-    whole.came(input);
-    input.chunks(7).for_each(|piece| in_pieces.came(piece));
-    assert_eq!(whole, in_pieces);
-    if whole != Answer::Over {
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(async {
-        let (mut upstream, stream) = tokio::io::duplex(input.len());
-        upstream.write_all(input).await.expect("it has room for it");
-        let mut session = UpstreamSession::new(Box::new(stream));
-        // What pingora refuses, it does not keep a connection for.
-        if session.read_response().await.is_err() {
-            return;
-        }
-        session.respect_keepalive();
-        while let Ok(Some(_)) = session.read_body_bytes().await {}
-        if session.will_keepalive() {
-            assert!(session.reuse().await.is_some(), "pingora found more, or less");
-        }
-    });
-}
+type Read = (Request<()>, Result<Vec<u8>, ()>);
 
-async fn as_pingora_reads(input: &[u8]) -> Option<(RequestHeader, Vec<u8>, Result<Vec<u8>, ()>)> {
+async fn as_hyper_reads(input: &[u8]) -> Option<Read> {
     let (mut client, stream) = tokio::io::duplex(input.len().max(1));
     client.write_all(input).await.expect("it has room for it");
-    drop(client);
-    let mut session = HttpSession::new(Box::new(stream));
-    session.read_request().await.ok()??;
-    let (header, raw) = (session.req_header().clone(), session.get_headers_raw_bytes().to_vec());
-    let mut body = Vec::new();
-    loop {
-        match session.read_body_bytes().await {
-            Ok(Some(piece)) => body.extend_from_slice(&piece),
-            Ok(None) => return Some((header, raw, Ok(body))),
-            Err(_) => return Some((header, raw, Err(()))),
+    client.shutdown().await.expect("nobody is there to mind");
+    let read = Arc::new(Mutex::new(None));
+    let service = service_fn(|request: Request<Incoming>| {
+        let read = read.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            let body = body.collect().await.map(|body| body.to_bytes().to_vec()).map_err(drop);
+            read.lock().expect("nobody panics").get_or_insert((Request::from_parts(parts, ()), body));
+            // The next request is none of ours.
+            Err::<Response<String>, _>(std::io::Error::other("enough"))
         }
-    }
+    });
+    let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(stream), service);
+    // What hyper makes of the rest is its own business.
+    let _ = connection.await;
+    read.lock().expect("nobody panics").take()
 }
 
 /// Credentials that are accepted are spelt in one way: written anew they are the same bytes.
@@ -178,11 +162,6 @@ mod tests {
     #[test]
     fn what_the_gate_admits_is_read_in_one_way() {
         for_each_seed("request", request);
-    }
-
-    #[test]
-    fn an_answer_that_is_over_is_over_for_pingora() {
-        for_each_seed("answer", answer);
     }
 
     #[test]

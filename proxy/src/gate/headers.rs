@@ -266,18 +266,18 @@ mod tests {
     fn an_answer_is_signed_once_and_localhost_is_told_nothing_of_https() {
         let hsts = Some(HeaderValue::from_static("max-age=60"));
         let fields = crate::refusal::own_fields(hsts);
-        let sign = |is_for_localhost| {
+        let signed = |is_for_localhost| {
             let mut headers = HeaderMap::new();
             headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/1.0"));
             headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
-            super::sign(&mut headers, &fields, is_for_localhost);
+            sign(&mut headers, &fields, is_for_localhost);
             headers
         };
-        let headers = sign(false);
+        let headers = signed(false);
         let versions: Vec<_> = headers.get_all("docker-distribution-api-version").iter().collect();
         assert_eq!(versions, ["registry/2.0"]);
         assert_eq!(headers[STRICT_TRANSPORT_SECURITY], "max-age=60");
-        assert!(!sign(true).contains_key(STRICT_TRANSPORT_SECURITY));
+        assert!(!signed(true).contains_key(STRICT_TRANSPORT_SECURITY));
     }
 
     #[test]

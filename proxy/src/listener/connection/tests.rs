@@ -3,9 +3,9 @@ use std::task::Waker;
 
 use super::*;
 use crate::config::Config;
-use crate::listener::stopping::Stop;
+use crate::listener::exchange::InHand;
+use crate::refusal::own_fields;
 use lockgate_settings::ByteSize;
-use pingora::http::RequestHeader;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
 /// More than any of these tests writes at once.
@@ -19,20 +19,29 @@ fn limits() -> Limits {
 
 fn pair() -> (Connection<DuplexStream>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(PIPE);
-    (Connection::new(ours, Arc::new(limits()), &Stop::new().1), theirs)
+    (connection(ours, limits()), theirs)
 }
 
-/// A connection whose request the gate has, with `room` for what neither side has read.
-async fn in_request(limits: Limits, body: Extent, room: usize) -> (Connection<DuplexStream>, DuplexStream) {
+fn connection(stream: DuplexStream, limits: Limits) -> Connection<DuplexStream> {
+    let client = SocketAddr::from(([192, 0, 2, 1], 1));
+    Connection::new(stream, client, Arc::new(limits), own_fields(None))
+}
+
+/// A connection whose request the service has, with `room` for what neither side has read.
+async fn in_request(
+    limits: Limits,
+    body: RemainingBody,
+    room: usize,
+) -> (Connection<DuplexStream>, DuplexStream, InHand) {
     let (ours, mut client) = tokio::io::duplex(room.max(GET.len()));
-    let mut connection = Connection::new(ours, Arc::new(limits), &Stop::new().1);
+    let mut connection = connection(ours, limits);
     client.write_all(GET).await.expect("sent");
     read_header(&mut connection).await;
-    connection.request_arrived(body);
-    (connection, client)
+    let in_hand = connection.exchange().begin(body);
+    (connection, client, in_hand)
 }
 
-/// What pingora does with a header.
+/// What hyper does with a header.
 async fn read_header(connection: &mut Connection<DuplexStream>) -> Vec<u8> {
     assert!(connection.next_request().await && connection.header().await);
     let mut header = Vec::with_capacity(PIPE);
@@ -40,7 +49,7 @@ async fn read_header(connection: &mut Connection<DuplexStream>) -> Vec<u8> {
     header
 }
 
-/// What pingora does with the last words of an answer.
+/// What hyper does with the last words of an answer.
 async fn say(connection: &mut Connection<DuplexStream>, words: &[u8]) -> io::Result<()> {
     connection.write_all(words).await?;
     AsyncWriteExt::flush(connection).await
@@ -108,7 +117,7 @@ async fn a_header_comes_in_one_piece_however_it_was_sent_and_nothing_behind_it()
         client
     });
     assert!(read_header(&mut connection).await == header, "the header is not what was sent");
-    connection.request_arrived(Extent::Length(0));
+    let _in_hand = connection.exchange().begin(RemainingBody::Length(0));
     let _client = trickle.await.expect("no panic");
     let mut probe = [0];
     let probe = tokio::time::timeout(Duration::from_millis(10), connection.read(&mut probe)).await;
@@ -151,7 +160,7 @@ async fn a_refusal_of_head_has_no_content() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_without_an_end_for_pingora_gets_400() {
+async fn a_header_without_an_end_for_hyper_gets_400() {
     let (mut connection, mut client) = pair();
     client.write_all(GET).await.expect("sent");
     read_header(&mut connection).await;
@@ -163,11 +172,11 @@ async fn a_header_without_an_end_for_pingora_gets_400() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
+async fn an_error_page_of_hyper_is_replaced_by_oci_json() {
     let (mut connection, mut client) = pair();
     client.write_all(b"CONNECT r:1 HTTP/1.1\r\n\r\n").await.expect("sent");
     read_header(&mut connection).await;
-    connection.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nServer: Pingora\r\n").await.expect("taken");
+    connection.write_all(b"HTTP/1.1 405 Method Not Allowed\r\nfrom: hyper\r\n").await.expect("taken");
     connection.write_all(b"\r\n").await.expect("taken");
     AsyncWriteExt::flush(&mut connection).await.expect("flushed");
     let client = tokio::spawn(told(client));
@@ -175,13 +184,13 @@ async fn an_error_page_of_pingora_is_replaced_by_oci_json() {
     drop(connection);
     let answer = client.await.expect("no panic");
     assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
-    assert!(!answer.contains("Pingora") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
+    assert!(!answer.contains("hyper") && answer.contains(r#"{"errors":[{"code":"UNSUPPORTED""#), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_given_up() {
     let limits = Limits { min_body_rate: ByteSize::from_bytes(0), ..limits() };
-    let (mut connection, _client) = in_request(limits.clone(), Extent::Length(0), 16).await;
+    let (mut connection, _client, _in_hand) = in_request(limits.clone(), RemainingBody::Length(0), 16).await;
     let start = Instant::now();
     let written = say(&mut connection, &[b'a'; 64]).await;
     assert_eq!(written.expect_err("nobody reads").kind(), io::ErrorKind::TimedOut);
@@ -190,7 +199,7 @@ async fn a_client_that_takes_nothing_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
-    let (mut connection, mut client) = in_request(limits(), Extent::Length(0), 16).await;
+    let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::Length(0), 16).await;
     let start = Instant::now();
     let sipping = tokio::spawn(async move {
         while client.read(&mut [0]).await.is_ok_and(|read| read > 0) {
@@ -207,7 +216,7 @@ async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
     for (piece, pause, survives) in [(1, 10, false), (64 * 1024, 1, true)] {
-        let (mut connection, mut client) = in_request(limits(), Extent::Length(100 * piece), PIPE).await;
+        let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::Length(100 * piece), PIPE).await;
         let sending = tokio::spawn(async move {
             while client.write_all(&vec![b'a'; piece as usize]).await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -223,21 +232,18 @@ async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_waits_for_a_100_may_wait() {
-    let (mut connection, mut client) = in_request(limits(), Extent::Length(5), PIPE).await;
-    let patient = tokio::spawn(async move {
-        tokio::time::sleep(limits().body_timeout.duration() * 10).await;
-        client.write_all(b"hello").await.expect("sent");
-        client
-    });
-    assert_eq!(connection.read_to_end_of(5).await.expect("the body"), 5);
-    patient.await.expect("no panic");
+async fn a_body_of_which_nothing_comes_is_given_up_as_one_that_stalled() {
+    let (mut connection, _client, _in_hand) = in_request(limits(), RemainingBody::Length(5), PIPE).await;
+    let start = Instant::now();
+    let error = connection.read_to_end_of(5).await.expect_err("nobody sends");
+    assert!(error.to_string().contains("stopped arriving"), "{error}");
+    assert_eq!(start.elapsed().as_secs(), limits().body_timeout.duration().as_secs());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeout() {
     let (ours, _client) = tokio::io::duplex(16);
-    let mut connection = Connection::new(ours, Arc::new(limits()), &Stop::new().1);
+    let mut connection = connection(ours, limits());
     connection.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.expect("taken");
     let start = Instant::now();
     AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
@@ -246,9 +252,8 @@ async fn a_client_that_does_not_take_the_last_word_is_left_after_the_drain_timeo
 
 #[tokio::test(start_paused = true)]
 async fn a_body_is_handed_over_to_its_last_byte_and_the_next_request_is_kept() {
-    let mut request = RequestHeader::build("PUT", b"/", None).expect("a request");
-    request.append_header("Transfer-Encoding", "chunked").expect("a header");
-    let (mut connection, mut client) = in_request(limits(), Extent::of(&request), PIPE).await;
+    let headers = http::HeaderMap::from_iter([(http::header::TRANSFER_ENCODING, "chunked".parse().expect("a value"))]);
+    let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::of(&headers), PIPE).await;
     let body = b"5\r\nhello\r\n0\r\n\r\n";
     client.write_all(&[&body[..], GET].concat()).await.expect("sent");
     let mut read = vec![0; 4096];
@@ -259,29 +264,32 @@ async fn a_body_is_handed_over_to_its_last_byte_and_the_next_request_is_kept() {
     assert_eq!(told(client).await, "an answer");
 }
 
-#[tokio::test]
-async fn the_header_of_an_answer_goes_out_with_its_body_or_when_nothing_follows() {
-    let (mut connection, mut client) = in_request(limits(), Extent::Length(0), PIPE).await;
-    let mut heard = vec![0; PIPE];
-    connection.write_all(b"header ").await.expect("taken");
-    assert!(waits(client.read(&mut heard)), "more may follow");
-    say(&mut connection, &[b'b'; 2 * 4096]).await.expect("flushed");
-    assert_eq!(client.read(&mut heard).await.expect("read"), 7 + 2 * 4096);
-    assert!(heard.starts_with(b"header bbb"));
-
-    connection.write_all(b"header").await.expect("taken");
-    assert!(waits(connection.read(&mut [0])), "the client says nothing");
-    assert_eq!(client.read(&mut heard).await.expect("read"), 6, "pingora waits for the upstream");
-
-    connection.write_all(b"last words").await.expect("taken");
-    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+#[tokio::test(start_paused = true)]
+async fn a_request_ends_with_the_flush_behind_its_answer_and_the_next_one_waits_until_then() {
+    let (mut connection, mut client, in_hand) = in_request(limits(), RemainingBody::Length(0), PIPE).await;
+    client.write_all(GET).await.expect("sent");
+    say(&mut connection, b"first words").await.expect("written");
+    assert!(!connection.exchange().has_ended() && waits(connection.read(&mut [0])));
+    drop(in_hand);
+    say(&mut connection, b", last words").await.expect("written");
+    assert!(connection.exchange().has_ended() && waits(connection.read(&mut [0])));
+    assert_eq!(read_header(&mut connection).await, GET);
     drop(connection);
-    assert_eq!(told(client).await, "last words");
+    assert_eq!(told(client).await, "first words, last words");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_read_in_large_pieces_however_small_the_ones_are_that_came() {
+    let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::Length(64 * 1024), PIPE).await;
+    for _ in 0..64 {
+        client.write_all(&[b'a'; 1024]).await.expect("sent");
+    }
+    assert_eq!(connection.read(&mut vec![0; PIPE]).await.expect("read"), 64 * 1024);
 }
 
 #[tokio::test]
 async fn nothing_is_lost_or_out_of_order_however_little_the_client_takes_at_once() {
-    let (mut connection, client) = in_request(limits(), Extent::Length(0), 64).await;
+    let (mut connection, client, _in_hand) = in_request(limits(), RemainingBody::Length(0), 64).await;
     let hearing = tokio::spawn(told(client));
     let pieces: Vec<_> = (0..200_usize).map(|n| vec![b'a' + (n % 26) as u8; n * n % 5003]).collect();
     for (n, piece) in pieces.iter().enumerate() {
@@ -297,7 +305,7 @@ async fn nothing_is_lost_or_out_of_order_however_little_the_client_takes_at_once
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_before_its_answer_is_noticed() {
-    let (mut connection, client) = in_request(limits(), Extent::Length(0), PIPE).await;
+    let (mut connection, client, _in_hand) = in_request(limits(), RemainingBody::Length(0), PIPE).await;
     drop(client);
     assert_eq!(connection.read(&mut [0]).await.expect("an end"), 0);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket};
 
 /// Polls a read that has nothing to read yet.

@@ -52,13 +52,13 @@ fn uploading_within(limits: Limits) -> (Guard, Limits) {
 #[tokio::test(start_paused = true)]
 async fn a_burst_over_the_allowance_is_a_flood_and_what_time_gives_back_is_none() {
     let (guard, limits) = begun();
-    for _ in 0..limits.control_frames {
+    for _ in 0..limits.control_frames.get() {
         guard.received(&ping());
     }
     assert_eq!(guard.fault(), None);
     for _ in 0..20 {
         tokio::time::advance(allowance::PERIOD / 2).await;
-        for _ in 0..limits.control_frames / 2 {
+        for _ in 0..limits.control_frames.get() / 2 {
             guard.received(&ping());
         }
     }
@@ -91,7 +91,7 @@ async fn resets_weigh_ten_times_as_much_on_either_side() {
 #[tokio::test(start_paused = true)]
 async fn the_reset_behind_an_early_answer_costs_nothing() {
     let (guard, limits) = begun();
-    for _ in 0..limits.control_frames {
+    for _ in 0..limits.control_frames.get() {
         guard.sent(&frame(RESET, 0, 1, &[0; 4]));
     }
     assert_eq!((guard.fault(), guard.broke_off()), (None, false));
@@ -120,9 +120,9 @@ async fn a_header_that_does_not_end_is_a_fault_in_its_time() {
         let (guard, limits) = begun();
         guard.received(begin);
         assert!(guard.is_timed());
-        tokio::time::advance(limits.header_timeout / 2).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2).await;
         guard.received(go_on);
-        tokio::time::advance(limits.header_timeout / 2 - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2 - Duration::from_millis(1)).await;
         assert_eq!(guard.fault(), None);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(guard.fault(), Some(Fault::SlowHeader));
@@ -137,7 +137,7 @@ async fn frames_that_end_are_not_timed_wherever_the_reads_are_cut() {
     guard.received(&cut[..13]);
     let (end, begin) = (ping()[..].to_vec()[4..].to_vec(), ping()[..4].to_vec());
     for _ in 0..10 {
-        tokio::time::advance(limits.header_timeout / 2).await;
+        tokio::time::advance(limits.header_timeout.duration() / 2).await;
         guard.received(&[&end[..], &begin[..]].concat());
         assert_eq!(guard.fault(), None);
     }
@@ -148,7 +148,7 @@ async fn a_body_that_stands_still_is_a_fault_in_its_time() {
     let without_rate = Limits { min_body_rate: ByteSize::from_bytes(0), ..Config::default().limits };
     for (limits, then) in [(Config::default().limits, 2), (without_rate, 1)] {
         let (guard, limits) = uploading_within(limits);
-        tokio::time::advance(limits.body_timeout - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.body_timeout.duration() - Duration::from_millis(1)).await;
         assert_eq!(guard.fault(), None, "the first byte has the whole time");
         guard.received(&frame(DATA, 0, 1, b""));
         tokio::time::advance(Duration::from_millis(1)).await;
@@ -156,7 +156,7 @@ async fn a_body_that_stands_still_is_a_fault_in_its_time() {
 
         let (guard, limits) = uploading_within(limits);
         guard.received(&frame(DATA, 0, 1, b"p"));
-        tokio::time::advance(limits.body_timeout / then - Duration::from_millis(1)).await;
+        tokio::time::advance(limits.body_timeout.duration() / then - Duration::from_millis(1)).await;
         assert_eq!(guard.fault(), None);
         tokio::time::advance(Duration::from_millis(2)).await;
         assert_eq!(guard.fault(), Some(Fault::SlowBody));
@@ -169,7 +169,7 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
     let rate = usize::try_from(Config::default().limits.min_body_rate.bytes()).expect("it is small");
     let seconds_until_fault = |a_second: usize| async move {
         let (guard, limits) = uploading();
-        for passed in 0..10 * limits.body_timeout.as_secs() {
+        for passed in 0..10 * limits.body_timeout.duration().as_secs() {
             guard.received(&frame(DATA, 0, 1, &vec![0; a_second]));
             guard.sent(&window_update(1, u32::try_from(a_second).expect("it is small")));
             guard.sent(&window_update(0, u32::try_from(a_second).expect("it is small")));
@@ -189,19 +189,20 @@ async fn a_body_under_the_least_rate_is_a_fault_and_one_at_it_is_none() {
 #[tokio::test(start_paused = true)]
 async fn what_came_too_late_is_too_late_whoever_looks_after_it() {
     let (guard, limits) = uploading();
-    tokio::time::advance(limits.body_timeout).await;
+    tokio::time::advance(limits.body_timeout.duration()).await;
     guard.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
     assert_eq!(guard.fault(), Some(Fault::SlowBody));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_frame_that_trickles_in_is_a_body_that_moves() {
-    let (guard, limits) = uploading_within(Limits { min_body_rate: 0, ..Config::default().limits });
+    let (guard, limits) =
+        uploading_within(Limits { min_body_rate: ByteSize::from_bytes(0), ..Config::default().limits });
     let data = frame(DATA, 0, 1, &[0; 100]);
     let (head, payload) = data.split_at(9);
     guard.received(head);
     for byte in payload.chunks(1) {
-        tokio::time::advance(limits.header_timeout - Duration::from_secs(1)).await;
+        tokio::time::advance(limits.header_timeout.duration() - Duration::from_secs(1)).await;
         guard.received(byte);
         assert_eq!(guard.fault(), None);
     }
@@ -217,13 +218,13 @@ async fn who_waits_for_a_window_is_not_to_blame() {
         for _ in 0..STREAM_WINDOW / (16 * 1024) {
             guard.received(&frame(DATA, 0, 1, &[0; 16 * 1024]));
         }
-        tokio::time::advance(limits.body_timeout * 10).await;
+        tokio::time::advance(limits.body_timeout.duration() * 10).await;
         assert_eq!(guard.fault(), None, "the window is used up");
         guard.sent(&window_update(1, 1 << 17));
         guard.sent(&window_update(0, 1 << 17));
-        tokio::time::advance(limits.body_timeout / 2).await;
+        tokio::time::advance(limits.body_timeout.duration() / 2).await;
         assert_eq!(guard.fault(), None, "its time begins with the window");
-        tokio::time::advance(limits.body_timeout / 2).await;
+        tokio::time::advance(limits.body_timeout.duration() / 2).await;
         assert_eq!(guard.fault(), Some(Fault::SlowBody));
     }
 }
@@ -245,7 +246,7 @@ async fn a_request_that_ended_is_not_timed() {
             guard.sent(&end)
         }
         assert!(!guard.is_timed());
-        tokio::time::advance(limits.body_timeout * 2).await;
+        tokio::time::advance(limits.body_timeout.duration() * 2).await;
         assert_eq!(guard.fault(), None);
     }
 }
