@@ -5,11 +5,6 @@
 use http::StatusCode;
 use serde::Serialize;
 
-/// The header that tells a client it speaks to a registry.
-pub const API_VERSION_HEADER: &str = "Docker-Distribution-Api-Version";
-/// Its one value.
-pub const API_VERSION: &str = "registry/2.0";
-
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident;)*) => {
         /// A code of the API's error table. The last five are distribution's own.

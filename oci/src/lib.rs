@@ -1,19 +1,25 @@
 //! The vocabulary of the [OCI distribution specification], shared by the proxy and the backend.
 //!
 //! Every type here exists only when it is right: a [`Digest`], a [`RepositoryName`], a [`Tag`], an
-//! [`UploadId`] or a [`Route`] is made by parsing, and nothing downstream checks it again. Nothing
-//! here does I/O.
+//! [`UploadId`], a [`Route`] or an [`Action`] is made by parsing, and nothing downstream checks it again.
+//! Nothing here does I/O.
 //!
 //! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 
+mod action;
+mod answer;
 mod digest;
 mod error;
+mod query;
 mod reference;
 mod repository;
 mod route;
 
+pub use action::{Action, NoAction, Pagination};
+pub use answer::{API_VERSION, API_VERSION_HEADER, sign};
 pub use digest::{Algorithm, Digest, DigestError};
-pub use error::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
+pub use error::{ErrorCode, OciError};
+pub use query::{Query, is_form, without_mount};
 pub use reference::{Reference, ReferenceError, Tag, TagError};
 pub use repository::{RepositoryName, RepositoryNameError};
 pub use route::{Route, RouteError, UploadId};

@@ -20,7 +20,7 @@ pub struct Tag(Box<str>);
 pub struct TagError;
 
 impl Tag {
-    /// Bytes.
+    /// As many bytes as its grammar allows.
     pub const MAX_LEN: usize = 128;
 
     /// The tag as it stands in a URL.

@@ -8,7 +8,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Digest, DigestError, Reference, ReferenceError, RepositoryName, RepositoryNameError};
+use http::StatusCode;
+
+use crate::{Digest, DigestError, ErrorCode, OciError, Reference, ReferenceError, RepositoryName, RepositoryNameError};
 
 /// An end-point with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub enum Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// It is not below `/v2/`, or below it has no form that the specification names.
-    #[error("this is no path of the registry API")]
+    #[error("no end-point of the registry API has this path; see the OCI distribution specification")]
     Unknown,
     /// The repository's name is not one.
     #[error(transparent)]
@@ -50,13 +52,28 @@ pub enum RouteError {
     Digest(#[from] DigestError),
 }
 
+/// 404 for what has no form of the API, 400 for a form with a wrong part.
+impl From<RouteError> for OciError {
+    fn from(error: RouteError) -> Self {
+        let (code, status) = match error {
+            RouteError::Unknown => (ErrorCode::Unsupported, StatusCode::NOT_FOUND),
+            RouteError::Name(_) => (ErrorCode::NameInvalid, StatusCode::BAD_REQUEST),
+            RouteError::Reference(ReferenceError::Tag(_)) => (ErrorCode::TagInvalid, StatusCode::BAD_REQUEST),
+            RouteError::Reference(ReferenceError::Digest(_)) | RouteError::Digest(_) => {
+                (ErrorCode::DigestInvalid, StatusCode::BAD_REQUEST)
+            }
+        };
+        Self::new(code, error.to_string()).with_status(status)
+    }
+}
+
 /// The last segment of an upload's URL. Registries choose its form (distribution: a UUID), clients
 /// hand it back untouched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UploadId(Box<str>);
 
 impl UploadId {
-    /// Bytes.
+    /// Longer than any registry's, in bytes.
     pub const MAX_LEN: usize = 512;
 
     /// The id as it stands in a URL.

@@ -52,7 +52,7 @@ pub(crate) fn request(line: &Line<'_>) {
         user = permit.map_or(NONE, |permit| permit.identity().as_str()),
         method = line.method.as_str(),
         path,
-        repository = permit.and_then(|permit| permit.route().repository()).map_or(NONE, RepositoryName::as_str),
+        repository = permit.and_then(Permit::repository).map_or(NONE, RepositoryName::as_str),
         status = line.status,
         bytes_in = line.bytes_in,
         bytes_out = line.bytes_out,

@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
 use crate::config::Config;
-use crate::gate::{Target, check_framing};
+use crate::gate::{check_framing, is_for_the_registry};
 use crate::listener::{RemainingBody, header_scan};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
@@ -33,7 +33,7 @@ pub fn request(input: &[u8]) {
     // A header that reads on and on is the listener's business; here all of it is there at once.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let Some((request, body)) = runtime.block_on(as_hyper_reads(input)) else { return };
-    if check_framing(&request).is_err() || Target::read(&request).is_err() {
+    if check_framing(&request).is_err() || is_for_the_registry(&request).is_err() {
         return;
     }
     let reading = reading::Request::read(input).unwrap_or_else(|why| panic!("admitted, though {why}"));

@@ -1,55 +1,19 @@
 //! Every refusal and failure: which status and which words. How they reach a client is the gate's and the
 //! listener's business.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
-};
 use http::StatusCode;
-use lockgate_oci::{API_VERSION, ErrorCode, OciError};
+use http::header::{HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use lockgate_oci::{ErrorCode, NoAction, OciError};
 
-/// What every answer carries, whoever makes it: made once, from the configuration.
+/// What every answer carries by the configuration, whoever makes it.
 pub(crate) type OwnFields = Arc<[(HeaderName, HeaderValue)]>;
 
-/// That a registry speaks; that a browser makes nothing of it (a manifest's type and bytes are a stranger's); and
-/// `Strict-Transport-Security`, where it is said.
+/// `Strict-Transport-Security`, where it is said, beside what `oci` signs every answer with.
 pub(crate) fn own_fields(hsts: Option<HeaderValue>) -> OwnFields {
-    let fields = [
-        (HeaderName::from_static("docker-distribution-api-version"), API_VERSION),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ];
-    let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    fields.into_iter().chain(hsts.map(|hsts| (STRICT_TRANSPORT_SECURITY, hsts))).collect()
-}
-
-/// A refusal as bytes, for a connection on which no request could be read. What answers HEAD has no content
-/// (RFC 9110, 9.3.2).
-pub(crate) fn on_the_wire(error: &OciError, is_head: bool, own_fields: &OwnFields) -> Bytes {
-    let body = error.to_json();
-    let mut text = format!("HTTP/1.1 {}\r\n", error.status());
-    let length = HeaderValue::from(body.len());
-    let fields = [
-        (CONTENT_TYPE, HeaderValue::from_static(OciError::CONTENT_TYPE)),
-        (CONTENT_LENGTH, length),
-        (CONNECTION, HeaderValue::from_static("close")),
-    ];
-    for (name, value) in fields.iter().chain(own_fields.iter()) {
-        // Writing to a String cannot fail, and every one of these values is visible ASCII.
-        let _ = write!(text, "{name}: {}\r\n", value.to_str().unwrap_or_default());
-    }
-    text.push_str("\r\n");
-    let mut bytes = text.into_bytes();
-    if !is_head {
-        bytes.extend_from_slice(&body);
-    }
-    bytes.into()
+    hsts.map(|hsts| (STRICT_TRANSPORT_SECURITY, hsts)).into_iter().collect()
 }
 
 /// What is said instead of passing a request on.
@@ -70,6 +34,12 @@ pub(crate) struct Refusal {
 impl From<OciError> for Refusal {
     fn from(error: OciError) -> Self {
         Self { error, challenge: None, retry_after: None, allow: None, hang_up: false }
+    }
+}
+
+impl From<NoAction> for Refusal {
+    fn from(NoAction { error, allow }: NoAction) -> Self {
+        Self { allow, ..error.into() }
     }
 }
 
@@ -180,18 +150,6 @@ mod tests {
         assert_eq!(in_place_of(b"HTTP/1.1 431 Request Header Fields Too Large\r\n").status(), 431);
         assert_eq!(in_place_of(b"").status(), 400);
         assert_eq!(in_place_of(b"HTTP/1.1 x").status(), 400);
-    }
-
-    #[test]
-    fn a_refusal_on_the_wire_is_a_whole_http_answer() {
-        let fields = own_fields(Some(HeaderValue::from_static("max-age=60")));
-        let text = String::from_utf8(on_the_wire(&unreachable(), false, &fields).to_vec()).expect("text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
-        assert!(head.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{head}");
-        assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
-        assert!(head.contains("docker-distribution-api-version: registry/2.0"), "{head}");
-        assert!(head.contains("strict-transport-security: max-age=60"), "{head}");
-        assert!(body.starts_with(r#"{"errors":[{"code":"UNAVAILABLE""#), "{body}");
     }
 
     #[test]

@@ -236,6 +236,12 @@ fn decoy(accounts: &HashMap<UserName, Arc<Account>>) -> Option<Arc<Account>> {
 }
 
 impl Identity {
+    /// One for tests of what comes behind the verification.
+    #[cfg(test)]
+    pub(crate) fn of_tests(name: &str) -> Self {
+        Self(name.parse().expect("a user name"))
+    }
+
     /// The user's name.
     pub fn user(&self) -> &UserName {
         &self.0

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{Method, Request, StatusCode, Version};
-use lockgate_oci::{ErrorCode, OciError, Route, RouteError};
+use lockgate_oci::{ErrorCode, OciError, Route};
 
 use super::headers::is_chunked;
 use crate::config::Limits;
@@ -112,53 +112,23 @@ pub(super) fn check_method(method: &Method) -> Result<(), OciError> {
     Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))
 }
 
-/// What a request is for, as far as its target tells.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// An end-point of the registry API, or a path below `/v2/` that is none.
-    Api(Result<Route, RouteError>),
-    /// Something else than the registry API.
-    Elsewhere,
-}
-
-impl Target {
-    /// Reads a request target in origin form (RFC 9112, 3.2.1), as it was sent.
-    ///
-    /// # Errors
-    /// 400 for other forms, for bytes that no target has, and for a path with escapes: no name, tag or digest
-    /// needs one, and a path that two readers decode differently is how a guard is walked around.
-    pub(crate) fn read<B>(request: &Request<B>) -> Result<Self, OciError> {
-        let uri = request.uri();
-        // In HTTP/2 scheme and authority are fields of their own.
-        let is_origin_form = request.version() == Version::HTTP_2 || uri.authority().is_none();
-        let target = uri.path_and_query().map_or("", |target| target.as_str());
-        if !is_origin_form || !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(malformed("its target must be a path in ASCII, without a fragment (RFC 9112, 3.2.1)"));
-        }
-        let path = uri.path();
-        if path.contains(['%', '\\']) {
-            return Err(malformed("the path of a registry end-point holds no escapes and no special characters"));
-        }
-        Ok(if Route::is_api_path(path) { Self::Api(Route::parse(path)) } else { Self::Elsewhere })
+/// Whether a request is for a path below the registry API, by its target in origin form (RFC 9112, 3.2.1).
+///
+/// # Errors
+/// 400 for other forms, for bytes that no target has, and for a path with escapes: no name, tag or digest
+/// needs one, and a path that two readers decode differently is how a guard is walked around.
+pub(crate) fn is_for_the_registry<B>(request: &Request<B>) -> Result<bool, OciError> {
+    let uri = request.uri();
+    // In HTTP/2 scheme and authority are fields of their own.
+    let is_origin_form = request.version() == Version::HTTP_2 || uri.authority().is_none();
+    let target = uri.path_and_query().map_or("", |target| target.as_str());
+    if !is_origin_form || !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(malformed("its target must be a path in ASCII, without a fragment (RFC 9112, 3.2.1)"));
     }
-}
-
-/// The answer to a path below `/v2/` that is no end-point.
-pub(super) fn no_such_route(error: RouteError) -> OciError {
-    match error {
-        RouteError::Unknown => OciError::new(
-            ErrorCode::Unsupported,
-            "no end-point of the registry API has this path; see the OCI distribution specification",
-        )
-        .with_status(StatusCode::NOT_FOUND),
-        RouteError::Name(why) => OciError::new(ErrorCode::NameInvalid, why.to_string()),
-        RouteError::Reference(lockgate_oci::ReferenceError::Tag(why)) => {
-            OciError::new(ErrorCode::TagInvalid, why.to_string())
-        }
-        RouteError::Reference(lockgate_oci::ReferenceError::Digest(why)) | RouteError::Digest(why) => {
-            OciError::new(ErrorCode::DigestInvalid, why.to_string())
-        }
+    if uri.path().contains(['%', '\\']) {
+        return Err(malformed("the path of a registry end-point holds no escapes and no special characters"));
     }
+    Ok(Route::is_api_path(uri.path()))
 }
 
 #[cfg(test)]
@@ -177,11 +147,11 @@ mod tests {
         check_framing(&request(headers))
     }
 
-    fn target(text: &str) -> Result<Target, OciError> {
+    fn target(text: &str) -> Result<bool, OciError> {
         let uri = text.parse().map_err(|_| malformed("no target at all"))?;
         let mut request = request(&[]);
         *request.uri_mut() = uri;
-        Target::read(&request)
+        is_for_the_registry(&request)
     }
 
     #[test]
@@ -285,7 +255,7 @@ mod tests {
             assert!(target(bad).is_err(), "{bad}");
         }
         assert!(target("/v2/\u{e9}").is_err() && target("/v2/?\u{e9}").is_err());
-        assert_eq!(target("/v2/?n=%2f"), Ok(Target::Api(Ok(Route::Base))));
-        assert_eq!(target("/?u=/v2/"), Ok(Target::Elsewhere));
+        assert_eq!(target("/v2/?n=%2f"), Ok(true));
+        assert_eq!(target("/?u=/v2/"), Ok(false));
     }
 }

@@ -144,6 +144,7 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
 /// Every answer says that a registry speaks, and for how long only https is to be spoken with it, each once,
 /// whatever the upstream said.
 pub(super) fn sign(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_localhost: bool) {
+    lockgate_oci::sign(headers);
     for (name, value) in own_fields.iter() {
         // What is said of localhost holds for every other program that listens there, on whatever port.
         if !(is_for_localhost && *name == STRICT_TRANSPORT_SECURITY) {

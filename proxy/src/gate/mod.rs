@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderMap, Request, Response, Version};
-use lockgate_oci::{ErrorCode, OciError};
+use lockgate_oci::{Action, ErrorCode, OciError};
 
 use crate::access::Permit;
 use crate::auth::Verifier;
@@ -22,11 +22,8 @@ use crate::refusal::{self, OwnFields, Refusal};
 use crate::upstream::{self, Failure, Upstream};
 pub(crate) use answer::AnswerBody;
 use answer::Answer;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use check::{Target, check_framing};
-#[cfg(not(any(test, feature = "fuzzing")))]
-use check::{Target, check_framing};
-use check::{check_header_size, check_method, no_such_route};
+pub(crate) use check::{check_framing, is_for_the_registry};
+use check::{check_header_size, check_method};
 use login::Login;
 use passage::Passage;
 
@@ -103,15 +100,16 @@ impl Gate {
             check_header_size(request, &self.limits)?;
         }
         check_framing(request).map_err(Refusal::hanging_up)?;
-        let Target::Api(route) = Target::read(request).map_err(Refusal::hanging_up)? else {
+        if !is_for_the_registry(request).map_err(Refusal::hanging_up)? {
             return Err(not_a_registry_path().into());
-        };
+        }
         if self.clients.refuses(user_agent(request.headers())) {
             return Err(legacy_client().into());
         }
         let identity = self.login.identify(request.headers(), client.ip()).await?;
-        let route = route.map_err(no_such_route)?;
-        Ok(Permit::decide(identity, route))
+        let uri = request.uri();
+        let action = Action::parse(request.method(), uri.path(), uri.query())?;
+        Ok(Permit::decide(identity, action, request.headers()))
     }
 
     /// Sends a permitted request on, and gives back what comes.
@@ -124,6 +122,7 @@ impl Gate {
     ) -> Result<Response<Answer>, Gone> {
         let asks_for = request.version();
         let mut request = request.map(upstream::RequestBody::new);
+        permit.rewrite(&mut request);
         headers::forward(&mut request, client.ip(), self.forward_authorization, &self.host);
         passage.forwarded(request.body().progress());
         let failure = match self.upstream.send(permit, request).await {

@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Decides what the client is told. The words go out on flush or shutdown.
     fn refuse(&mut self, error: &OciError) {
         access_log::unreadable(self.client, error);
-        self.refusal = Some(refusal::on_the_wire(error, self.is_head, &self.own_fields));
+        self.refusal = Some(error.on_the_wire(self.is_head, &self.own_fields).into());
     }
 
     async fn refuse_and_close(&mut self, error: &OciError) -> bool {
