@@ -14,10 +14,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use http::StatusCode;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use lockgate_oci::{API_VERSION, API_VERSION_HEADER, ErrorCode, OciError};
+use lockgate_oci::{ErrorCode, OciError};
 
 /// Bytes that are read and thrown away after a refusal, at most: to close a connection over bytes that
 /// have come would reset it, and the refusal with it.
@@ -115,7 +114,7 @@ impl<I: Read + Write + Unpin> Connection<I> {
     /// matter beyond its status.
     fn is_replaced(&mut self, words: &[u8]) -> bool {
         if self.refusal.is_none() && !self.debt.is_owed() {
-            self.refusal = Some(on_the_wire(&in_place_of(words)));
+            self.refusal = Some(in_place_of(words).on_the_wire(false, &[]).into());
         }
         self.refusal.is_some()
     }
@@ -202,20 +201,4 @@ fn in_place_of(page: &[u8]) -> OciError {
         _ => "the request is not well-formed HTTP/1.1; if it comes from a container client, update it",
     };
     OciError::new(ErrorCode::Unsupported, message).with_status(status.unwrap_or(StatusCode::BAD_REQUEST))
-}
-
-/// A refusal as bytes. The connection ends with it.
-fn on_the_wire(error: &OciError) -> Bytes {
-    let body = error.to_json();
-    let length = body.len().to_string();
-    let fields = [
-        (CONTENT_TYPE.as_str(), OciError::CONTENT_TYPE),
-        (CONTENT_LENGTH.as_str(), &length),
-        (API_VERSION_HEADER, API_VERSION),
-        (CONNECTION.as_str(), "close"),
-    ];
-    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let mut text = format!("HTTP/1.1 {}\r\n{fields}\r\n", error.status()).into_bytes();
-    text.extend_from_slice(&body);
-    text.into()
 }

@@ -5,17 +5,20 @@
 //! volume. A blob's digest is computed while its bytes arrive, and a `201` means that they are on disk.
 //!
 //! ```text
-//! server     accept, a task a connection, drain; beside it, sweep removes stale uploads
+//! server       accept, a task a connection, drain
 //!   connection   what hyper cannot parse is refused in OCI JSON, too
-//!   http     Route x Method -> handler; headers, queries, ranges; errors -> OCI JSON
+//!   lingering    what a client still sends when it is answered
+//!   router     Action -> handler; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
+//!       registry     store and options; beside it, sweep removes stale uploads
+//!       http         what handlers read and answer with: bodies, pages, ranges, replies
 //!       manifest     what a manifest names
-//!       store        the trait, and two stores: disk (paths draws its tree), memory
-//!         hasher         digests while the bytes pass
+//!         store        the trait, and two stores: disk (paths draws its tree), memory
+//!           hasher       digests while the bytes pass
 //! config     conf/backend.toml -> Options
 //! ```
 //!
-//! To run one inside another program:
+//! To run one inside another program, on a socket:
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -28,6 +31,8 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Registry::answer`] does without: it is a function from request to response.
 //!
 //! [OCI distribution specification]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 
@@ -42,13 +47,17 @@ pub mod fuzzing;
 mod handlers;
 mod hasher;
 mod http;
+mod lingering;
 mod listener;
 mod manifest;
+mod registry;
+mod router;
 mod server;
 pub mod store;
 mod sweep;
 
-pub use self::http::Options;
+pub use self::http::ReplyBody;
 pub use listener::Listener;
+pub use registry::{Options, Registry};
 pub use server::serve;
 pub use store::{DiskStore, MemoryStore, Store};

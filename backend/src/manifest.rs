@@ -79,7 +79,9 @@ pub(crate) enum ManifestError {
     MediaTypeDiffers { header: String, field: String },
     #[error("the manifest has no mediaType, and only an OCI image manifest or index is known without: add the field")]
     MediaTypeMissing,
-    #[error("the manifest's mediaType is none: it has characters that no header may have")]
+    #[error(
+        "the manifest's mediaType is none: it begins with application/, and has the characters of a header's value"
+    )]
     MediaTypeInvalid,
     #[error("the manifest is sent as {0}, and is not of that form: an image has a config, an index has manifests")]
     Form(String),
@@ -152,7 +154,8 @@ impl Manifest {
             }
             return Err(ManifestError::MediaTypeDiffers { header: header.to_owned(), field: field.to_owned() });
         }
-        if http::HeaderValue::try_from(field).is_err() {
+        // It is served under this type: a browser must never be told that it is a page, a style or a picture.
+        if !field.starts_with("application/") || http::HeaderValue::try_from(field).is_err() {
             return Err(ManifestError::MediaTypeInvalid);
         }
         let known = matches!(field, OCI_IMAGE | OCI_INDEX | DOCKER_IMAGE | DOCKER_INDEX);
@@ -302,9 +305,13 @@ mod tests {
     }
 
     #[test]
-    fn a_media_type_that_could_not_be_served_is_refused() {
-        let manifest = json!({ "mediaType": "x/y\r\nSet-Cookie: z" }).to_string();
-        assert_eq!(Manifest::pushed(manifest.as_bytes(), None).unwrap_err(), ManifestError::MediaTypeInvalid);
+    fn a_media_type_that_cannot_be_served_is_refused() {
+        for media_type in
+            ["application/x\r\nSet-Cookie: z", "text/html", "image/svg+xml", "Application/x", "application"]
+        {
+            let manifest = json!({ "mediaType": media_type }).to_string();
+            assert_eq!(Manifest::pushed(manifest.as_bytes(), None).unwrap_err(), ManifestError::MediaTypeInvalid);
+        }
     }
 
     #[test]
@@ -325,8 +332,8 @@ mod tests {
 
         #[test]
         fn what_was_accepted_is_served_with_the_type_it_came_with(
-            field in proptest::sample::select(vec![None, Some(OCI_IMAGE), Some(OCI_INDEX), Some(DOCKER_IMAGE), Some("x/y")]),
-            header in proptest::sample::select(vec![OCI_IMAGE, OCI_INDEX, DOCKER_IMAGE, "x/y"]),
+            field in proptest::sample::select(vec![None, Some(OCI_IMAGE), Some(OCI_INDEX), Some(DOCKER_IMAGE), Some("application/x")]),
+            header in proptest::sample::select(vec![OCI_IMAGE, OCI_INDEX, DOCKER_IMAGE, "application/x"]),
             config in any::<bool>(),
             manifests in any::<bool>(),
         ) {

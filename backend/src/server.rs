@@ -4,18 +4,22 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use http::header::EXPECT;
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
+use lockgate_oci::Action;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connection::{Connection, Debt};
-use crate::http::{Options, Registry, answer};
+use crate::lingering::Lingering;
 use crate::listener::{Listener, Stream};
+use crate::registry::{Options, Registry};
 use crate::store::Store;
-use crate::sweep::sweep_uploads;
 
 /// Bytes that a connection buffers of what it reads, at most. A request's head must fit.
 const READ_BUFFER: usize = 64 * 1024;
@@ -35,8 +39,8 @@ pub async fn serve(
     let grace = options.grace;
     // What runs in it ends when it is dropped.
     let mut background = JoinSet::new();
-    background.spawn(sweep_uploads(Arc::clone(&store), options.upload_age));
-    let registry = Arc::new(Registry { store, options });
+    let registry = Arc::new(Registry::new(store, options));
+    background.spawn(registry.background());
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -83,10 +87,13 @@ where
     let idle_timeout = registry.options.idle_timeout;
     let debt = Debt::default();
     let io = Connection::new(io, debt.clone());
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (registry, in_hand) = (Arc::clone(&registry), debt.request());
         async move {
-            let response = answer(registry, request).await?;
+            let action = Action::parse(request.method(), request.uri().path(), request.uri().query());
+            let expects_continue = request.headers().contains_key(EXPECT);
+            let request = request.map(|body| Lingering::new(body, expects_continue));
+            let response = registry.respond(action, request).await;
             Ok::<_, Infallible>(response.map(|body| in_hand.answer(body)))
         }
     });

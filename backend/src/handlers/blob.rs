@@ -1,11 +1,13 @@
 //! `/v2/<name>/blobs/<digest>`
 
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
+use http::request::Parts;
 use http::{Method, StatusCode};
 use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
 
 use super::conditional;
-use crate::http::{Call, Outcome, Part, Refusal, Registry, Reply, header_value, requested};
+use crate::http::{Outcome, Part, Refusal, Reply, header, header_value, requested};
+use crate::registry::Registry;
 
 fn unknown(digest: &Digest) -> OciError {
     let message = "this repository does not hold the blob: push it, or mount it from where it is";
@@ -13,16 +15,16 @@ fn unknown(digest: &Digest) -> OciError {
 }
 
 /// `GET` and `HEAD`: the blob, or a range of it.
-pub(crate) async fn get(registry: &Registry, call: &Call, name: &RepositoryName, digest: &Digest) -> Outcome {
+pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, digest: &Digest) -> Outcome {
     let blob = registry.store.blob(name, digest).await?.ok_or_else(|| unknown(digest))?;
-    if let Some(reply) = conditional::not_modified(call, digest) {
+    if let Some(reply) = conditional::not_modified(request, digest) {
         return Ok(lasting(reply));
     }
     let size = blob.size();
-    if call.method == Method::HEAD {
+    if request.method == Method::HEAD {
         return Ok(described(StatusCode::OK, digest).length(size));
     }
-    let range = call.header(&RANGE).filter(|_| conditional::range_applies(call, digest));
+    let range = header(request, &RANGE).filter(|_| conditional::range_applies(request, digest));
     match range.map_or(Part::Whole, |range| requested(range, size)) {
         Part::Whole => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
         Part::Bytes(range) => {

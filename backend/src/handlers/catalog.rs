@@ -2,9 +2,11 @@
 
 use http::StatusCode;
 use http::header::HeaderValue;
+use lockgate_oci::Pagination;
 use serde::Serialize;
 
-use crate::http::{Call, Outcome, Page, Registry, Reply};
+use crate::http::{Outcome, Page, Reply};
+use crate::registry::Registry;
 
 /// Repositories on a page, at most; distribution has the same limit.
 const PAGE: usize = 1000;
@@ -15,8 +17,8 @@ struct Catalog {
 }
 
 /// `GET`: a page of the repositories, in lexical order.
-pub(crate) async fn list(registry: &Registry, call: &Call) -> Outcome {
-    let page = Page::from_query(&call.query, PAGE)?;
+pub(crate) async fn list(registry: &Registry, page: &Pagination) -> Outcome {
+    let page = Page::new(page, PAGE)?;
     let repositories = registry.store.repositories(&page.after, page.lookup()).await?;
     let mut repositories: Vec<String> = repositories.iter().map(ToString::to_string).collect();
     let last = page.cut(&mut repositories);

@@ -5,13 +5,14 @@
 
 use http::StatusCode;
 use http::header::{IF_NONE_MATCH, IF_RANGE};
+use http::request::Parts;
 use lockgate_oci::Digest;
 
-use crate::http::{Call, Reply, entity_tag};
+use crate::http::{Reply, entity_tag};
 
 /// 304 when the client says that it has the content already.
-pub(super) fn not_modified(call: &Call, digest: &Digest) -> Option<Reply> {
-    let mut listed = call.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+pub(super) fn not_modified(request: &Parts, digest: &Digest) -> Option<Reply> {
+    let mut listed = request.headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let tag = entity_tag(digest);
     let known = listed.any(|header| names(header, &tag));
     known.then(|| Reply::new(StatusCode::NOT_MODIFIED).entity(digest))
@@ -26,8 +27,8 @@ fn names(header: &str, tag: &str) -> bool {
 }
 
 /// Whether a `Range` is to be heeded: not when the client's part is of something else.
-pub(super) fn range_applies(call: &Call, digest: &Digest) -> bool {
-    match call.headers.get(IF_RANGE) {
+pub(super) fn range_applies(request: &Parts, digest: &Digest) -> bool {
+    match request.headers.get(IF_RANGE) {
         None => true,
         Some(value) => value.to_str().is_ok_and(|tag| tag.trim() == entity_tag(digest)),
     }

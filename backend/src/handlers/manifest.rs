@@ -1,14 +1,16 @@
 //! `/v2/<name>/manifests/<reference>`
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::request::Parts;
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
 
 use super::conditional;
 use crate::hasher::digest_of;
-use crate::http::{Call, Outcome, Registry, Reply, header_value};
+use crate::http::{Outcome, Reply, RequestBody, header, header_value};
 use crate::manifest::{Manifest, ManifestError};
+use crate::registry::Registry;
 use crate::store::{NewManifest, StoredManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -24,21 +26,16 @@ fn unknown(reference: &Reference) -> OciError {
 }
 
 /// `GET` and `HEAD`: the bytes as they were pushed.
-pub(crate) async fn get(registry: &Registry, call: &Call, name: &RepositoryName, reference: &Reference) -> Outcome {
+pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, reference: &Reference) -> Outcome {
     let stored = registry.store.manifest(name, reference).await?.ok_or_else(|| unknown(reference))?;
     let StoredManifest { digest, content } = stored;
-    if let Some(reply) = conditional::not_modified(call, &digest) {
+    if let Some(reply) = conditional::not_modified(request, &digest) {
         return Ok(reply);
     }
     let manifest = Manifest::stored(&content).map_err(unreadable)?;
     let media_type = HeaderValue::try_from(manifest.media_type());
     let media_type = media_type.map_err(|_| unreadable(ManifestError::MediaTypeInvalid))?;
-    let reply = Reply::new(StatusCode::OK).entity(&digest).length(content.len() as u64);
-    Ok(if call.method == Method::HEAD {
-        reply.header(CONTENT_TYPE, media_type)
-    } else {
-        reply.bytes(media_type, content)
-    })
+    Ok(Reply::new(StatusCode::OK).entity(&digest).length(content.len() as u64).bytes(media_type, content))
 }
 
 /// Another registry accepted it once.
@@ -47,10 +44,17 @@ fn unreadable(error: ManifestError) -> OciError {
 }
 
 /// `PUT`: keeps a manifest and lets the tag point at it.
-pub(crate) async fn put(registry: &Registry, call: &mut Call, name: &RepositoryName, reference: Reference) -> Outcome {
-    let content = content(registry, call).await?;
-    let (digest, tags) = names(call, reference, &content)?;
-    let manifest = Manifest::pushed(&content, call.header(&CONTENT_TYPE)).map_err(OciError::from)?;
+pub(crate) async fn put(
+    registry: &Registry,
+    request: &Parts,
+    body: &mut RequestBody,
+    name: &RepositoryName,
+    reference: Reference,
+    tags: Vec<Tag>,
+) -> Outcome {
+    let content = content(registry, body).await?;
+    let (digest, tags) = names(reference, tags, &content)?;
+    let manifest = Manifest::pushed(&content, header(request, &CONTENT_TYPE)).map_err(OciError::from)?;
     let subject = manifest.subject().cloned();
     let requires = if registry.options.sparse { Vec::new() } else { manifest.requires() };
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
@@ -64,16 +68,16 @@ pub(crate) async fn put(registry: &Registry, call: &mut Call, name: &RepositoryN
     })
 }
 
-async fn content(registry: &Registry, call: &mut Call) -> Result<Bytes, OciError> {
+async fn content(registry: &Registry, body: &mut RequestBody) -> Result<Bytes, OciError> {
     let limit = registry.options.manifest_size;
-    call.body.collect(limit).await?.ok_or_else(|| {
+    body.collect(limit).await?.ok_or_else(|| {
         let message = format!("a manifest has at most {limit} bytes here (storage.manifest_size)");
         OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
     })
 }
 
-/// What a pushed manifest is called: its digest, and its tags.
-fn names(call: &Call, reference: Reference, content: &[u8]) -> Result<(Digest, Vec<Tag>), OciError> {
+/// A pushed manifest's digest and its tags. Where it is pushed by tag, the specification knows no `?tag=`.
+fn names(reference: Reference, tags: Vec<Tag>, content: &[u8]) -> Result<(Digest, Vec<Tag>), OciError> {
     match reference {
         Reference::Tag(tag) => Ok((digest_of(Algorithm::Sha256, content), vec![tag])),
         Reference::Digest(digest) => {
@@ -82,8 +86,6 @@ fn names(call: &Call, reference: Reference, content: &[u8]) -> Result<(Digest, V
                 let message = "the manifest that arrived has another digest than its URL";
                 return Err(OciError::new(ErrorCode::DigestInvalid, message).with_detail(found.as_str()));
             }
-            let tags = call.query.all("tag").map(str::parse).collect::<Result<Vec<Tag>, _>>();
-            let tags = tags.map_err(|error| OciError::new(ErrorCode::TagInvalid, error.to_string()))?;
             if tags.len() > MAX_TAGS {
                 let message = format!("one request sets at most {MAX_TAGS} tags: set the others by further requests");
                 return Err(OciError::new(ErrorCode::TagInvalid, message));

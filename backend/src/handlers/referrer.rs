@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
-use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
+use lockgate_oci::{Algorithm, Digest, Pagination, Reference, RepositoryName, Tag};
 use serde::Serialize;
 
-use crate::http::{Call, Outcome, Page, Refusal, Registry, Reply};
+use crate::http::{Outcome, Page, Refusal, Reply};
 use crate::manifest::{Manifest, OCI_INDEX, Referrer};
+use crate::registry::Registry;
 use crate::store::{StoreError, StoredManifest};
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
@@ -34,9 +35,15 @@ struct Index {
 }
 
 /// `GET`: an index of the manifests that refer to this one, or a page of it; an empty one when there are none.
-pub(crate) async fn list(registry: &Registry, call: &Call, name: &RepositoryName, subject: &Digest) -> Outcome {
-    let wanted = call.query.get("artifactType").filter(|wanted| !wanted.is_empty());
-    let page = Page::from_query(&call.query, MOST_READ)?;
+/// `wanted` is the only type of artifact that it lists, if any is.
+pub(crate) async fn list(
+    registry: &Registry,
+    name: &RepositoryName,
+    subject: &Digest,
+    wanted: Option<&str>,
+    page: &Pagination,
+) -> Outcome {
+    let page = Page::new(page, MOST_READ)?;
     let candidates = Candidates::after(&page.after, registry, name, subject).await?;
     let (manifests, last) = fill(&page, candidates, wanted).await?;
     let index = json(&Index { schema_version: 2, media_type: OCI_INDEX, manifests });

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use futures_util::stream::try_unfold;
 use http::StatusCode;
 use http::header::HeaderValue;
-use lockgate_oci::{ErrorCode, OciError, RepositoryName, Tag};
+use lockgate_oci::{ErrorCode, OciError, Pagination, RepositoryName, Tag};
 use serde::Serialize;
 
-use crate::http::{Call, Outcome, Page, Registry, Reply};
+use crate::http::{Outcome, Page, Reply};
+use crate::registry::Registry;
 use crate::store::{ByteStream, Store};
 
 /// Tags on a page, at most, where a client asks for a page: for what is left it gets a `Link`.
@@ -30,9 +31,9 @@ struct TagList<'a> {
 }
 
 /// `GET`: the tags in lexical order, all of them unless a page is asked for.
-pub(crate) async fn list(registry: &Registry, call: &Call, name: &RepositoryName) -> Outcome {
-    let page = Page::from_query(&call.query, PAGE)?;
-    let asked_for_all = call.query.get("n").is_none();
+pub(crate) async fn list(registry: &Registry, name: &RepositoryName, asked: &Pagination) -> Outcome {
+    let page = Page::new(asked, PAGE)?;
+    let asked_for_all = asked.n.is_none();
     let most = if asked_for_all { BATCH } else { page.lookup() };
     let Some(tags) = registry.store.tags(name, &page.after, most).await? else {
         let error = OciError::new(ErrorCode::NameUnknown, "there is no such repository: push to it first");

@@ -10,38 +10,48 @@
 //!
 //! [spec.md, "Pushing blobs"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
 
+use http::StatusCode;
 use http::header::{CONTENT_RANGE, HeaderName, RANGE};
-use http::{Method, StatusCode};
+use http::request::Parts;
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, RepositoryName, UploadId};
 use uuid::Uuid;
 
-use crate::http::{Call, Outcome, PieceRange, Refusal, Registry, Reply, RequestBody, header_value, upload_unknown};
+use crate::http::{Outcome, PieceRange, Refusal, Reply, RequestBody, header_value, upload_unknown};
+use crate::registry::Registry;
 use crate::store::Upload;
 
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
-/// `POST`: begins a session, or makes the blob at once when it is mounted or comes along.
-pub(crate) async fn begin(registry: &Registry, call: &mut Call, name: &RepositoryName) -> Outcome {
-    if let Some(digest) = digest_in(call, "mount")? {
-        if let Some(from) = call.query.get("from") {
-            let from = from.parse().map_err(|error| invalid(ErrorCode::NameInvalid, "from", &error))?;
-            if registry.store.mount_blob(name, &from, &digest).await? {
-                return Ok(created(name, &digest));
-            }
-        }
-    } else if let Some(digest) = digest_in(call, "digest")? {
-        return monolithic(registry, call, name, &digest).await;
-    }
-    let algorithm = call.query.get("digest-algorithm").map(str::parse::<Algorithm>).transpose();
-    let algorithm = algorithm.map_err(|error| invalid(ErrorCode::DigestInvalid, "digest-algorithm", &error))?;
+/// `POST`: begins a session.
+pub(crate) async fn begin(registry: &Registry, name: &RepositoryName, algorithm: Option<Algorithm>) -> Outcome {
     let id = registry.store.begin_upload(name, algorithm.unwrap_or(Algorithm::Sha256)).await?;
     Ok(standing(StatusCode::ACCEPTED, name, id, 0))
 }
 
-async fn monolithic(registry: &Registry, call: &mut Call, name: &RepositoryName, digest: &Digest) -> Outcome {
+/// `POST ?mount=`: takes a blob over from another repository, or begins a session to push it.
+pub(crate) async fn mount(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+    from: Option<&RepositoryName>,
+    algorithm: Option<Algorithm>,
+) -> Outcome {
+    match from {
+        Some(from) if registry.store.mount_blob(name, from, digest).await? => Ok(created(name, digest)),
+        _ => begin(registry, name, algorithm).await,
+    }
+}
+
+/// `POST ?digest=`: makes a blob of what comes along.
+pub(crate) async fn push(
+    registry: &Registry,
+    body: &mut RequestBody,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Outcome {
     let id = registry.store.begin_upload(name, digest.algorithm()).await?;
     let mut upload = registry.store.resume_upload(name, id).await?;
-    if let Err(refusal) = receive(upload.as_mut(), &mut call.body, None).await {
+    if let Err(refusal) = receive(upload.as_mut(), body, None).await {
         // Nobody knows of the session, so nobody would go on with it.
         drop(upload);
         let _ = registry.store.cancel_upload(name, id).await;
@@ -53,27 +63,35 @@ async fn monolithic(registry: &Registry, call: &mut Call, name: &RepositoryName,
     }
 }
 
-/// What is done to a session.
-pub(crate) async fn go_on(registry: &Registry, call: &mut Call, name: &RepositoryName, id: &UploadId) -> Outcome {
-    let id = Uuid::try_parse(id.as_str()).map_err(|_| upload_unknown())?;
-    match call.method {
-        Method::PATCH => patch(registry, call, name, id).await,
-        Method::PUT => finish(registry, call, name, id).await,
-        Method::DELETE => {
-            registry.store.cancel_upload(name, id).await?;
-            Ok(Reply::new(StatusCode::NO_CONTENT))
-        }
-        _ => {
-            let size = registry.store.upload_size(name, id).await?;
-            Ok(standing(StatusCode::NO_CONTENT, name, id, size))
-        }
-    }
+fn session(id: &UploadId) -> Result<Uuid, OciError> {
+    Uuid::try_parse(id.as_str()).map_err(|_| upload_unknown())
 }
 
-async fn patch(registry: &Registry, call: &mut Call, name: &RepositoryName, id: Uuid) -> Outcome {
+/// `GET` and `HEAD`: where a session stands.
+pub(crate) async fn status(registry: &Registry, name: &RepositoryName, id: &UploadId) -> Outcome {
+    let id = session(id)?;
+    let size = registry.store.upload_size(name, id).await?;
+    Ok(standing(StatusCode::NO_CONTENT, name, id, size))
+}
+
+/// `DELETE`: ends a session.
+pub(crate) async fn cancel(registry: &Registry, name: &RepositoryName, id: &UploadId) -> Outcome {
+    registry.store.cancel_upload(name, session(id)?).await?;
+    Ok(Reply::new(StatusCode::NO_CONTENT))
+}
+
+/// `PATCH`: adds to a session.
+pub(crate) async fn append(
+    registry: &Registry,
+    request: &Parts,
+    body: &mut RequestBody,
+    name: &RepositoryName,
+    id: &UploadId,
+) -> Outcome {
+    let id = session(id)?;
     let mut upload = registry.store.resume_upload(name, id).await?;
-    let piece = piece(call, upload.as_ref(), name, id)?;
-    let received = receive(upload.as_mut(), &mut call.body, piece).await;
+    let piece = piece(request, body, upload.as_ref(), name, id)?;
+    let received = receive(upload.as_mut(), body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
     let suspended = upload.suspend().await;
     match received.and(suspended.map_err(Refusal::from)) {
@@ -82,15 +100,20 @@ async fn patch(registry: &Registry, call: &mut Call, name: &RepositoryName, id: 
     }
 }
 
-async fn finish(registry: &Registry, call: &mut Call, name: &RepositoryName, id: Uuid) -> Outcome {
-    let digest = digest_in(call, "digest")?.ok_or_else(|| {
-        let message = "the last request of an upload names the content's digest: ?digest=sha256:...";
-        OciError::new(ErrorCode::DigestInvalid, message)
-    })?;
+/// `PUT ?digest=`: adds the last of a session, and makes a blob of it.
+pub(crate) async fn finish(
+    registry: &Registry,
+    request: &Parts,
+    body: &mut RequestBody,
+    name: &RepositoryName,
+    id: &UploadId,
+    digest: &Digest,
+) -> Outcome {
+    let id = session(id)?;
     let mut upload = registry.store.resume_upload(name, id).await?;
-    let piece = piece(call, upload.as_ref(), name, id)?;
-    let done = match receive(upload.as_mut(), &mut call.body, piece).await {
-        Ok(()) => upload.commit(&digest).await.map_err(Refusal::from),
+    let piece = piece(request, body, upload.as_ref(), name, id)?;
+    let done = match receive(upload.as_mut(), body, piece).await {
+        Ok(()) => upload.commit(digest).await.map_err(Refusal::from),
         Err(refusal) => {
             // Where this fails too, it is for the same reason.
             let _ = upload.suspend().await;
@@ -98,7 +121,7 @@ async fn finish(registry: &Registry, call: &mut Call, name: &RepositoryName, id:
         }
     };
     match done {
-        Ok(()) => Ok(created(name, &digest)),
+        Ok(()) => Ok(created(name, digest)),
         Err(refusal) => Err(making_room(registry, name, id, refusal).await),
     }
 }
@@ -124,8 +147,14 @@ async fn receive(upload: &mut dyn Upload, body: &mut RequestBody, piece: Option<
 }
 
 /// The `Content-Range` of a request, which must go on where the session stands.
-fn piece(call: &Call, upload: &dyn Upload, name: &RepositoryName, id: Uuid) -> Result<Option<PieceRange>, Refusal> {
-    let Some(header) = call.headers.get(CONTENT_RANGE) else { return Ok(None) };
+fn piece(
+    request: &Parts,
+    body: &RequestBody,
+    upload: &dyn Upload,
+    name: &RepositoryName,
+    id: Uuid,
+) -> Result<Option<PieceRange>, Refusal> {
+    let Some(header) = request.headers.get(CONTENT_RANGE) else { return Ok(None) };
     let size = upload.size();
     let out_of_order = |message: String| {
         let refusal = Refusal::from(OciError::new(ErrorCode::RangeInvalid, message));
@@ -137,7 +166,7 @@ fn piece(call: &Call, upload: &dyn Upload, name: &RepositoryName, id: Uuid) -> R
     if piece.first != size {
         return Err(out_of_order(format!("the upload holds {size} bytes: go on with Content-Range: {size}-...")));
     }
-    if call.body.announced().is_some_and(|length| length != piece.length) {
+    if body.announced().is_some_and(|length| length != piece.length) {
         return Err(length_differs().into());
     }
     Ok(Some(piece))
@@ -146,15 +175,6 @@ fn piece(call: &Call, upload: &dyn Upload, name: &RepositoryName, id: Uuid) -> R
 fn length_differs() -> OciError {
     let message = "the body is not as long as its Content-Range says: ask with GET where the upload stands";
     OciError::new(ErrorCode::SizeInvalid, message)
-}
-
-fn invalid(code: ErrorCode, parameter: &str, error: &dyn std::fmt::Display) -> OciError {
-    OciError::new(code, format!("{parameter}: {error}"))
-}
-
-fn digest_in(call: &Call, parameter: &str) -> Result<Option<Digest>, OciError> {
-    let digest = call.query.get(parameter).map(str::parse).transpose();
-    digest.map_err(|error: lockgate_oci::DigestError| invalid(ErrorCode::DigestInvalid, parameter, &error))
 }
 
 /// Where a session is, and where it stands. Of an empty one, the range is that of one byte, by the

@@ -7,25 +7,23 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use hyper::body::{Body as _, Frame, Incoming};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Body, Frame};
 use lockgate_oci::{ErrorCode, OciError};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A body that was not read is read on and thrown away, up to here, so that a client which is still
-/// sending gets to see its answer.
-const MAX_DRAIN: u64 = 64 * 1024 * 1024;
-/// And at most so long.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
-
 /// A request's body.
 pub(crate) struct RequestBody {
-    incoming: Incoming,
+    /// None where there never was one, as of most requests: they need no box.
+    incoming: Option<UnsyncBoxBody<Bytes, Failed>>,
     silence: Silence,
     announced: Option<u64>,
     received: u64,
-    /// The client sends nothing until it is told to go on, which the first reading does.
-    waits: bool,
 }
+
+/// The body broke off; why is for whoever carries it to say.
+struct Failed;
 
 /// How long a client has been silent.
 ///
@@ -58,9 +56,11 @@ fn cut_off() -> OciError {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, patience: Duration, expects_continue: bool) -> Self {
-        let announced = incoming.size_hint().exact();
-        Self { incoming, silence: Silence { patience, timer: None }, announced, received: 0, waits: expects_continue }
+    /// `patience` is how long the client may be silent within it.
+    pub(crate) fn new<B: Body<Data = Bytes> + Send + 'static>(body: B, patience: Duration) -> Self {
+        let announced = body.size_hint().exact();
+        let incoming = (!body.is_end_stream()).then(|| body.map_err(|_| Failed).boxed_unsync());
+        Self { incoming, silence: Silence { patience, timer: None }, announced, received: 0 }
     }
 
     /// Its length, where the client said it ahead.
@@ -75,7 +75,6 @@ impl RequestBody {
 
     /// The next piece; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, OciError> {
-        self.waits = false;
         loop {
             let Some(frame) = self.frame().await else {
                 let message = "nothing came of the request's body for too long: push again";
@@ -89,7 +88,7 @@ impl RequestBody {
                     self.received += bytes.len() as u64;
                     return Ok(Some(bytes));
                 }
-                Some(Err(_)) => return Err(cut_off()),
+                Some(Err(Failed)) => return Err(cut_off()),
                 None if self.announced.is_some_and(|announced| announced != self.received) => return Err(cut_off()),
                 None => return Ok(None),
             }
@@ -97,8 +96,9 @@ impl RequestBody {
     }
 
     /// The next frame, if there is one; `None` when the client is silent for too long.
-    async fn frame(&mut self) -> Option<Option<hyper::Result<Frame<Bytes>>>> {
-        let (incoming, silence) = (&mut self.incoming, &mut self.silence);
+    async fn frame(&mut self) -> Option<Option<Result<Frame<Bytes>, Failed>>> {
+        let Some(incoming) = &mut self.incoming else { return Some(None) };
+        let silence = &mut self.silence;
         let mut since = None;
         poll_fn(|context| match Pin::new(&mut *incoming).poll_frame(context) {
             Poll::Ready(frame) => Poll::Ready(Some(frame)),
@@ -120,18 +120,6 @@ impl RequestBody {
             content.extend_from_slice(&bytes);
         }
         Ok(Some(content.freeze()))
-    }
-
-    /// Lets go of what was not read. The connection lives on, if the client comes to an end soon.
-    pub(crate) fn discard(mut self) {
-        if self.incoming.is_end_stream() || self.waits {
-            return;
-        }
-        let drain = async move {
-            let limit = self.received + MAX_DRAIN;
-            while self.received < limit && matches!(self.next().await, Ok(Some(_))) {}
-        };
-        tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
     }
 }
 

@@ -3,10 +3,8 @@
 //! [spec.md, "Listing tags"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
 
 use http::header::LINK;
-use lockgate_oci::{ErrorCode, OciError};
+use lockgate_oci::{ErrorCode, OciError, Pagination};
 
-use super::Refusal;
-use super::query::{Query, encode};
 use super::reply::{Reply, header_value};
 
 /// What part of a list is asked for.
@@ -18,19 +16,19 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads `n` and `last`. Without `n`, and above it, `most` is the limit.
-    pub(crate) fn from_query(query: &Query, most: usize) -> Result<Self, Refusal> {
-        let limit = match query.get("n") {
+    /// Without `n`, and above it, `most` is the limit.
+    pub(crate) fn new(asked: &Pagination, most: usize) -> Result<Self, OciError> {
+        let limit = match asked.n.as_deref() {
             None => most,
             Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
                 text.parse().unwrap_or(most).min(most)
             }
             Some(_) => {
                 let message = "n is how many entries to list: 0 or more, in digits";
-                return Err(OciError::new(ErrorCode::PaginationNumberInvalid, message).into());
+                return Err(OciError::new(ErrorCode::PaginationNumberInvalid, message));
             }
         };
-        Ok(Self { limit, after: query.get("last").unwrap_or_default().to_owned() })
+        Ok(Self { limit, after: asked.last.clone().unwrap_or_default() })
     }
 
     /// How many entries to look for: one more than are shown tells whether there is another page.
@@ -64,31 +62,50 @@ impl Page {
     }
 }
 
+/// A value as it is written in a query.
+fn encode(value: &str) -> String {
+    form_urlencoded::byte_serialize(value.as_bytes()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockgate_oci::Query;
+    use proptest::prelude::*;
 
-    fn page(query: &str) -> Page {
-        Page::from_query(&Query::parse(query), 100).unwrap_or_else(|_| panic!("{query} is a page"))
+    fn page(n: Option<&str>) -> Result<Page, OciError> {
+        Page::new(&Pagination { n: n.map(str::to_owned), last: None }, 100)
     }
 
     #[test]
     fn a_page_is_never_longer_than_asked_for_or_allowed() {
-        for (query, limit) in [("", 100), ("n=7", 7), ("n=0", 0), ("n=101", 100), ("n=99999999999999999999", 100)] {
-            assert_eq!(page(query).limit, limit, "{query}");
+        for (n, limit) in [("7", 7), ("0", 0), ("101", 100), ("99999999999999999999", 100)] {
+            assert_eq!(page(Some(n)).unwrap().limit, limit, "{n}");
         }
-        for query in ["n=-1", "n=", "n=x", "n=+1", "n=1.5"] {
-            assert!(Page::from_query(&Query::parse(query), 100).is_err(), "{query}");
+        assert_eq!(page(None).unwrap().limit, 100);
+        for n in ["-1", "", "x", "+1", " 1", "1.5"] {
+            assert!(page(Some(n)).is_err(), "{n}");
         }
     }
 
     #[test]
     fn there_is_a_next_page_only_when_something_is_left() {
         let mut entries: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
-        assert_eq!(page("n=3").cut(&mut entries), None);
-        assert_eq!(page("n=2").cut(&mut entries).as_deref(), Some("b"));
+        assert_eq!(page(Some("3")).unwrap().cut(&mut entries), None);
+        assert_eq!(page(Some("2")).unwrap().cut(&mut entries).as_deref(), Some("b"));
         assert_eq!(entries, ["a", "b"]);
-        assert_eq!(page("n=0").cut(&mut entries), None);
+        assert_eq!(page(Some("0")).unwrap().cut(&mut entries), None);
         assert!(entries.is_empty());
+    }
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back_as_it_was_sent(value in ".{0,40}") {
+            let text = format!("last={}", encode(&value));
+            if let Ok(query) = Query::parse(&text) {
+                prop_assert_eq!(query.get("last"), Some(value.as_str()));
+            } else {
+                prop_assert!(value.contains('\0'));
+            }
+        }
     }
 }

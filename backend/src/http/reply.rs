@@ -4,15 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
-use lockgate_oci::{API_VERSION, Digest, ErrorCode, OciError};
+use lockgate_oci::{Digest, ErrorCode, NoAction, OciError, sign};
 
 use crate::store::{ByteStream, StoreError};
 
-/// [`lockgate_oci::API_VERSION_HEADER`], as names are compared.
-const REGISTRY_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// A header's value made of what was parsed: names, digests, numbers.
@@ -21,11 +19,16 @@ pub(crate) fn header_value(text: impl TryInto<HeaderValue>) -> HeaderValue {
 }
 
 /// The body of an answer.
-pub(crate) enum ReplyBody {
+pub enum ReplyBody {
     /// All of it, at hand.
     Bytes(Bytes),
-    /// Bytes as they come: so many, where that is known.
-    Stream { pieces: ByteStream, left: Option<u64> },
+    /// Bytes as they come.
+    Stream {
+        /// What is still to come.
+        pieces: ByteStream,
+        /// How many bytes that are, where it is known.
+        left: Option<u64>,
+    },
 }
 
 impl Body for ReplyBody {
@@ -72,7 +75,8 @@ impl Reply {
     pub(crate) fn new(status: StatusCode) -> Self {
         let mut response = Response::new(ReplyBody::Bytes(Bytes::new()));
         *response.status_mut() = status;
-        Self(response).header(REGISTRY_VERSION, HeaderValue::from_static(API_VERSION))
+        sign(response.headers_mut());
+        Self(response)
     }
 
     /// Sets a header.
@@ -123,6 +127,15 @@ impl Reply {
     pub(crate) fn open_stream(mut self, content_type: HeaderValue, pieces: ByteStream) -> Self {
         *self.0.body_mut() = ReplyBody::Stream { pieces, left: None };
         self.header(CONTENT_TYPE, content_type)
+    }
+
+    /// The answer as HEAD gets it: how long its content is, and not the content.
+    pub(crate) fn without_content(mut self) -> Self {
+        let content = std::mem::replace(self.0.body_mut(), ReplyBody::Bytes(Bytes::new()));
+        match content.size_hint().exact() {
+            Some(length) if !self.0.headers().contains_key(CONTENT_LENGTH) => self.length(length),
+            _ => self,
+        }
     }
 
     /// The answer's status.
@@ -184,6 +197,16 @@ impl From<OciError> for Refusal {
     }
 }
 
+impl From<NoAction> for Refusal {
+    fn from(NoAction { error, allow }: NoAction) -> Self {
+        let refusal = Self::from(error);
+        match allow {
+            Some(methods) => refusal.with_header(ALLOW, methods),
+            None => refusal,
+        }
+    }
+}
+
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
@@ -227,7 +250,7 @@ pub(crate) fn upload_unknown() -> OciError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_oci::API_VERSION_HEADER;
+    use lockgate_oci::{API_VERSION, API_VERSION_HEADER};
     use std::io;
 
     #[test]

@@ -2,7 +2,7 @@ use http::Request;
 use http_body_util::Full;
 use lockgate_backend::Options;
 
-use crate::harness::{RawEnd, TestRegistry, sha256};
+use crate::harness::{ON_EVERY_ANSWER, RawEnd, TestRegistry, sha256};
 
 #[tokio::test]
 async fn the_base_says_that_this_is_a_registry() {
@@ -108,12 +108,12 @@ fn check_refusal(answer: &str, status: &str) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();
-    for field in [
-        "content-type: application/json; charset=utf-8",
-        "docker-distribution-api-version: registry/2.0",
-        "connection: close",
-        &format!("content-length: {}", body.len()),
-    ] {
+    let own = [
+        "content-type: application/json; charset=utf-8".to_owned(),
+        "connection: close".to_owned(),
+        format!("content-length: {}", body.len()),
+    ];
+    for field in ON_EVERY_ANSWER.map(|(name, value)| format!("{name}: {value}")).into_iter().chain(own) {
         assert!(head.lines().any(|line| line == field), "{field}: {answer}");
     }
     let errors: serde_json::Value = serde_json::from_str(body).unwrap();

@@ -23,6 +23,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const OCI_IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
+/// The headers of every answer.
+pub(crate) const ON_EVERY_ANSWER: [(&str, &str); 4] = [
+    ("docker-distribution-api-version", "registry/2.0"),
+    ("x-content-type-options", "nosniff"),
+    ("content-security-policy", "default-src 'none'; sandbox"),
+    ("cross-origin-resource-policy", "same-origin"),
+];
+
 /// What a registry keeps its content in.
 #[derive(Clone)]
 pub(crate) enum Storage {
@@ -306,8 +314,10 @@ where
 }
 
 fn check_what_holds_for_every_answer(answer: &Answer, head: bool) {
-    let versions: Vec<_> = answer.headers.get_all("docker-distribution-api-version").iter().collect();
-    assert_eq!(versions, ["registry/2.0"], "{answer:?}");
+    for (name, value) in ON_EVERY_ANSWER {
+        let values: Vec<_> = answer.headers.get_all(name).iter().collect();
+        assert_eq!(values, [value], "{name}: {answer:?}");
+    }
     if let Some(location) = answer.headers.get("location") {
         assert!(location.as_bytes().starts_with(b"/v2/"), "{answer:?}");
     }

@@ -1,4 +1,5 @@
-//! The registry over HTTP, as a client sees it: a server on a free port, a real connection a request.
+//! The registry over HTTP, as a client sees it: a server on a free port, a real connection a request; and as a
+//! function, without either.
 
 #![expect(clippy::unwrap_used, reason = "a test states its expectations by unwrapping")]
 
@@ -17,3 +18,4 @@ mod push;
 mod referrers;
 mod session_model;
 mod tags;
+mod within;

@@ -161,6 +161,14 @@ async fn what_is_no_manifest_is_refused() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_a_browser_would_show_is_refused() {
+    let registry = TestRegistry::start().await;
+    let page = json!({ "mediaType": "text/html", "artifactType": "<script>alert(1)</script>" });
+    registry.put_manifest("a", "v1", &page).await.expect_error(400, "MANIFEST_INVALID");
+    registry.get("/v2/a/manifests/v1").await.expect(404);
+}
+
+#[tokio::test]
 async fn docker_s_own_media_types_are_kept() {
     let registry = TestRegistry::start().await;
     let mut image = registry.image_of("a", "layer").await;

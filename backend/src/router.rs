@@ -1,0 +1,94 @@
+//! From an action to its handler, and from what that comes to to an answer.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ALLOW, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Body;
+use lockgate_oci::{Action, ErrorCode, NoAction, OciError, RouteError};
+
+use crate::handlers::{blob, catalog, manifest, referrer, tag, upload};
+use crate::http::{Outcome, Refusal, Reply, ReplyBody, RequestBody};
+use crate::registry::Registry;
+
+impl Registry {
+    /// Carries out an action that was read from this request; of the request itself, only headers and body are
+    /// read. The answer to HEAD has no content, and says how long it would be.
+    ///
+    /// What is not read of the body is dropped with it.
+    pub async fn answer<B>(&self, action: Action, request: Request<B>) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        self.respond(Ok(action), request).await
+    }
+
+    /// The same for a request that may be none that a registry knows.
+    pub(crate) async fn respond<B>(&self, action: Result<Action, NoAction>, request: Request<B>) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+    {
+        let began = Instant::now();
+        let (request, body) = request.into_parts();
+        let mut body = RequestBody::new(body, self.options.body_timeout);
+        let outcome = match action {
+            Ok(action) => dispatch(self, action, &request, &mut body).await,
+            Err(no_action) => Err(no_action.into()),
+        };
+        let (method, path) = (&request.method, request.uri.path());
+        let reply = outcome.unwrap_or_else(|refusal| {
+            if let Some(cause) = refusal.cause() {
+                tracing::error!(%method, ?path, cause, "a request failed");
+            }
+            refusal.into_reply()
+        });
+        let (status, elapsed) = (reply.status().as_u16(), began.elapsed());
+        tracing::debug!(%method, ?path, status, received = body.received(), ?elapsed, "answered");
+        if method == Method::HEAD { reply.without_content() } else { reply }.into_response()
+    }
+}
+
+async fn dispatch(registry: &Registry, action: Action, request: &Parts, body: &mut RequestBody) -> Outcome {
+    match action {
+        Action::Base => Ok(base()),
+        Action::Catalog(page) => catalog::list(registry, &page).await,
+        Action::Extension => Err(OciError::from(RouteError::Unknown).into()),
+        Action::Tags(repository, page) => tag::list(registry, &repository, &page).await,
+        Action::PullManifest(repository, reference) => manifest::get(registry, request, &repository, &reference).await,
+        Action::PushManifest { repository, reference, tags } => {
+            manifest::put(registry, request, body, &repository, reference, tags).await
+        }
+        Action::DeleteManifest(..) if !registry.options.delete => Err(no_deleting("GET, HEAD, PUT")),
+        Action::DeleteManifest(repository, reference) => manifest::delete(registry, &repository, &reference).await,
+        Action::PullBlob(repository, digest) => blob::get(registry, request, &repository, &digest).await,
+        Action::DeleteBlob(..) if !registry.options.delete => Err(no_deleting("GET, HEAD")),
+        Action::DeleteBlob(repository, digest) => blob::delete(registry, &repository, &digest).await,
+        Action::BeginUpload { repository, algorithm } => upload::begin(registry, &repository, algorithm).await,
+        Action::Mount { repository, digest, from, algorithm } => {
+            upload::mount(registry, &repository, &digest, from.as_ref(), algorithm).await
+        }
+        Action::PushBlob { repository, digest } => upload::push(registry, body, &repository, &digest).await,
+        Action::UploadStatus(repository, id) => upload::status(registry, &repository, &id).await,
+        Action::AppendUpload(repository, id) => upload::append(registry, request, body, &repository, &id).await,
+        Action::FinishUpload { repository, id, digest } => {
+            upload::finish(registry, request, body, &repository, &id, &digest).await
+        }
+        Action::CancelUpload(repository, id) => upload::cancel(registry, &repository, &id).await,
+        Action::Referrers { repository, subject, artifact_type, page } => {
+            referrer::list(registry, &repository, &subject, artifact_type.as_deref(), &page).await
+        }
+    }
+}
+
+/// `GET /v2/`: yes, this is a registry.
+fn base() -> Reply {
+    Reply::new(StatusCode::OK).bytes(HeaderValue::from_static("application/json"), "{}")
+}
+
+fn no_deleting(others: &'static str) -> Refusal {
+    let message = "deleting is switched off in this registry: set storage.delete = true in its configuration";
+    let error = OciError::new(ErrorCode::Unsupported, message);
+    Refusal::from(error).with_header(ALLOW, HeaderValue::from_static(others))
+}
