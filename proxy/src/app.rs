@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::auth::{Users, Verifier};
 use crate::config::{self, Config, Destination};
 use crate::gate::{Gate, MAX_TRIES};
-use crate::listener::{Closed, End, Entrance, EntranceError, FrontDoor};
+use crate::listener::{Closed, End, FrontDoor, ListenError, ListeningSocket};
 use crate::reload;
 use crate::supervisor;
 use crate::tls::{self, CertificateStore};
@@ -29,7 +29,7 @@ pub enum StartError {
     Files(Vec<String>),
     /// There is no socket to listen on.
     #[error(transparent)]
-    Entrance(#[from] EntranceError),
+    Listen(#[from] ListenError),
     /// The registry within is not served yet.
     #[error("[storage] is not served yet: name a registry in [upstream]")]
     Storage,
@@ -43,7 +43,7 @@ pub enum StartError {
 
 /// A proxy that is bound and ready to serve.
 pub struct App {
-    entrance: Entrance,
+    socket: ListeningSocket,
     door: Arc<FrontDoor>,
     background: JoinSet<()>,
 }
@@ -70,7 +70,7 @@ impl App {
         let Destination::Upstream(behind) = &config.destination else { return Err(StartError::Storage) };
         let upstream = Arc::new(Upstream::new(behind));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
-        let entrance = Entrance::open(&config.listen, given).await?;
+        let socket = ListeningSocket::open(&config.listen, given).await?;
 
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_resolved());
@@ -87,12 +87,12 @@ impl App {
             hsts: config.tls.hsts.header(),
             shutdown: config.shutdown.clone(),
         };
-        Ok(Self { entrance, door: Arc::new(door), background })
+        Ok(Self { socket, door: Arc::new(door), background })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.entrance.address()
+        self.socket.address()
     }
 
     /// Serves until `shutdown` resolves or another process has taken over, then lets what is in flight
@@ -101,21 +101,21 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut entrance, door, mut background } = self;
+        let Self { mut socket, door, mut background } = self;
         tokio::pin!(shutdown);
-        let predecessor = entrance.predecessor();
+        let predecessor = socket.predecessor();
         let end = async {
             // By now this process accepts, too.
-            let took_over = entrance.relieve(predecessor).await?;
-            tracing::info!(address = %entrance.address(), took_over, "listening");
+            let took_over = socket.relieve(predecessor).await?;
+            tracing::info!(address = %socket.address(), took_over, "listening");
             supervisor::ready();
-            Ok::<End, EntranceError>(tokio::select! {
+            Ok::<End, ListenError>(tokio::select! {
                 () = &mut shutdown => End::Stopped,
-                () = entrance.succeeded() => End::HandedOver,
+                () = socket.succeeded() => End::HandedOver,
             })
         };
-        let (accepted, end) = door.accept(&entrance, end).await;
-        drop(entrance);
+        let (accepted, end) = door.accept(&socket, end).await;
+        drop(socket);
         let closed = match end {
             Ok(End::HandedOver) => {
                 tracing::info!("another process has taken over; transfers in flight may finish");

@@ -6,16 +6,16 @@
 
 mod admission;
 mod connection;
-mod entrance;
 mod greeting;
 mod handover;
+mod handshakes;
 mod held;
 mod http2;
+mod listening_socket;
 mod open_files;
 mod quiet_socket;
 mod read_ahead;
 mod stopping;
-mod turns;
 
 use std::future::Future;
 use std::io;
@@ -41,11 +41,11 @@ use admission::{Admission, Place};
 pub(crate) use connection::extent::Extent;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
-pub(crate) use entrance::Entrance;
-pub use entrance::EntranceError;
+use handshakes::HandshakeSemaphore;
+pub use listening_socket::ListenError;
+pub(crate) use listening_socket::ListeningSocket;
 use read_ahead::ReadAhead;
 use stopping::{Stop, Stopping};
-use turns::Turns;
 
 /// A client's connection as the gate finds it in a session.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
@@ -96,10 +96,10 @@ pub struct Closed {
 }
 
 impl FrontDoor {
-    /// Serves who comes to `entrance` until `end` resolves.
+    /// Serves who comes to `listening` until `end` resolves.
     pub(crate) async fn accept<E>(
         self: &Arc<Self>,
-        entrance: &Entrance,
+        listening: &ListeningSocket,
         end: impl Future<Output = E>,
     ) -> (Accepted, E) {
         let hall = Arc::new(Hall::of(self.clone()));
@@ -111,7 +111,7 @@ impl FrontDoor {
             tokio::select! {
                 ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = hall.accept(entrance) => match accepted {
+                accepted = hall.accept(listening) => match accepted {
                     Ok(Some((socket, peer, place))) => {
                         let (hall, stopping) = (hall.clone(), stopping.clone());
                         connections.spawn(async move { hall.welcome(socket, peer, &stopping).await; drop(place) });
@@ -157,7 +157,7 @@ struct Hall {
     door: Arc<FrontDoor>,
     acceptor: Acceptor,
     admission: Admission,
-    handshakes: Turns,
+    handshakes: HandshakeSemaphore,
 }
 
 impl Hall {
@@ -165,15 +165,15 @@ impl Hall {
         Self {
             acceptor: Acceptor::from_server_config(door.tls.clone()),
             admission: Admission::new(&door.limits),
-            handshakes: Turns::half_of_the_threads(),
+            handshakes: HandshakeSemaphore::of_half_the_threads(),
             door,
         }
     }
 
     /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
-    async fn accept(&self, entrance: &Entrance) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+    async fn accept(&self, listening: &ListeningSocket) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
         let room = self.admission.room().await;
-        let (socket, peer) = entrance.accept().await?;
+        let (socket, peer) = listening.accept().await?;
         Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
     }
 
