@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::auth::{Users, Verifier};
 use crate::config::{Config, Destination};
 use crate::gate::Gate;
-use crate::listener::{Acceptor, Closed, End, Entrance, EntranceError, Settings};
+use crate::listener::{Acceptor, Closed, End, ListeningSocket, ListenError, Settings};
 use crate::refusal;
 use crate::reload;
 use crate::supervisor;
@@ -25,7 +25,7 @@ pub enum StartError {
     Files(Vec<String>),
     /// There is no socket to listen on.
     #[error(transparent)]
-    Entrance(#[from] EntranceError),
+    Listen(#[from] ListenError),
     /// The registry within is not served yet.
     #[error("[storage] is not served yet: name a registry in [upstream]")]
     Storage,
@@ -39,7 +39,7 @@ pub enum StartError {
 
 /// A proxy that is bound and ready to serve.
 pub struct App {
-    entrance: Entrance,
+    socket: ListeningSocket,
     acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
 }
@@ -66,7 +66,7 @@ impl App {
         let Destination::Upstream(behind) = &config.destination else { return Err(StartError::Storage) };
         let upstream = Arc::new(Upstream::new(behind));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
-        let entrance = Entrance::open(&config.listen, given).await?;
+        let socket = ListeningSocket::open(&config.listen, given).await?;
 
         let mut background = JoinSet::new();
         background.spawn(upstream.clone().keep_current());
@@ -77,12 +77,12 @@ impl App {
         let gate = Gate::new(config, behind, limits.clone(), own_fields.clone(), verifier, upstream);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
-        Ok(Self { entrance, acceptor, background })
+        Ok(Self { socket, acceptor, background })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.entrance.address()
+        self.socket.address()
     }
 
     /// Serves until `shutdown` resolves or another process has taken over, then lets what is in flight
@@ -91,21 +91,21 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut entrance, acceptor, mut background } = self;
+        let Self { mut socket, acceptor, mut background } = self;
         tokio::pin!(shutdown);
-        let predecessor = entrance.predecessor();
+        let predecessor = socket.predecessor();
         let end = async {
             // By now this process accepts, too.
-            let took_over = entrance.relieve(predecessor).await?;
-            tracing::info!(address = %entrance.address(), took_over, "listening");
+            let took_over = socket.relieve(predecessor).await?;
+            tracing::info!(address = %socket.address(), took_over, "listening");
             supervisor::ready();
-            Ok::<End, EntranceError>(tokio::select! {
+            Ok::<End, ListenError>(tokio::select! {
                 () = &mut shutdown => End::Stopped,
-                () = entrance.succeeded() => End::HandedOver,
+                () = socket.succeeded() => End::HandedOver,
             })
         };
-        let (accepted, end) = acceptor.serve(&entrance, end).await;
-        drop(entrance);
+        let (accepted, end) = acceptor.serve(&socket, end).await;
+        drop(socket);
         let closed = match end {
             Ok(End::HandedOver) => {
                 tracing::info!("another process has taken over; transfers in flight may finish");

@@ -13,7 +13,7 @@ use crate::config::{Log, LogFormat};
 /// warn of whatever a stranger sends, as of a server name that is none.
 const TALKATIVE: [&str; 5] = ["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
 
-/// What a talkative library may say at most: what went wrong, and to who looks for something its warnings.
+/// The most that a talkative library may say: errors, and to who looks for something its warnings.
 /// Never more, at any level that is configured.
 fn most(asked: LevelFilter) -> LevelFilter {
     asked.min(if asked >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })

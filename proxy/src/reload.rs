@@ -155,7 +155,7 @@ mod tests {
         assert!(log.contains("INFO") && log.contains("has no subjectAltName"), "{log}");
     }
 
-    /// What `act` logs on this thread.
+    /// The lines that `act` logs on this thread.
     fn logged(act: impl FnOnce()) -> String {
         #[derive(Clone, Default)]
         struct Lines(Arc<Mutex<Vec<u8>>>);

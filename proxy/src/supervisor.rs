@@ -1,4 +1,4 @@
-//! What a supervisor such as systemd gives this process and is told by it: `sd_listen_fds(3)`,
+//! The words between this process and a supervisor such as systemd: `sd_listen_fds(3)`,
 //! `sd_notify(3)`. Without one nothing happens.
 
 use std::io;

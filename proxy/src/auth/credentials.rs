@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{UserName, UserNameError};
 
-/// What a client claims: a user name and the password that should prove it. Nothing is verified yet.
+/// A client's claim: a user name and the password that should prove it. Nothing is verified yet.
 #[derive(Debug)]
 pub struct Credentials {
     user: UserName,
@@ -86,7 +86,7 @@ impl Credentials {
         Ok(Self { user, password: Arc::new(Password(Zeroizing::new(password.into()))) })
     }
 
-    /// Who the client says it is.
+    /// The user name, which nobody has checked yet.
     pub fn user(&self) -> &UserName {
         &self.user
     }
@@ -117,7 +117,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What follows `Basic` and at least one space.
+/// The token after `Basic` and at least one space.
 fn basic_token(value: &[u8]) -> Result<&[u8], CredentialsError> {
     let end = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
     let (scheme, mut token) = value.split_at(end);

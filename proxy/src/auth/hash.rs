@@ -42,7 +42,7 @@ impl Default for Policy {
     }
 }
 
-/// What a hash was made with. Two hashes of equal schemes take equal time; the order is roughly by work.
+/// The algorithm and cost of a hash. Two hashes of equal schemes take equal time; the order is roughly by work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// `{SHA}`.
@@ -98,7 +98,7 @@ pub enum HashError {
     /// bcrypt above the ceiling of the [`Policy`], or below what exists.
     #[error("bcrypt cost {cost} is outside of {} to {limit}", BCRYPT_MIN_COST)]
     BcryptCost {
-        /// What the hash asks for.
+        /// The hash's own cost.
         cost: u32,
         /// [`Policy::max_bcrypt_cost`].
         limit: u32,
@@ -106,7 +106,7 @@ pub enum HashError {
     /// SHA-crypt above the ceiling of the [`Policy`], or below what exists.
     #[error("{rounds} rounds of SHA-crypt are outside of {} to {limit}", sha_crypt::Params::ROUNDS_MIN)]
     ShaCryptRounds {
-        /// What the hash asks for.
+        /// The hash's own number.
         rounds: u32,
         /// [`Policy::max_sha_crypt_rounds`].
         limit: u32,
@@ -124,7 +124,7 @@ impl StoredHash {
         Ok(Self { scheme, text: text.into() })
     }
 
-    /// What it was made with.
+    /// Its algorithm and cost.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

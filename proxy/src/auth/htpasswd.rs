@@ -45,7 +45,7 @@ pub enum Warning {
         line: usize,
         /// The user.
         user: UserName,
-        /// What is wrong with the hash.
+        /// Why the hash is refused.
         reason: HashError,
     },
     /// The user has a line further up, which counts.
@@ -72,11 +72,11 @@ pub enum Warning {
 pub struct HtpasswdError {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The reason.
     pub defect: Defect,
 }
 
-/// What makes a file as a whole unusable.
+/// Why a file as a whole is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum Defect {
     /// It is not there, or may not be read.
@@ -99,7 +99,7 @@ pub enum Defect {
 pub struct LineProblem {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// Why it is none.
     pub reason: LineError,
 }
 
@@ -112,7 +112,7 @@ pub enum LineError {
     /// Nothing separates a user from a hash.
     #[error("there is no colon; a line is USER:HASH")]
     Colon,
-    /// What stands before the colon is no user name.
+    /// No user name stands before the colon.
     #[error(transparent)]
     User(#[from] UserNameError),
 }
@@ -122,7 +122,7 @@ pub enum LineError {
 pub(super) struct Entry<'a> {
     pub(super) user: UserName,
     pub(super) hash: &'a str,
-    /// What follows a second colon.
+    /// The fields after a second colon, which Apache ignores and an edit keeps.
     pub(super) rest: Option<&'a str>,
 }
 
@@ -172,13 +172,13 @@ impl Users {
         self.hashes.len()
     }
 
-    /// What should be logged, in the order of the file.
+    /// Entries and states of the file that somebody should look at, in the order of the file.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 }
 
-/// What was read so far.
+/// A file of which some lines are read.
 #[derive(Default)]
 struct Reading {
     users: Users,

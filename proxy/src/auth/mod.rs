@@ -25,8 +25,8 @@ mod verify;
 pub use credentials::{Credentials, CredentialsError, Password};
 pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
 pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
-pub use throttle::{Allowance, Throttled};
+pub use throttle::{FailureLimit, Throttled};
 pub use user::{UserName, UserNameError};
-pub use verify::{Identity, Limits, Refused, Verifier};
+pub use verify::{Identity, Refused, Verifier, VerifierLimits};
 
 pub(crate) use edit::{remove_user, replace_user};

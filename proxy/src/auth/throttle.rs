@@ -25,7 +25,7 @@ use crate::network::Network;
 
 /// So many failures at once, and from then on one more an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
+pub struct FailureLimit {
     /// Failures that are free.
     pub failures: NonZeroU32,
     /// After which time one of them is forgiven.
@@ -44,8 +44,8 @@ pub(super) struct Throttle {
     /// Random, so that nobody can choose names that share a place in the ledger.
     hasher: RandomState,
     epoch: Instant,
-    per_user: Allowance,
-    per_address: Allowance,
+    per_user: FailureLimit,
+    per_address: FailureLimit,
 }
 
 #[derive(Debug)]
@@ -56,9 +56,9 @@ struct Memory {
     wrong: Ledger,
 }
 
-/// What is to be done about a password.
+/// Whether a password is worth a check.
 #[derive(Debug)]
-pub(super) enum Admission {
+pub(super) enum Verdict {
     /// It may be checked.
     Check(Attempt),
     /// It was checked before, and is wrong.
@@ -70,7 +70,7 @@ pub(super) enum Admission {
 pub(super) struct Attempt {
     throttle: Arc<Throttle>,
     charges: [Charge; 2],
-    /// What is remembered if it fails.
+    /// Remembered if the check fails.
     password: u64,
     failed: bool,
 }
@@ -83,11 +83,11 @@ enum Budget<'a> {
     Repeats(Network, &'a UserName),
 }
 
-/// What is taken of one budget.
+/// One failure, taken from one budget.
 #[derive(Debug, Clone, Copy)]
 struct Charge {
     key: u64,
-    allowance: Allowance,
+    limit: FailureLimit,
 }
 
 impl Throttled {
@@ -100,7 +100,7 @@ impl Throttled {
 
 impl Throttle {
     /// `memory`: how many budgets are remembered that are not full, and how many wrong passwords.
-    pub(super) fn new(per_user: Allowance, per_address: Allowance, memory: usize) -> Arc<Self> {
+    pub(super) fn new(per_user: FailureLimit, per_address: FailureLimit, memory: usize) -> Arc<Self> {
         let ledger = || Ledger::with_room_for(memory);
         let memory = Mutex::new(Memory { budgets: ledger(), wrong: ledger() });
         Arc::new(Self { memory, hasher: RandomState::new(), epoch: Instant::now(), per_user, per_address })
@@ -115,25 +115,25 @@ impl Throttle {
         network: Network,
         user: &UserName,
         password: impl Hash,
-    ) -> Result<Admission, Throttled> {
+    ) -> Result<Verdict, Throttled> {
         let password = self.hasher.hash_one((network, password));
         let now = self.epoch.elapsed();
         let mut memory = lock(&self.memory);
         if !memory.wrong.time(password).is_zero() {
             memory.budgets.take(&[self.charge(&Budget::Repeats(network, user))], now)?;
-            return Ok(Admission::KnownWrong);
+            return Ok(Verdict::KnownWrong);
         }
         let charges = [self.charge(&Budget::User(network, user)), self.charge(&Budget::Address(network))];
         memory.budgets.take(&charges, now)?;
-        Ok(Admission::Check(Attempt { throttle: Arc::clone(self), charges, password, failed: false }))
+        Ok(Verdict::Check(Attempt { throttle: Arc::clone(self), charges, password, failed: false }))
     }
 
     fn charge(&self, budget: &Budget<'_>) -> Charge {
-        let allowance = match budget {
+        let limit = match budget {
             Budget::Address(_) => self.per_address,
             Budget::User(..) | Budget::Repeats(..) => self.per_user,
         };
-        Charge { key: self.hasher.hash_one(budget), allowance }
+        Charge { key: self.hasher.hash_one(budget), limit }
     }
 }
 
@@ -163,7 +163,7 @@ impl Ledger {
             return Err(Throttled(wait));
         }
         for charge in charges {
-            self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.allowance.interval));
+            self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.limit.interval));
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Ledger {
             let full_at = self.time(charge.key);
             // What was forgotten meanwhile has nothing to be given back to.
             if !full_at.is_zero() {
-                self.write(charge.key, full_at.saturating_sub(charge.allowance.interval));
+                self.write(charge.key, full_at.saturating_sub(charge.limit.interval));
             }
         }
     }
@@ -183,7 +183,7 @@ impl Charge {
     /// How long until a budget that is full again at `full_at` has a check left.
     fn wait(&self, full_at: Duration, now: Duration) -> Duration {
         // With one check left the budget is full again after all the others were forgiven.
-        let others = self.allowance.interval.saturating_mul(self.allowance.failures.get() - 1);
+        let others = self.limit.interval.saturating_mul(self.limit.failures.get() - 1);
         full_at.saturating_sub(now.saturating_add(others))
     }
 }
@@ -198,13 +198,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn allowance(failures: u32, interval: Duration) -> Allowance {
-        Allowance { failures: failures.try_into().unwrap(), interval }
+    fn limit(failures: u32, interval: Duration) -> FailureLimit {
+        FailureLimit { failures: failures.try_into().unwrap(), interval }
     }
 
     /// Three failures for a user, one more each 10 s; five for an address, one more each second.
     fn throttle() -> Arc<Throttle> {
-        Throttle::new(allowance(3, 10 * SECOND), allowance(5, SECOND), 1024)
+        Throttle::new(limit(3, 10 * SECOND), limit(5, SECOND), 1024)
     }
 
     fn network(last: u8) -> Network {
@@ -218,16 +218,16 @@ mod tests {
     /// A check of a password that nobody else sends.
     fn attempt(throttle: &Arc<Throttle>, address: u8, name: &str) -> Result<Attempt, u32> {
         match try_password(throttle, address, name, NEXT.fetch_add(1, Ordering::Relaxed))? {
-            Admission::Check(attempt) => Ok(attempt),
-            Admission::KnownWrong => panic!("it was not sent before"),
+            Verdict::Check(attempt) => Ok(attempt),
+            Verdict::KnownWrong => panic!("it was not sent before"),
         }
     }
 
     static NEXT: AtomicU64 = AtomicU64::new(1000);
 
-    fn try_password(throttle: &Arc<Throttle>, address: u8, name: &str, password: u64) -> Result<Admission, u32> {
-        let admission = throttle.admit(network(address), &user(name), (name, password));
-        admission.map_err(|throttled| throttled.retry_after())
+    fn try_password(throttle: &Arc<Throttle>, address: u8, name: &str, password: u64) -> Result<Verdict, u32> {
+        let verdict = throttle.admit(network(address), &user(name), (name, password));
+        verdict.map_err(|throttled| throttled.retry_after())
     }
 
     fn fail(throttle: &Arc<Throttle>, address: u8, name: &str) -> Result<(), u32> {
@@ -314,12 +314,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_wrong_password_that_is_sent_again_is_not_checked_and_costs_its_user_no_other_check() {
         let throttle = throttle();
-        let Admission::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else {
-            panic!("not known yet")
-        };
+        let Verdict::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else { panic!("not known yet") };
         attempt.failed();
         for _ in 0..3 {
-            assert!(matches!(try_password(&throttle, 1, "alice", 1), Ok(Admission::KnownWrong)));
+            assert!(matches!(try_password(&throttle, 1, "alice", 1), Ok(Verdict::KnownWrong)));
         }
         for _ in 0..1000 {
             assert_eq!(try_password(&throttle, 1, "alice", 1).map(|_| ()), Err(10));
@@ -331,11 +329,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_address_is_not_told_which_passwords_were_tried() {
         let throttle = throttle();
-        let Admission::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else {
-            panic!("not known yet")
-        };
+        let Verdict::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else { panic!("not known yet") };
         attempt.failed();
-        assert!(matches!(try_password(&throttle, 2, "alice", 1), Ok(Admission::Check(_))));
+        assert!(matches!(try_password(&throttle, 2, "alice", 1), Ok(Verdict::Check(_))));
     }
 
     proptest! {
@@ -348,8 +344,8 @@ mod tests {
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
             runtime.block_on(async {
-                let generous = allowance(10_000, SECOND);
-                let throttle = Throttle::new(allowance(failures, 2 * SECOND), generous, 1024);
+                let generous = limit(10_000, SECOND);
+                let throttle = Throttle::new(limit(failures, 2 * SECOND), generous, 1024);
                 let mut failed = [0_u64; 3];
                 let mut elapsed = Duration::ZERO;
                 for (pause, who, right) in steps {

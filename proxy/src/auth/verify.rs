@@ -27,8 +27,8 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
 
 use super::pool::{Key, Pool};
-use super::throttle::{Admission, Attempt, Throttle};
-use super::{Allowance, Credentials, Scheme, StoredHash, Throttled, UserName, Users};
+use super::throttle::{Attempt, Throttle, Verdict};
+use super::{Credentials, FailureLimit, Scheme, StoredHash, Throttled, UserName, Users};
 use crate::network::Network;
 
 /// A user whose password was verified: made by [`Verifier`] alone. Cheap to clone.
@@ -51,22 +51,22 @@ pub enum Refused {
 
 /// How much hashing goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct VerifierLimits {
     /// Threads that hash.
     pub threads: NonZeroUsize,
     /// Passwords that wait for them, over all threads; one more is [`Refused::Busy`].
     pub queue: usize,
     /// Failures of one user name from one client address (of IPv6: /64).
-    pub per_user: Allowance,
+    pub per_user: FailureLimit,
     /// Failures from one client address (of IPv6: /64), of all user names together.
-    pub per_address: Allowance,
+    pub per_address: FailureLimit,
     /// How many user names and addresses with failures are remembered, and how many wrong passwords;
     /// 24 bytes each.
     pub memory: usize,
 }
 
-impl Limits {
-    /// Threads for [`Limits::threads`] that leave as many processors to those whose password is known.
+impl VerifierLimits {
+    /// Threads for [`VerifierLimits::threads`] that leave as many processors to those whose password is known.
     pub fn half_of_the_processors() -> NonZeroUsize {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         NonZeroUsize::new(processors / 2).unwrap_or(NonZeroUsize::MIN)
@@ -84,7 +84,7 @@ pub struct Verifier {
 
 struct Directory {
     accounts: HashMap<UserName, Arc<Account>>,
-    /// What strangers are checked against; there is none where there is no user to hide.
+    /// The account that strangers are checked against; there is none where there is no user to hide.
     decoy: Option<Arc<Account>>,
 }
 
@@ -108,7 +108,7 @@ impl Verifier {
     ///
     /// # Errors
     /// The system has no more threads, or no randomness.
-    pub fn new(users: Users, limits: Limits) -> io::Result<Self> {
+    pub fn new(users: Users, limits: VerifierLimits) -> io::Result<Self> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .map_err(|_| io::Error::other("the system gives no randomness"))?;
         Ok(Self {
@@ -137,10 +137,8 @@ impl Verifier {
                 let network = Network::from(client);
                 // A stranger who is given the decoy's line has another password then, if not another code.
                 match self.throttle.admit(network, credentials.user(), (claim.code, own))? {
-                    Admission::Check(attempt) => {
-                        self.pool.begin(claim.code, network, claim.check(credentials, attempt))
-                    }
-                    Admission::KnownWrong => return Err(Refused::Wrong),
+                    Verdict::Check(attempt) => self.pool.begin(claim.code, network, claim.check(credentials, attempt)),
+                    Verdict::KnownWrong => return Err(Refused::Wrong),
                 }
             }
         };

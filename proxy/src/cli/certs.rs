@@ -23,7 +23,7 @@ pub(crate) use subject_name::SubjectName;
 const MAX_DAYS: u16 = 825;
 /// How long a certificate lives when nobody says otherwise, in days.
 pub(crate) const DEFAULT_DAYS: u16 = MAX_DAYS;
-/// What a certificate is for when nobody says.
+/// The names in a certificate when nobody says.
 const LOCAL_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// Make a CA and a certificate for this registry, and say where clients want the CA.
@@ -159,7 +159,7 @@ impl Place {
         Ok(authority.exists() && certificate.is_issued_by(&Chain::read(authority)?))
     }
 
-    /// What there is now. Reads it back: what is said to be good has been checked as at a start.
+    /// Reads back the files that there are now: what is said to be good has been checked as at a start.
     fn summary(&self, asked: &[SubjectName], before: Vec<PathBuf>, renewed: bool) -> Result<Made, CertsError> {
         let pair = Pair::load(&self.server).map_err(|problems| CertsError::Unusable(problems.into()))?;
         let chain = pair.chain();
@@ -181,7 +181,6 @@ impl Place {
     }
 }
 
-/// What became of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// It did not exist.
@@ -273,12 +272,7 @@ impl fmt::Display for Made {
 pub(crate) enum CertsError {
     /// A file or directory cannot be made.
     #[error("cannot make {}: {source}", path.display())]
-    Write {
-        /// What was to be made.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
     /// A file that is there cannot be read as what it should be.
     #[error(transparent)]
     File(#[from] CertificateProblem),
@@ -295,7 +289,7 @@ pub(crate) enum CertsError {
         .0.key.display(), .0.certificate.display()
     )]
     AuthorityWithoutKey(KeyPairFiles),
-    /// What should be the CA is an ordinary certificate.
+    /// The certificate in the CA's place is an ordinary one.
     #[error(
         "{} is not a CA (it lacks basicConstraints CA:TRUE, or its keyUsage lacks keyCertSign): move it and its key away \
          to have a CA made",

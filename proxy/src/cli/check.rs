@@ -22,7 +22,6 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
-/// What one look at everything found.
 #[derive(Debug, Default)]
 struct Findings {
     problems: Problems,

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Error;
 use crate::app::{App, StartError};
 use crate::config::Config;
-use crate::listener::EntranceError;
+use crate::listener::ListenError;
 use crate::{logging, supervisor};
 
 /// Run the proxy in front of a registry.
@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    let given = supervisor::given_listener().map_err(EntranceError::Given).map_err(StartError::from)?;
+    let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
     on_workers(&config.clone(), async move {
@@ -66,7 +66,7 @@ fn runtime(config: &Config) -> Result<Runtime, Error> {
         .map_err(failed)
 }
 
-/// What resolves at the first SIGTERM or SIGINT, and what at the second.
+/// Two futures: one resolves at the first SIGTERM or SIGINT, the other at the second.
 pub(super) fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     let (first, second) = (signals(1)?, signals(2)?);
     let stop = async {

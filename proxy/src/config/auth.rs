@@ -7,7 +7,7 @@ use lockgate_settings::Period;
 use serde::Deserialize;
 
 use super::{Realm, Within};
-use crate::auth::{self, Allowance, Policy};
+use crate::auth::{self, FailureLimit, Policy};
 use crate::files;
 
 /// The section.
@@ -18,7 +18,7 @@ pub struct Auth {
     /// used without a restart.
     #[serde(deserialize_with = "files::path")]
     pub htpasswd: PathBuf,
-    /// What a client shows to the person who is asked for a password.
+    /// The words with which a client asks a person for a password.
     #[serde(deserialize_with = "lockgate_settings::parsed")]
     pub realm: Realm,
     /// The highest cost of a bcrypt hash that is accepted from the file; each step doubles the time
@@ -50,20 +50,20 @@ impl Auth {
     }
 
     /// How much hashing goes on, and for whom.
-    pub fn limits(&self) -> auth::Limits {
-        auth::Limits {
-            threads: self.hash_threads.non_zero().unwrap_or_else(auth::Limits::half_of_the_processors),
+    pub fn limits(&self) -> auth::VerifierLimits {
+        auth::VerifierLimits {
+            threads: self.hash_threads.non_zero().unwrap_or_else(auth::VerifierLimits::half_of_the_processors),
             queue: self.hash_queue.get(),
-            per_user: allowance(self.failures, self.failure_interval),
-            per_address: allowance(self.address_failures, self.address_failure_interval),
+            per_user: failure_limit(self.failures, self.failure_interval),
+            per_address: failure_limit(self.address_failures, self.address_failure_interval),
             memory: self.failure_memory.get(),
         }
     }
 }
 
-fn allowance(failures: Within<1, 1_000_000>, interval: Period) -> Allowance {
+fn failure_limit(failures: Within<1, 1_000_000>, interval: Period) -> FailureLimit {
     let failures = NonZeroU32::new(failures.into()).expect("it is at least 1");
-    Allowance { failures, interval: interval.duration() }
+    FailureLimit { failures, interval: interval.duration() }
 }
 
 impl Default for Auth {

@@ -46,24 +46,24 @@ pub use values::{SizeWithin, Within};
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
 const ENV_PREFIX: &str = "LOCKGATE";
 
-/// What the proxy is told, all of it.
+/// All sections.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
-    /// Where clients come in.
+    /// `[listen]`
     pub listen: Listen,
-    /// What the proxy shows them.
+    /// `[tls]`
     pub tls: Tls,
-    /// Who they may be.
+    /// `[auth]`
     pub auth: Auth,
-    /// Where requests go.
+    /// `[upstream]` or `[storage]`
     pub destination: Destination,
-    /// Which clients are too old.
+    /// `[clients]`
     pub clients: ClientRule,
-    /// What a client may take its time for, and how much it may send.
+    /// `[limits]`
     pub limits: Limits,
-    /// What is written about it.
+    /// `[log]`
     pub log: Log,
-    /// How it ends.
+    /// `[shutdown]`
     pub shutdown: Shutdown,
 }
 

@@ -53,7 +53,7 @@ pub enum OriginError {
 }
 
 impl Origin {
-    /// What a request's `Host` says of it (RFC 9110, 7.2).
+    /// The value of a request's `Host` (RFC 9110, 7.2).
     pub(crate) fn host(&self) -> HeaderValue {
         let text = self.to_string();
         let host = text.strip_prefix("http://").unwrap_or("localhost");

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderValue;
 
-/// What a client shows to the person whom it asks for a password: printable ASCII that needs no
+/// The words with which a client asks a person for a password: printable ASCII that needs no
 /// escape in a quoted string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Realm(Box<str>);

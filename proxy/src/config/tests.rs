@@ -1,4 +1,4 @@
-//! What a person can write, and is told.
+//! Every key as it can be written, and every mistake as it is told.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn parse(text: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
     lockgate_settings::parse(text, Path::new("conf/lockgate.toml"), ENV_PREFIX, env)
 }
 
-/// What is said of the one mistake in `text`.
+/// The words for the one mistake in `text`.
 fn problem(text: &str) -> String {
     let problems = parse(text, &[]).expect_err(text);
     assert_eq!(problems.len(), 1, "{problems}");
@@ -211,15 +211,15 @@ fn pairs_threads_and_budgets_are_made_of_the_keys() {
         |stem: &str| KeyPairFiles { certificate: format!("/{stem}.crt").into(), key: format!("/{stem}.key").into() };
     assert_eq!(config.tls.pairs(), [pair("a"), pair("b")]);
     assert_eq!(config.listen.threads().get(), 1000);
-    let allowance = |failures: u32, seconds| auth::Allowance {
+    let failure_limit = |failures: u32, seconds| auth::FailureLimit {
         failures: failures.try_into().unwrap(),
         interval: Duration::from_secs(seconds),
     };
-    let limits = auth::Limits {
+    let limits = auth::VerifierLimits {
         threads: 1001.try_into().unwrap(),
         queue: 1002,
-        per_user: allowance(1003, 1004),
-        per_address: allowance(1005, 1006),
+        per_user: failure_limit(1003, 1004),
+        per_address: failure_limit(1005, 1006),
         memory: 1024,
     };
     assert_eq!(config.auth.limits(), limits);

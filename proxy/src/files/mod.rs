@@ -1,4 +1,5 @@
-//! What the program does with files: reads, follows and replaces them, and looks at who else may.
+//! Files of others and for others: read within bounds, followed, replaced durably, and looked at for who may
+//! read them.
 
 mod exposure;
 mod path;

@@ -12,7 +12,7 @@ pub(crate) const PRIVATE: u32 = 0o600;
 /// The mode of a certificate.
 pub(crate) const PUBLIC: u32 = 0o644;
 
-/// What could not be done as it should; the content is written all the same.
+/// A shortcoming of a replacement; the content is written all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Notice {
     /// The file is a mount of its own, or its directory may not be written.
@@ -26,22 +26,10 @@ pub(crate) enum Notice {
 /// Why a file was not rewritten. It is as it was, unless it had to be written in place.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RewriteError {
-    /// The old content.
     #[error("{} cannot be read: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The new content.
+    Read { path: PathBuf, source: io::Error },
     #[error("{} cannot be written: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 /// Gives `path` the content that `edit` makes of the old one (`None` where there is no file), following
@@ -93,7 +81,7 @@ fn read(path: &Path) -> io::Result<Option<(Vec<u8>, Metadata)>> {
 /// Makes a file that is not there yet: whole and with `mode` (less the umask), or not at all.
 ///
 /// # Errors
-/// There is such a file; or what the system says.
+/// There is such a file; or the system's.
 pub(crate) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     put(path, content, mode, |_| Ok(()), |new| new.persist_noclobber(path))
 }
@@ -101,7 +89,7 @@ pub(crate) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// Puts a file with `mode` (less the umask) in the place of another, or where none is.
 ///
 /// # Errors
-/// What the system says; an old file is then as it was.
+/// The system's; an old file is then as it was.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     put(path, content, mode, |_| Ok(()), |new| new.persist(path))
 }

@@ -67,7 +67,7 @@ where
     }
 }
 
-/// What tells one content from another, without keeping a key or a password in memory.
+/// One content apart from another, without a key or a password kept in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Fingerprint {
     Content([u8; 32]),

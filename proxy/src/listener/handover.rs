@@ -118,7 +118,7 @@ impl Handover {
     }
 }
 
-/// What a predecessor offers.
+/// A predecessor that is ready to hand over.
 pub(super) struct Offer {
     /// The socket where clients come.
     pub(super) listener: TcpListener,

@@ -7,15 +7,16 @@
 
 mod admission;
 mod connection;
-mod entrance;
+
 mod exchange;
 mod handover;
+mod handshakes;
 pub(crate) mod http2;
+mod listening_socket;
 mod open_files;
 mod service;
 mod socket;
 mod stopping;
-mod turns;
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -42,12 +43,12 @@ use admission::{Admission, Place};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
 pub(crate) use connection::remaining_body::RemainingBody;
-pub(crate) use entrance::Entrance;
-pub use entrance::EntranceError;
+use handshakes::HandshakeSemaphore;
+pub(crate) use listening_socket::ListeningSocket;
+pub use listening_socket::ListenError;
 pub(crate) use service::{BodyError, Gone, RequestBody, Service};
 use socket::ReadAhead;
 use stopping::{Stop, Stopping};
-use turns::Turns;
 
 /// A client's connection as hyper reads and writes it.
 type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
@@ -87,7 +88,7 @@ pub(crate) struct Acceptor<S> {
     own_fields: OwnFields,
     shutdown: config::Shutdown,
     admission: Admission,
-    handshakes: Turns,
+    handshakes: HandshakeSemaphore,
 }
 
 /// Why no more connection is accepted.
@@ -123,14 +124,14 @@ impl<S: Service> Acceptor<S> {
             limits,
             own_fields,
             shutdown,
-            handshakes: Turns::half_of_the_threads(),
+            handshakes: HandshakeSemaphore::of_half_the_threads(),
         })
     }
 
-    /// Serves who comes to `entrance` until `end` resolves.
+    /// Serves who comes to `listening` until `end` resolves.
     pub(crate) async fn serve<E>(
         self: &Arc<Self>,
-        entrance: &Entrance,
+        listening: &ListeningSocket,
         end: impl Future<Output = E>,
     ) -> (Accepted, E) {
         let (stop, stopping) = Stop::new();
@@ -141,7 +142,7 @@ impl<S: Service> Acceptor<S> {
             tokio::select! {
                 ended = &mut end => return (Accepted { connections, stop }, ended),
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                accepted = self.accept(entrance) => match accepted {
+                accepted = self.accept(listening) => match accepted {
                     Ok(Some((socket, peer, place))) => {
                         let (acceptor, stopping) = (self.clone(), stopping.clone());
                         connections.spawn(async move { acceptor.welcome(socket, peer, &stopping).await; drop(place) });
@@ -182,9 +183,9 @@ impl<S: Service> Acceptor<S> {
     }
 
     /// The next client, once there is room; `None` for one beyond its address's share, which is closed.
-    async fn accept(&self, entrance: &Entrance) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+    async fn accept(&self, listening: &ListeningSocket) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
         let room = self.admission.room().await;
-        let (socket, peer) = entrance.accept().await?;
+        let (socket, peer) = listening.accept().await?;
         Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
     }
 

@@ -106,7 +106,7 @@ impl Chain {
         &self.der
     }
 
-    /// What does not forbid serving it and will still trouble clients, today or soon.
+    /// Flaws that do not forbid serving it and will still trouble clients, today or soon.
     pub(super) fn warnings(&self, now: ASN1Time) -> Vec<CertificateProblem> {
         self.warnings.iter().cloned().chain(self.ends_soon(now)).collect()
     }

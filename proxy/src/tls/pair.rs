@@ -58,17 +58,15 @@ impl Pair {
         }
     }
 
-    /// What rustls serves.
     pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
 
-    /// Its chain and what stands in it.
     pub(crate) fn chain(&self) -> &Chain {
         &self.chain
     }
 
-    /// What does not forbid serving it and will still trouble clients, today or soon.
+    /// Flaws that do not forbid serving it and will still trouble clients, today or soon.
     pub(crate) fn warnings(&self) -> Vec<CertificateProblem> {
         self.chain.warnings(ASN1Time::now())
     }

@@ -20,7 +20,7 @@ pub(super) fn read_pem(file: &Path) -> Result<Vec<u8>, CertificateProblem> {
     })
 }
 
-/// What to say of a file without the thing that it is there for.
+/// The words for a file without the thing that it is there for.
 pub(super) fn holds_no(thing: &str, content: &[u8]) -> String {
     let hint = match content {
         [] => "it is empty",

@@ -1,4 +1,4 @@
-//! What is wrong with a certificate or a key, in words that say what to do.
+//! Problems of certificates and keys, in words that say what to do.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -74,7 +74,7 @@ impl Samples {
         self.authority.pem()
     }
 
-    /// What a client has to trust.
+    /// The CA, for a client to trust.
     pub(crate) fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).unwrap();

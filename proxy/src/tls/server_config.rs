@@ -1,4 +1,4 @@
-//! What the listener speaks: TLS 1.2 and 1.3, by rustls on aws-lc-rs.
+//! TLS as it is spoken with clients: 1.2 and 1.3, by rustls on aws-lc-rs.
 //!
 //! Versions, cipher suites and key exchange are Mozilla's "intermediate" list (Server Side TLS,
 //! guideline 5.7), without finite-field DHE, which rustls does not have, and with X25519MLKEM768 before

@@ -77,7 +77,7 @@ impl CertificateStore {
         if problems.is_empty() { Ok(changed) } else { Err(problems.into()) }
     }
 
-    /// What is served and will still trouble clients: no subjectAltName, not meant for servers, a chain
+    /// Flaws of certificates that are served all the same: no subjectAltName, not meant for servers, a chain
     /// out of order, or an end within 14 days (by the clock at the time of the call). And keys that
     /// others on this machine may read.
     pub(crate) fn warnings(&self) -> Vec<CertificateProblem> {
@@ -88,7 +88,7 @@ impl CertificateStore {
         self.current.load().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
     }
 
-    /// What a client gets that names no host, as DER.
+    /// The certificate of a client that names no host, as DER.
     #[cfg(test)]
     pub(crate) fn default_leaf(&self) -> Vec<u8> {
         self.current.load().choose(None).chain().leaf().to_vec()

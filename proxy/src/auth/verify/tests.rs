@@ -21,16 +21,16 @@ fn users(lines: &[&str]) -> Users {
 
 /// One that has patience with wrong passwords.
 fn verifier(lines: &[&str]) -> Verifier {
-    let patient = Allowance { failures: NonZeroU32::MAX, interval: Duration::from_secs(1) };
-    let limits = Limits { per_user: patient, per_address: patient, ..Config::default().auth.limits() };
+    let patient = FailureLimit { failures: NonZeroU32::MAX, interval: Duration::from_secs(1) };
+    let limits = VerifierLimits { per_user: patient, per_address: patient, ..Config::default().auth.limits() };
     Verifier::new(users(lines), limits).unwrap()
 }
 
 /// One that takes two wrong passwords of a user, and five from an address.
 fn strict_verifier(lines: &[&str], threads: usize, queue: usize) -> Verifier {
     let allowance =
-        |failures: u32| Allowance { failures: failures.try_into().unwrap(), interval: Duration::from_secs(60) };
-    let limits = Limits {
+        |failures: u32| FailureLimit { failures: failures.try_into().unwrap(), interval: Duration::from_secs(60) };
+    let limits = VerifierLimits {
         threads: threads.try_into().unwrap(),
         queue,
         per_user: allowance(2),

@@ -1,4 +1,4 @@
-//! What is negotiated with clients of every kind.
+//! Versions, suites and certificates as clients of every kind get them.
 
 use std::fs;
 

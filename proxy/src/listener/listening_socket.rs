@@ -12,13 +12,13 @@ use crate::config;
 
 /// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]
-pub enum EntranceError {
+pub enum ListenError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; is another server there, or the port below 1024 without the right?")]
     Listen {
         /// `listen.https`.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's reason.
         source: io::Error,
     },
     /// The socket that the supervisor gave cannot be used.
@@ -29,13 +29,13 @@ pub enum EntranceError {
     Handover {
         /// `listen.handover`.
         path: PathBuf,
-        /// What went wrong.
+        /// The reason.
         source: io::Error,
     },
 }
 
 /// A socket that listens, and where its successor comes.
-pub(crate) struct Entrance {
+pub(crate) struct ListeningSocket {
     // The first field: a successor that finds nobody must find the address free.
     listener: TcpListener,
     handover: Option<Handover>,
@@ -43,13 +43,13 @@ pub(crate) struct Entrance {
     address: SocketAddr,
 }
 
-impl Entrance {
+impl ListeningSocket {
     /// Opens it. A socket that is `given`, or that a running process offers, is used as it is; only where
     /// there is neither is `listen.https` bound.
     pub(crate) async fn open(
         listen: &config::Listen,
         given: Option<std::net::TcpListener>,
-    ) -> Result<Self, EntranceError> {
+    ) -> Result<Self, ListenError> {
         let path = listen.handover.as_deref();
         let offer = match path {
             Some(path) => Offer::ask(path).await.map_err(|source| no_handover(path, source))?,
@@ -61,11 +61,11 @@ impl Entrance {
         };
         let is_bound_here = given.is_none() && offered.is_none();
         let listener = match (given, offered) {
-            (Some(given), _) => adopt(given).map_err(EntranceError::Given)?,
+            (Some(given), _) => adopt(given).map_err(ListenError::Given)?,
             (None, Some(offered)) => offered,
             (None, None) => bind(listen.https).await?,
         };
-        let cannot_listen = |source| EntranceError::Listen { address: listen.https, source };
+        let cannot_listen = |source| ListenError::Listen { address: listen.https, source };
         let address = listener.local_addr().map_err(cannot_listen)?;
         if !is_bound_here && !is_as_wanted(address, listen.https) {
             tracing::warn!(%address, "listen.https = {} is not used: the socket that was given is", listen.https);
@@ -88,13 +88,13 @@ impl Entrance {
         self.listener.accept().await
     }
 
-    /// Who served here before and still does, until it is relieved.
+    /// The process that served here before and still does, until it is relieved.
     pub(crate) fn predecessor(&mut self) -> Option<Predecessor> {
         self.predecessor.take()
     }
 
     /// Tells the predecessor, if there is one, that this process accepts; whether there was one.
-    pub(crate) async fn relieve(&self, predecessor: Option<Predecessor>) -> Result<bool, EntranceError> {
+    pub(crate) async fn relieve(&self, predecessor: Option<Predecessor>) -> Result<bool, ListenError> {
         let (Some(predecessor), Some(handover)) = (predecessor, &self.handover) else { return Ok(false) };
         predecessor.relieve(handover).await.map_err(|source| no_handover(handover.path(), source))?;
         Ok(true)
@@ -109,12 +109,12 @@ impl Entrance {
     }
 }
 
-fn no_handover(path: &Path, source: io::Error) -> EntranceError {
-    EntranceError::Handover { path: path.to_owned(), source }
+fn no_handover(path: &Path, source: io::Error) -> ListenError {
+    ListenError::Handover { path: path.to_owned(), source }
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, EntranceError> {
-    TcpListener::bind(address).await.map_err(|source| EntranceError::Listen { address, source })
+async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError::Listen { address, source })
 }
 
 /// Whether a socket is where the configuration wants one; port 0 is any.

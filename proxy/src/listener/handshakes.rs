@@ -1,8 +1,8 @@
-//! Turns at the processor for work that strangers can ask for.
+//! How many TLS handshakes are computed at a time.
 //!
-//! A TLS handshake costs a signature, and everybody may begin one. A thousand that are ready at once
-//! would be computed one behind the other before any request of a known client. So a handshake advances
-//! only in its turn, there are fewer turns than threads, and a turn is over as soon as the handshake
+//! A handshake costs a signature, and everybody may begin one. A thousand that are ready at once would be
+//! computed one behind the other before any request of a known client. So a handshake advances only with
+//! a permit, there are fewer permits than threads, and a permit is given back as soon as the handshake
 //! waits for its client: who is slow holds none.
 
 use std::future::{Future, poll_fn};
@@ -12,13 +12,13 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-/// How many futures are polled at the same time.
+/// Permits to poll a handshake.
 #[derive(Debug)]
-pub(super) struct Turns(Semaphore);
+pub(super) struct HandshakeSemaphore(Semaphore);
 
-impl Turns {
-    /// Half of the runtime's threads, at least one.
-    pub(super) fn half_of_the_threads() -> Self {
+impl HandshakeSemaphore {
+    /// As many permits as half of the runtime's threads, at least one.
+    pub(super) fn of_half_the_threads() -> Self {
         Self::new((Handle::current().metrics().num_workers() / 2).max(1))
     }
 
@@ -26,13 +26,13 @@ impl Turns {
         Self(Semaphore::new(at_once))
     }
 
-    /// Runs `future`, polling it only in a turn.
+    /// Runs `future`, polling it only with a permit.
     pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         loop {
-            let turn = self.0.acquire().await.expect("nobody closes it");
+            let permit = self.0.acquire().await.expect("nobody closes it");
             let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-            drop(turn);
+            drop(permit);
             match polled {
                 Poll::Ready(output) => return output,
                 Poll::Pending => woken().await,
@@ -56,26 +56,26 @@ mod tests {
     use tokio::task::yield_now;
 
     #[tokio::test]
-    async fn who_waits_for_its_client_holds_no_turn() {
-        let turns = Arc::new(Turns::new(1));
+    async fn who_waits_for_its_client_holds_no_permit() {
+        let handshakes = Arc::new(HandshakeSemaphore::new(1));
         let (go_on, wait) = oneshot::channel();
         let slow = tokio::spawn({
-            let turns = turns.clone();
-            async move { turns.run(wait).await }
+            let handshakes = handshakes.clone();
+            async move { handshakes.run(wait).await }
         });
         yield_now().await;
         let bound = Duration::from_secs(10);
-        let other = turns.run(async { yield_now().await });
+        let other = handshakes.run(async { yield_now().await });
         tokio::time::timeout(bound, other).await.expect("the slow one is in nobody's way");
         go_on.send(7).expect("it waits");
         assert_eq!(slow.await.expect("no panic"), Ok(7));
     }
 
     #[tokio::test]
-    async fn while_a_turn_is_taken_nobody_else_is_polled() {
-        let turns = Turns::new(1);
-        let taken = turns.0.acquire().await.expect("open");
-        let mut run = pin!(turns.run(async {}));
+    async fn while_the_permit_is_taken_nobody_else_is_polled() {
+        let handshakes = HandshakeSemaphore::new(1);
+        let taken = handshakes.0.acquire().await.expect("open");
+        let mut run = pin!(handshakes.run(async {}));
         assert!(poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_pending())).await);
         drop(taken);
         run.await;
