@@ -159,13 +159,23 @@ impl Config {
     /// What of it the registry itself goes by.
     pub fn options(&self) -> Options {
         Options {
-            delete: self.storage.delete,
-            manifest_size: self.storage.manifest_size.bytes(),
-            sparse: self.storage.sparse,
-            upload_age: self.storage.upload_age.duration(),
             idle_timeout: self.limits.idle_timeout.duration(),
             body_timeout: self.limits.body_timeout.duration(),
             grace: self.shutdown.grace.duration(),
+            ..self.storage.options()
+        }
+    }
+}
+
+impl Storage {
+    /// What of it a registry goes by that has no connections of its own.
+    pub fn options(&self) -> Options {
+        Options {
+            delete: self.delete,
+            manifest_size: self.manifest_size.bytes(),
+            sparse: self.sparse,
+            upload_age: self.upload_age.duration(),
+            ..Options::default()
         }
     }
 }

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use lockgate_backend::{DiskStore, Registry};
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
-use crate::config::{Config, Destination};
-use crate::gate::Gate;
+use crate::config::{self, Config};
+use crate::gate::{Destination, Gate};
 use crate::listener::{Acceptor, Closed, End, ListeningSocket, ListenError, Settings};
 use crate::refusal;
 use crate::reload;
@@ -26,9 +27,12 @@ pub enum StartError {
     /// There is no socket to listen on.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The registry within is not served yet.
-    #[error("[storage] is not served yet: name a registry in [upstream]")]
-    Storage,
+    /// The storage of the registry within cannot be opened.
+    #[error("cannot open storage.data: {0}")]
+    Storage(io::Error),
+    /// Two processes over one directory would get in each other's way.
+    #[error("listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover")]
+    SharedStorage,
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -63,18 +67,16 @@ impl App {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
         let verifier = Arc::new(Verifier::new(files.users, config.auth.limits()).map_err(StartError::Threads)?);
-        let Destination::Upstream(behind) = &config.destination else { return Err(StartError::Storage) };
-        let upstream = Arc::new(Upstream::new(behind));
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
+        let mut background = JoinSet::new();
+        let destination = open_destination(config, &mut background)?;
         let socket = ListeningSocket::open(&config.listen, given).await?;
 
-        let mut background = JoinSet::new();
-        background.spawn(upstream.clone().keep_current());
         background.spawn(reload::certificates(files.certificates));
         background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
         let limits = Arc::new(config.limits.clone());
         let own_fields = refusal::own_fields(config.tls.hsts.header());
-        let gate = Gate::new(config, behind, limits.clone(), own_fields.clone(), verifier, upstream);
+        let gate = Gate::new(config, limits.clone(), own_fields.clone(), verifier, destination);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
         Ok(Self { socket, acceptor, background })
@@ -127,6 +129,24 @@ impl App {
             cut => tracing::warn!(cut, "stopped; connections were cut after shutdown.grace"),
         }
         Ok(closed)
+    }
+}
+
+/// What is behind the gate, and what keeps it up to date in the background.
+fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Destination, StartError> {
+    match &config.destination {
+        config::Destination::Upstream(behind) => {
+            let upstream = Arc::new(Upstream::new(behind));
+            background.spawn(upstream.clone().keep_current());
+            Ok(Destination::upstream(behind, upstream))
+        }
+        config::Destination::Storage(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
+        config::Destination::Storage(storage) => {
+            let store = DiskStore::open(&storage.data).map_err(StartError::Storage)?;
+            let registry = Registry::new(Arc::new(store), storage.options());
+            background.spawn(registry.background());
+            Ok(Destination::Registry(registry))
+        }
     }
 }
 

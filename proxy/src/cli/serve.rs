@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use tokio::runtime::Runtime;
@@ -33,15 +34,23 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     logging::start(&config.log);
-    on_workers(&config.clone(), async move {
-        let (stop, stop_at_once) = stop_signals().map_err(failed)?;
-        let app = App::start(&config, given).await?;
-        tokio::select! {
-            served = app.serve(stop) => drop(served?),
-            () = stop_at_once => {}
-        }
-        Ok(())
-    })
+    on_workers(&config.clone(), async move { serve(&config, given, |_| {}).await })
+}
+
+/// Serves until a signal ends it; `welcome` is told the address once it is bound.
+pub(super) async fn serve(
+    config: &Config,
+    given: Option<TcpListener>,
+    welcome: impl FnOnce(SocketAddr),
+) -> Result<(), Error> {
+    let (stop, stop_at_once) = stop_signals().map_err(failed)?;
+    let app = App::start(config, given).await?;
+    welcome(app.address());
+    tokio::select! {
+        served = app.serve(stop) => drop(served?),
+        () = stop_at_once => {}
+    }
+    Ok(())
 }
 
 /// Runs a future to its end on the threads that everything runs on, as one of their tasks: what accepts
@@ -57,8 +66,6 @@ pub(super) fn on_workers(
 
 /// The threads that everything runs on.
 fn runtime(config: &Config) -> Result<Runtime, Error> {
-    // Before pingora installs ring: the first provider of a process stays.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.listen.threads().get())
         .enable_all()
@@ -67,7 +74,7 @@ fn runtime(config: &Config) -> Result<Runtime, Error> {
 }
 
 /// Two futures: one resolves at the first SIGTERM or SIGINT, the other at the second.
-pub(super) fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
     let (first, second) = (signals(1)?, signals(2)?);
     let stop = async {
         let signal = first.await;

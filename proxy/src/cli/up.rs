@@ -2,16 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use tokio::net::UnixListener;
-use tokio::sync::oneshot;
 
 use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
-use crate::app::App;
-use crate::config::{Config, Destination, Origin, Tls, Upstream};
+use crate::config::{Config, Destination, Storage, Tls};
 use crate::logging;
 use crate::tls::KeyPairFiles;
 
@@ -44,22 +39,19 @@ impl Default for Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
-    // The socket's directory is private to this user, and its path short enough for a Unix socket.
-    let private = tempfile::Builder::new().prefix("lockgate-").tempdir().map_err(boxed)?;
-    let socket = private.path().join("backend.sock");
-    let config = config(args, &socket)?;
+    let data = init::plain(&args.dir).join("data");
+    let config = config(args, &data)?;
     let mut names = args.names.clone();
     if !args.listen.ip().is_unspecified() {
         names.push(SubjectName::from(args.listen.ip()));
     }
     init::make_missing(init::plain(&args.dir), &names)?;
     logging::start(&config.log);
-    let data = init::plain(&args.dir).join("data");
-    serve::on_workers(&config.clone(), both(data, config, socket))
+    serve::on_workers(&config.clone(), async move { serve::serve(&config, None, |address| welcome(address, &data)).await })
 }
 
-/// The default configuration, with everything below the directory and the backend behind a socket.
-fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
+/// The default configuration, with everything below the directory and the registry within the process.
+fn config(args: &Args, data: &Path) -> Result<Config, Error> {
     let mut config = Config::from_environment()?;
     config.listen.https = args.listen;
     // Two processes over one storage would get in each other's way.
@@ -67,34 +59,12 @@ fn config(args: &Args, socket: &Path) -> Result<Config, Error> {
     let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
     config.tls = Tls { certificate, key, additional: Vec::new(), ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
-    let behind = match config.destination {
-        Destination::Upstream(upstream) => upstream,
-        Destination::Storage(_) => Upstream::default(),
+    let storage = match config.destination {
+        Destination::Storage(storage) => storage,
+        Destination::Upstream(_) => Storage::default(),
     };
-    config.destination = Destination::Upstream(Upstream { url: Origin::Unix(socket.to_owned()), ..behind });
+    config.destination = Destination::Storage(Storage { data: data.to_owned(), ..storage });
     Ok(config)
-}
-
-async fn both(data: PathBuf, config: Config, socket: PathBuf) -> Result<(), Error> {
-    let (stop, stop_at_once) = serve::stop_signals().map_err(boxed)?;
-    let options = lockgate_backend::Options::default();
-    let store = lockgate_backend::DiskStore::open(&data).map_err(boxed)?;
-    let listener = UnixListener::bind(socket).map_err(boxed)?;
-    let (stop_backend, backend_stops) = oneshot::channel::<()>();
-    let backend = tokio::spawn(lockgate_backend::serve(listener, Arc::new(store), options, async {
-        // A dropped sender means the same: stop.
-        let _ = backend_stops.await;
-    }));
-    let app = App::start(&config, None).await?;
-    welcome(app.address(), &data);
-    tokio::select! {
-        served = app.serve(stop) => drop(served?),
-        () = stop_at_once => {}
-    }
-    // The proxy's last transfer is over, so nobody asks the backend any more.
-    let _ = stop_backend.send(());
-    backend.await.map_err(boxed)?;
-    Ok(())
 }
 
 fn welcome(address: SocketAddr, data: &Path) {
@@ -108,8 +78,4 @@ fn welcome(address: SocketAddr, data: &Path) {
     say(format_args!("  docker login {host}"));
     say(format_args!("  docker tag IMAGE {host}/IMAGE"));
     say(format_args!("  docker push {host}/IMAGE\n"));
-}
-
-fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Command(Box::new(error))
 }

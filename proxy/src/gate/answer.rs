@@ -8,6 +8,7 @@ use http::Response;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
+use lockgate_backend::ReplyBody;
 use lockgate_oci::OciError;
 
 use super::passage::Passage;
@@ -20,6 +21,8 @@ pub(super) enum Answer {
     Own(Full<Bytes>),
     /// The upstream.
     Upstream(ResponseBody),
+    /// The registry within the process.
+    Registry(ReplyBody),
 }
 
 /// A refusal, as an answer.
@@ -64,6 +67,8 @@ impl Body for AnswerBody {
         let frame = match answer {
             Answer::Own(words) => ready!(Pin::new(words).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {})),
             Answer::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
+            Answer::Registry(body) => ready!(Pin::new(body).poll_frame(cx))
+                .map(|frame| frame.map_err(|error| Failure::BrokeOff(error.to_string()))),
         };
         match &frame {
             Some(Ok(frame)) => passage.sends(frame.data_ref().map_or(0, Bytes::len)),
@@ -78,6 +83,7 @@ impl Body for AnswerBody {
         match &self.answer {
             Answer::Own(words) => words.is_end_stream(),
             Answer::Upstream(body) => body.is_end_stream(),
+            Answer::Registry(body) => body.is_end_stream(),
         }
     }
 
@@ -85,6 +91,7 @@ impl Body for AnswerBody {
         match &self.answer {
             Answer::Own(words) => words.size_hint(),
             Answer::Upstream(body) => body.size_hint(),
+            Answer::Registry(body) => body.size_hint(),
         }
     }
 }

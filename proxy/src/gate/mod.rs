@@ -2,6 +2,7 @@
 
 mod answer;
 mod check;
+mod destination;
 mod headers;
 mod login;
 mod passage;
@@ -10,33 +11,31 @@ mod response;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderValue, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, Request, Response, Version};
 use lockgate_oci::{Action, ErrorCode, OciError};
 
 use crate::access::Permit;
 use crate::auth::Verifier;
-use crate::config::{self, ClientRule, Config, Limits};
+use crate::config::{ClientRule, Config, Limits};
 use crate::listener::{BodyError, Gone, RequestBody, Service};
 use crate::refusal::{self, OwnFields, Refusal};
-use crate::upstream::{self, Failure, Upstream};
+use crate::upstream::{self, Failure};
 pub(crate) use answer::AnswerBody;
 use answer::Answer;
 pub(crate) use check::{check_framing, is_for_the_registry};
 use check::{check_header_size, check_method};
+pub(crate) use destination::Destination;
 use login::Login;
 use passage::Passage;
 
 /// Everything a request is judged by, and where it goes.
 pub(crate) struct Gate {
     login: Login,
-    upstream: Arc<Upstream>,
+    destination: Destination,
     clients: ClientRule,
     limits: Arc<Limits>,
-    forward_authorization: bool,
     own_fields: OwnFields,
-    /// For a request of HTTP/1.0 that names no host.
-    host: HeaderValue,
 }
 
 /// What a request comes to.
@@ -72,20 +71,17 @@ impl Service for Gate {
 impl Gate {
     pub(crate) fn new(
         config: &Config,
-        behind: &config::Upstream,
         limits: Arc<Limits>,
         own_fields: OwnFields,
         verifier: Arc<Verifier>,
-        upstream: Arc<Upstream>,
+        destination: Destination,
     ) -> Self {
         Self {
             login: Login::new(verifier, &config.auth.realm),
-            upstream,
+            destination,
             clients: config.clients.clone(),
             limits,
-            forward_authorization: behind.forward_authorization,
             own_fields,
-            host: behind.url.host(),
         }
     }
 
@@ -112,7 +108,7 @@ impl Gate {
         Ok(Permit::decide(identity, action, request.headers()))
     }
 
-    /// Sends a permitted request on, and gives back what comes.
+    /// Has a permitted request carried out, and gives back what comes.
     async fn forward(
         &self,
         permit: &Permit,
@@ -120,20 +116,13 @@ impl Gate {
         client: SocketAddr,
         passage: &mut Passage,
     ) -> Result<Response<Answer>, Gone> {
-        let asks_for = request.version();
-        let mut request = request.map(upstream::RequestBody::new);
-        permit.rewrite(&mut request);
-        headers::forward(&mut request, client.ip(), self.forward_authorization, &self.host);
+        let request = request.map(upstream::RequestBody::new);
         passage.forwarded(request.body().progress());
-        let failure = match self.upstream.send(permit, request).await {
-            Ok(mut response) => match response::check(&response) {
-                Ok(()) => {
-                    headers::give_back(&mut response, asks_for);
-                    passage.upstream_answered();
-                    return Ok(response.map(Answer::Upstream));
-                }
-                Err(why) => Failure::BrokeOff(why.to_owned()),
-            },
+        let failure = match self.destination.ask(permit, request, client.ip()).await {
+            Ok(answer) => {
+                passage.upstream_answered();
+                return Ok(answer);
+            }
             Err(failure) => failure,
         };
         let refusal = words_for(&failure)?;

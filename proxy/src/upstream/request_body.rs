@@ -30,7 +30,7 @@ impl Progress {
     }
 
     /// Why it did not come to its end, if it did not.
-    pub(super) fn error(&self) -> Option<BodyError> {
+    pub(crate) fn error(&self) -> Option<BodyError> {
         self.error.get().copied()
     }
 }
