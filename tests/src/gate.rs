@@ -182,6 +182,18 @@ impl Gate {
     /// # Panics
     /// When its files cannot be made.
     pub fn before(upstream: impl Display) -> GateBuilder {
+        Self::leading_nowhere().set("upstream.url", upstream)
+    }
+
+    /// The same with the registry in its own process, over the storage in `data`.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    pub fn over(data: &Path) -> GateBuilder {
+        Self::leading_nowhere().set("storage.data", data.display())
+    }
+
+    fn leading_nowhere() -> GateBuilder {
         let dir = fresh_dir();
         let authority = Authority::new(dir.path());
         let pair = authority.issue("domain", &["localhost", "127.0.0.1"]);
@@ -203,7 +215,6 @@ impl Gate {
             .set("listen.https", "127.0.0.1:0")
             .set("auth.htpasswd", htpasswd.display())
             .set("log.level", "trace")
-            .set("upstream.url", upstream)
     }
 
     /// How to come in.

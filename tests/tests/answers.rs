@@ -21,6 +21,34 @@ fn every_answer_says_registry_2_0_once_whatever_the_upstream_said() {
     }
 }
 
+/// A manifest's bytes and type are a stranger's: on the registry's own origin a browser must make nothing of them.
+#[test]
+fn every_answer_forbids_a_browser_to_make_a_page_of_it() {
+    let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Security-Policy: default-src *\r\nContent-Length: 2\r\n\r\n{}";
+    let upstream = Upstream::answering(page);
+    let gate = Gate::before(upstream.url()).start();
+    for curl in [gate.curl("/v2/a/manifests/x"), gate.stranger("/v2/a/manifests/x")] {
+        let answer = curl.run();
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.head().one(name), value);
+        }
+    }
+}
+
+/// Names have no case (RFC 9110, 5.1), but scripts that look for them do.
+#[test]
+fn names_are_written_as_registries_write_them() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    wire.send("GET /v2/ HTTP/1.1\r\nHost: r\r\nAuthorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n\r\n");
+    wire.await_text("Docker-Distribution-Api-Version: registry/2.0\r\n");
+}
+
 #[test]
 fn clients_older_than_docker_1_6_are_told_404_by_the_seeds_rule() {
     let upstream = Upstream::answering(ok("{}"));

@@ -5,8 +5,10 @@ use lockgate_e2e::{
 };
 use std::fs;
 
-/// Runs `walk` with the gate before our own backend and before the real distribution.
-fn before_both(walk: impl Fn(&Gate)) {
+/// Runs `walk` with the gate before our own backend, with the backend within, and before the real distribution.
+fn before_each(walk: impl Fn(&Gate)) {
+    let data = fresh_dir();
+    walk(&Gate::over(data.path()).start());
     let data = fresh_dir();
     let backend = Backend::over(data.path());
     walk(&Gate::before(backend.url()).start());
@@ -17,7 +19,7 @@ fn before_both(walk: impl Fn(&Gate)) {
 
 #[test]
 fn what_was_pushed_is_pulled_listed_and_deleted() {
-    before_both(|gate| {
+    before_each(|gate| {
         let api = Api::at(gate.door());
         let layer = Pattern::new(1, 2_500_000).bytes();
         let digest = api.push_image("team/app", "v1", &layer);
@@ -38,7 +40,7 @@ fn what_was_pushed_is_pulled_listed_and_deleted() {
 
 #[test]
 fn a_layer_is_mounted_from_another_repository() {
-    before_both(|gate| {
+    before_each(|gate| {
         let api = Api::at(gate.door());
         let layer = Pattern::new(2, 100_000).bytes();
         let digest = api.push_blob("one/app", &layer);
@@ -53,7 +55,7 @@ fn a_layer_is_mounted_from_another_repository() {
 
 #[test]
 fn a_wrong_digest_makes_nothing_visible() {
-    before_both(|gate| {
+    before_each(|gate| {
         let api = Api::at(gate.door());
         let wrong = sha256(&b"something else"[..]);
         let location = api.start_upload("team/app");
@@ -65,7 +67,7 @@ fn a_wrong_digest_makes_nothing_visible() {
 
 #[test]
 fn an_upload_goes_on_where_it_was_cut() {
-    before_both(|gate| {
+    before_each(|gate| {
         let api = Api::at(gate.door());
         let content = Pattern::new(3, 600_000).bytes();
         let digest = sha256(content.as_slice());
@@ -143,7 +145,7 @@ fn distribution_s_absolute_locations_lead_back_through_the_gate() {
 
 #[test]
 fn a_page_of_tags_says_where_the_next_one_is() {
-    before_both(|gate| {
+    before_each(|gate| {
         let api = Api::at(gate.door());
         for tag in ["v1", "v2", "v3"] {
             api.push_image("team/app", tag, b"layer");

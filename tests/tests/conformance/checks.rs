@@ -46,6 +46,15 @@ macro_rules! checks {
                 }
             )*)*
         }
+
+        mod within {
+            $($(
+                #[test]
+                fn $claim() {
+                    crate::checks::holds(crate::targets::Target::Within, super::CHECKS, stringify!($claim));
+                }
+            )*)*
+        }
     };
     ($($section:literal { $($level:ident $claim:ident,)* })*) => {
         checks! { of ours; $($section { $($level $claim,)* })* }

@@ -13,6 +13,8 @@ pub(crate) enum Target {
     Backend,
     /// The same behind `lockgate`.
     Proxied,
+    /// The same within `lockgate`.
+    Within,
     /// Distribution 2.8.
     DockerRegistry,
 }
@@ -74,6 +76,18 @@ fn start(target: Target, setting: Setting) -> Server {
             let entrance = Entrance::Open(registry.address().parse().expect("it says where it listens"));
             let will = LastWill::ending(&[registry.process()]);
             Server { entrance, _running: Box::new((registry, will, data)) }
+        }
+        Target::Within => {
+            let gate = Gate::over(data.path());
+            let gate = match setting {
+                Setting::Usual => gate,
+                Setting::NoDelete => gate.set("storage.delete", false),
+                Setting::Sparse => gate.set("storage.sparse", true),
+            };
+            let gate = gate.start();
+            let entrance = Entrance::Gate(Box::new(gate.door().clone()));
+            let will = LastWill::ending(&[gate.process()]);
+            Server { entrance, _running: Box::new((gate, will, data)) }
         }
         Target::Backend | Target::Proxied => {
             let backend = match setting {
