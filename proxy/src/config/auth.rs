@@ -14,32 +14,36 @@ use crate::files;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// The users, as `lockgate htpasswd` or Apache's `htpasswd` writes them. A change is noticed and
-    /// used without a restart.
+    /// The users: a file as `lockgate htpasswd` or Apache's htpasswd writes it, with bcrypt, SHA-crypt, apr1 or {SHA}
+    /// hashes. A change is noticed and used without a restart; a file that is not usable is reported, and the old users
+    /// stay.
     #[serde(deserialize_with = "files::path")]
     pub htpasswd: PathBuf,
-    /// The words with which a client asks a person for a password.
+    /// What a client shows to the person whom it asks for a password. Printable ASCII without " and \.
     #[serde(deserialize_with = "lockgate_settings::parsed")]
     pub realm: Realm,
-    /// The highest cost of a bcrypt hash that is accepted from the file; each step doubles the time
-    /// that one login takes.
+    /// The highest bcrypt cost that is accepted from the file, 4 to 31. Each step doubles the time that a login takes:
+    /// cost 14 is about a second.
     pub max_bcrypt_cost: Within<4, 31>,
-    /// Threads that compute password hashes; 0 for half of the cores.
+    /// Threads that compute password hashes, at a low priority. 0: half of the cores, so that a flood of wrong
+    /// passwords leaves the other half to those who are known.
     pub hash_threads: Within<0, 1024>,
-    /// Passwords that may wait for these threads. Client addresses take turns, and one more is 429.
+    /// Passwords that may wait for these threads, 1 to 65536. Client addresses take turns; what does not fit gets 429.
     pub hash_queue: Within<1, 65_536>,
-    /// How many wrong passwords of one user are looked at from one client address (of IPv6: from one
-    /// /64) before the next gets 429. A password that was right before always passes.
+    /// How many wrong passwords of one user are looked at from one client address (of IPv6: one /64) before the next
+    /// one gets 429, 1 to 1000000. A password that was right before always passes, and so does one from another
+    /// address.
     pub failures: Within<1, 1_000_000>,
     /// After which time one of them is forgiven.
     pub failure_interval: Period,
-    /// The same for all users together from one client address, against one that tries many names.
+    /// The same for all users together, against an address that tries many names, 1 to 1000000. First logins that are
+    /// still being checked count too: raise it where many users come from one address, as behind a company's NAT or a
+    /// load balancer.
     pub address_failures: Within<1, 1_000_000>,
     /// After which time one of them is forgiven.
     pub address_failure_interval: Period,
-    /// How many users and addresses with failures are remembered, and how many wrong passwords, as a
-    /// keyed hash; 48 bytes in all. Where there are more, those with the fewest failures and the oldest
-    /// passwords are forgotten first.
+    /// How many users and addresses with wrong passwords are remembered, 1024 to 16777216, in 48 bytes each. Where
+    /// there are more, those with the fewest are forgotten first.
     pub failure_memory: Within<1024, 16_777_216>,
 }
 

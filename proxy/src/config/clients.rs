@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientRule {
-    /// A regular expression of the clients that are refused; empty for none.
+    /// Clients too old for the registry API get 404. This regular expression says which, by their User-Agent header:
+    /// docker before 1.6, as in every guide's nginx configuration. Empty: none.
     #[serde(deserialize_with = "pattern")]
     pub refuse: Option<Regex>,
-    /// A regular expression of those that are not refused in spite of it; empty for none.
+    /// And this one which of them are let in all the same. Empty: none.
     #[serde(deserialize_with = "pattern")]
     pub except: Option<Regex>,
 }

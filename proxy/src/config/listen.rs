@@ -16,18 +16,18 @@ use crate::files;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// The IP address and port where TLS connections are accepted. Port 0 lets the system choose one.
-    /// Not used where the socket is given by systemd (LISTEN_FDS) or taken over from a running process.
+    /// Where clients come in: an IP address and a port. 0.0.0.0 is every IPv4 interface, `[::]` IPv6 too. Where systemd
+    /// gives a socket (LISTEN_FDS), or a running process hands its own over, that one is used whatever stands here.
     #[serde(deserialize_with = "tcp_address")]
     pub https: SocketAddr,
-    /// A Unix socket by which a new process takes over from the one that runs; empty for none. Both are
-    /// of the same user. Its directory must exist.
+    /// A Unix socket by which a new process takes over from the one that runs, without a lost request: start the new
+    /// one with the same configuration. Its directory must exist and be this user's alone. Empty: none.
     #[serde(deserialize_with = "files::path_if_any")]
     pub handover: Option<PathBuf>,
-    /// Whether HTTP/2 is offered beside HTTP/1.1. docker, podman and skopeo do not ask for it, and it
-    /// is slower for large layers.
+    /// Whether HTTP/2 is offered beside HTTP/1.1. docker, podman and skopeo do not use it, and it is slower for large
+    /// layers.
     pub http2: bool,
-    /// Threads that move bytes; 0 for one a core.
+    /// Threads that move bytes. 0: one a core.
     pub threads: Within<0, 1024>,
 }
 

@@ -7,9 +7,9 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// `text` for people, `json` for programs; both a line an event.
+    /// How the log on standard error is written: "text" for people, "json" for programs.
     pub format: LogFormat,
-    /// `error`, `warn`, `info` (with a line a request), `debug` or `trace`.
+    /// What is written: "error", "warn", "info" (with a line for each request), "debug" or "trace".
     pub level: LogLevel,
 }
 

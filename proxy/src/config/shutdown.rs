@@ -7,10 +7,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long transfers in flight may go on. `docker stop` waits 10 seconds unless it is told more.
+    /// How long transfers in flight may go on after SIGTERM, SIGINT or a hand-over. When none is left the program ends
+    /// at once. `docker stop` kills after 10 seconds of its own: compose's stop_grace_period should be longer.
     pub grace: Period,
-    /// How long a connection without a request is kept meanwhile, so that one that is on its way is
-    /// still answered. After a hand-over it is `limits.idle_timeout`.
+    /// How long a connection without a request is kept after SIGTERM or SIGINT: a request that is on its way just then
+    /// is still answered. (After a hand-over nobody waits for the old process, and limits.idle_timeout holds.)
     pub idle_timeout: Period,
 }
 

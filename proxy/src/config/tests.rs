@@ -33,37 +33,71 @@ fn the_file_that_is_shipped_says_the_defaults() {
     assert_eq!(parse("", &[]), Ok(Config::default()));
 }
 
-/// The keys of the shipped file, as `section` and `key`, each with the line above it. What is written to be
+/// The keys of the shipped file, as `section` and `key`, each with the comment above it. What is written to be
 /// uncommented has no space after its `#`.
-fn shipped_keys() -> Vec<(String, String, &'static str)> {
-    let mut section = "";
-    let mut keys = Vec::new();
-    for (above, line) in FILE.lines().zip(FILE.lines().skip(1)) {
-        let line = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+fn shipped_keys() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+    let (mut section, mut above, mut keys) = ("", Vec::new(), Vec::new());
+    for line in FILE.lines() {
+        let written = line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+        if let Some(name) = written.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
             section = name;
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
-            keys.push((section.to_owned(), key.to_owned(), above));
+            above.clear();
+        } else if let Some((key, _)) = written.split_once(" = ").filter(|_| !written.starts_with('#')) {
+            keys.push((section, key, std::mem::take(&mut above)));
+        } else if let Some(text) = line.strip_prefix("# ") {
+            above.push(text);
+        } else {
+            above.clear();
         }
     }
     keys
 }
 
+fn variable(section: &str, key: &str) -> String {
+    format!("LOCKGATE_{section}_{key}").to_uppercase()
+}
+
 #[test]
 fn every_key_of_the_shipped_file_stands_below_its_variable() {
     for (section, key, above) in shipped_keys() {
-        let variable = format!("# LOCKGATE_{}_{}", section.to_uppercase(), key.to_uppercase());
-        assert!(above == variable || above.starts_with(&format!("{variable},")), "{section}.{key} is below {above:?}");
+        let (variable, last) = (variable(section, key), *above.last().unwrap());
+        assert!(last == variable || last.starts_with(&format!("{variable},")), "{section}.{key} is below {last:?}");
+    }
+}
+
+#[test]
+fn every_key_of_the_shipped_file_is_explained_as_its_field_is() {
+    let sources = [
+        ("listen", include_str!("listen.rs")),
+        ("tls", include_str!("tls.rs")),
+        ("auth", include_str!("auth.rs")),
+        ("upstream", include_str!("upstream.rs")),
+        ("clients", include_str!("clients.rs")),
+        ("limits", include_str!("limits.rs")),
+        ("log", include_str!("log.rs")),
+        ("shutdown", include_str!("shutdown.rs")),
+    ];
+    let words = |text: &str| text.replace('`', "").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    for (section, key, mut above) in shipped_keys() {
+        // The struct of [storage] is the backend's.
+        let Some((_, source)) = sources.iter().find(|(name, _)| *name == section) else { continue };
+        above.pop();
+        let (before, _) = source.split_once(&format!("    pub {key}: ")).unwrap_or_else(|| panic!("{section}.{key}"));
+        let is_above = |line: &&str| line.starts_with("    ///") || line.starts_with("    #[");
+        let lines = before.lines().rev().take_while(is_above).filter_map(|line| line.strip_prefix("    /// "));
+        let mut comment: Vec<_> = lines.collect();
+        comment.reverse();
+        assert_eq!(words(&comment.join(" ")), words(&above.join(" ")), "{section}.{key}");
     }
 }
 
 #[test]
 fn every_key_there_is_stands_in_the_shipped_file() {
     let keys = shipped_keys();
-    let sections: BTreeSet<&str> = keys.iter().map(|(section, ..)| section.as_str()).collect();
+    let sections: BTreeSet<&str> = keys.iter().map(|(section, ..)| *section).collect();
     assert_eq!(names_known_in(&problem("qqqq = 1")), sections);
     for section in sections {
-        let shipped = keys.iter().filter(|(of, ..)| of == section).map(|(_, key, _)| key.as_str()).collect();
+        let shipped = keys.iter().filter(|(of, ..)| *of == section).map(|(_, key, _)| *key).collect();
         assert_eq!(names_known_in(&problem(&format!("[{section}]\nqqqq = 1"))), shipped, "{section}");
     }
 }
@@ -230,8 +264,7 @@ fn pairs_threads_and_budgets_are_made_of_the_keys() {
 fn every_key_can_be_overridden_by_the_environment() {
     let all = OTHER_VALUES.iter().chain(OTHER_STORAGE);
     let overridden: BTreeSet<String> = all.map(|(name, _)| (*name).to_owned()).collect();
-    let shipped = shipped_keys().into_iter();
-    let variables = shipped.map(|(section, key, _)| format!("LOCKGATE_{section}_{key}").to_uppercase()).collect();
+    let variables = shipped_keys().iter().map(|(section, key, _)| variable(section, key)).collect();
     assert_eq!(overridden, variables);
     assert_eq!(parse(FILE, OTHER_VALUES), Ok(other_config()));
     assert_eq!(parse("", OTHER_STORAGE).map(|config| config.destination), Ok(other_storage()));

@@ -13,18 +13,21 @@ use crate::tls::{KeyPairFiles, TlsVersions};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// PEM: the certificate, then the intermediates if there are any.
+    /// The certificate in PEM, followed by the intermediates if there are any. A renewed file is noticed and used
+    /// without a restart; one that is not usable is reported, and the old one stays.
     #[serde(deserialize_with = "files::path")]
     pub certificate: PathBuf,
-    /// PEM: the private key of the certificate, not encrypted.
+    /// Its private key in PEM, without a passphrase.
     #[serde(deserialize_with = "files::path")]
     pub key: PathBuf,
-    /// More pairs. A client gets the one with the name that it asked for (SNI), else the pair above.
+    /// More pairs, for more names: a client gets the one with the name that it asked for, else the pair above.
+    /// `additional = [{ certificate = "certs/other.crt", key = "certs/other.key" }]`
     pub additional: Vec<KeyPairFiles>,
-    /// The versions of TLS that a client may use, of "1.2" and "1.3".
+    /// The versions of TLS that a client may use: "1.2", "1.3" or both. A client that knows 1.3 gets it.
     pub versions: TlsVersions,
-    /// For how long browsers that were here speak only https with this host name, on all of its ports
-    /// (`Strict-Transport-Security`, RFC 6797); 0s tells them nothing.
+    /// Browsers that were here speak only https with this host name for so long, on every port of it, also those of
+    /// other servers (Strict-Transport-Security). "0s": they are told nothing. They are told nothing of localhost
+    /// either, and keep nothing of an IP address.
     #[serde(deserialize_with = "lockgate_settings::parsed")]
     pub hsts: Hsts,
 }

@@ -9,28 +9,28 @@ use super::{Origin, Within};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// `http://host:port` (port 80 where none is written), or `unix:/path` of a socket.
+    /// The registry behind the gate, which speaks plain HTTP on a private network: `"http://host:port"`, or
+    /// "unix:/path" of its socket.
     #[serde(deserialize_with = "lockgate_settings::parsed")]
     pub url: Origin,
-    /// How long a connection to it may take to stand.
+    /// How long a connection to it may take to stand. It is tried twice; then the client gets 504.
     pub connect_timeout: Period,
-    /// How long it may be silent while an answer is awaited or read.
+    /// How long it may be silent while its answer is awaited or read. After that the client gets 504.
     pub read_timeout: Period,
-    /// How long it may take no byte of what is sent to it.
+    /// How long it may take nothing of what is sent to it.
     pub write_timeout: Period,
-    /// How long an unused connection to it is kept for the next request. Less than the upstream keeps
-    /// it itself.
+    /// How long an unused connection to it is kept for the next request. Choose less than the registry's own limit.
     pub idle_timeout: Period,
-    /// How many unused connections to it are kept.
+    /// How many unused connections to it are kept, 1 to 65536.
     pub keepalive_connections: Within<1, 65_536>,
-    /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull; those that get none
-    /// of it cost more processor time. Blobs then have connections of their own, of which `keepalive_connections`
-    /// are kept, too. Less than 1MiB is none at all.
+    /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull. Those that get none of
+    /// it cost more processor time. Blobs then have kept connections of their own, as many again as above. "0": none is
+    /// read ahead, and blobs share those of all requests.
     pub read_ahead: ByteSize,
-    /// How often its name is resolved again. A failed connect resolves it at once.
+    /// How often its name is resolved again, since a container that is made anew has another address. A connection that
+    /// fails resolves it at once.
     pub resolve_interval: Period,
-    /// Whether the clients' `Authorization` header goes on to it: only where it asks for the same
-    /// passwords itself.
+    /// Whether the Authorization header goes on to it. Only for a registry that asks for the same passwords.
     pub forward_authorization: bool,
 }
 
