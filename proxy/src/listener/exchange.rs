@@ -6,12 +6,13 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::connection::remaining_body::RemainingBody;
+use crate::lock::lock;
 
 /// The request in hand. Both sides run in one task: nothing here is waited for.
 #[derive(Debug, Default)]
@@ -25,7 +26,8 @@ pub(super) struct Exchange {
 impl Exchange {
     /// The service has a request that announces this body.
     pub(super) fn begin(self: &Arc<Self>, body: RemainingBody) -> InHand {
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        self.set_body_over(body.is_over());
+        *lock(&self.begun) = Some(body);
         self.in_hand.store(true, Ordering::Relaxed);
         self.ended.store(false, Ordering::Relaxed);
         InHand(self.clone())
@@ -33,7 +35,7 @@ impl Exchange {
 
     /// The body of a request that began since the last look.
     pub(super) fn begun(&self) -> Option<RemainingBody> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.begun).take()
     }
 
     /// Whether all of the body was read from the client.

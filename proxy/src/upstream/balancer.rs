@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 
 use crate::config::{self, Origin};
+use crate::lock::lock;
 
 /// How many addresses are looked at to find a healthy one.
 const MAX_LOOKS: usize = 256;
@@ -118,7 +119,7 @@ impl Names {
     }
 
     fn tell(&self, found: &BTreeSet<std::net::SocketAddr>) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last);
         if *last != *found {
             tracing::info!(upstream = %self.origin, addresses = ?found, "resolved");
             last.clone_from(found);

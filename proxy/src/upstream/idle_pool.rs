@@ -1,12 +1,13 @@
 //! Connections to the upstream that wait for the next request.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use pingora::protocols::l4::socket::SocketAddr;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use crate::lock::lock;
 
 /// A bounded number of connections, the one that was used last at the end.
 pub(super) struct IdlePool {
@@ -31,7 +32,7 @@ impl IdlePool {
         if !connection.is_usable() {
             return;
         }
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         // It is closed when the lock is free.
         let _oldest = (waiting.len() >= self.most).then(|| waiting.remove(0));
         waiting.push(Waiting { since: Instant::now(), connection });
@@ -40,7 +41,7 @@ impl IdlePool {
     /// The one that was used last, of those to an address that `is_current` and that can still be used.
     pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Connection> {
         loop {
-            let Waiting { since, mut connection } = self.waiting().pop()?;
+            let Waiting { since, mut connection } = lock(&self.waiting).pop()?;
             if since.elapsed() < self.idle_timeout && is_current(connection.address()) && connection.is_usable() {
                 return Some(connection);
             }
@@ -49,17 +50,13 @@ impl IdlePool {
 
     /// Closes what waited for too long, and what the other side has closed.
     pub(super) fn close_unusable(&self) {
-        let waiting = std::mem::take(&mut *self.waiting());
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
         let is_usable = |mut each: Waiting| {
             (each.since.elapsed() < self.idle_timeout && each.connection.is_usable()).then_some(each)
         };
         let mut usable: Vec<_> = waiting.into_iter().filter_map(is_usable).collect();
-        let mut waiting = self.waiting();
+        let mut waiting = lock(&self.waiting);
         usable.append(&mut waiting);
         *waiting = usable;
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().expect("no code panics while it holds this lock")
     }
 }

@@ -173,7 +173,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if matches!(self.phase, Phase::Header { .. })
             && let Some(body) = self.exchange.begun()
         {
-            self.exchange.set_body_over(body.is_over());
             self.phase = Phase::Request(body);
         }
         &mut self.phase

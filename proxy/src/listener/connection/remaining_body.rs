@@ -35,7 +35,7 @@ impl RemainingBody {
     }
 
     /// Whether all of the body was taken.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::listener) fn is_over(&self) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunks) => chunks.ended(),

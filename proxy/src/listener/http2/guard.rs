@@ -14,7 +14,7 @@ mod allowance;
 mod bodies;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::frames::{Frame, FrameReader, Kind, Seen};
 use crate::config::Limits;
+use crate::lock::lock;
 use crate::listener::connection::sending_rule;
 use allowance::{Allowance, Exhausted};
 use bodies::Bodies;
@@ -126,8 +127,7 @@ impl Guard {
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
-        // Who panicked left at worst one frame uncounted.
-        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.record)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::header::CONNECTION;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
@@ -38,7 +39,9 @@ pub(super) async fn serve<S: Service>(
         answered = service.answer(request, client) => answered,
     };
     let Ok(response) = answered else { return respond.send_reset(Reason::CANCEL) };
-    let (parts, mut body) = response.into_parts();
+    let (mut parts, mut body) = response.into_parts();
+    // HTTP/2 has none (RFC 9113, 8.2.2).
+    parts.headers.remove(CONNECTION);
     let is_all = is_head || body.is_end_stream();
     let Ok(mut stream) = respond.send_response(Response::from_parts(parts, ()), is_all) else { return };
     if !is_all && let Err(reason) = send(&mut body, &mut stream, send_timeout).await {
