@@ -11,9 +11,13 @@ CHUNK = 32 * 1024
 class Client:
     """One connection, kept alive."""
 
-    def __init__(self, port):
-        self._socket = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, port, tls=None, always=(), timeout=None):
+        """With `tls`, an SSLContext, over TLS; every request has the headers `always`."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self._socket = tls.wrap_socket(self._socket)
+        self._always = always
         self._reader = self._socket.makefile("rb", buffering=1 << 16)
         self._scrap = bytearray(1 << 20)
 
@@ -23,6 +27,10 @@ class Client:
     def __exit__(self, *_):
         self._reader.close()
         self._socket.close()
+
+    def cipher(self):
+        """Which one the server chose, over TLS."""
+        return self._socket.cipher()[0]
 
     def request(self, method, target, body=b"", headers=()):
         """Sends a request, and returns status, headers and body."""
@@ -50,9 +58,9 @@ class Client:
             left -= read
         return length
 
-    @staticmethod
-    def _head(method, target, headers):
-        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers)]
+    def _head(self, method, target, headers):
+        fields = (f"{name}: {value}" for name, value in [*self._always, *headers])
+        lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *fields]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     def _answer_head(self):

@@ -4,27 +4,36 @@ Each scenario is a function of a contender's name and a `Stage` that returns `{f
 `proxy.py` calls them for each contender in turn, again and again: A B C A B C.
 """
 
+import select
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 
 import upstream
 from load import AUTHORIZATION, MemoryWatch, Refused, curl, hey, wrk
+from servers import MIB
 from stage import COSTLY, accounted
+
+
+def transfer(server, stage, direction, mebibytes, *options, connections=1, version="1.1"):
+    """All of one blob over each of so many connections, in that version of HTTP."""
+    # A push is answered with 202 when the upstream has all of it.
+    target, expected = upstream.blob(mebibytes), f"200 {version} {mebibytes * MIB}"
+    if direction != "pull":
+        framing = ["--header", "Transfer-Encoding: chunked"] if direction == "push chunked" else []
+        target, expected = upstream.UPLOAD, f"202 {version} 0"
+        options += ("--request", "PATCH", "--upload-file", stage.blob(mebibytes), "--header", "Expect:", *framing)
+    curl(connections * [server.url(target)], expected, f"--http{version}", *options,
+         shown="%{http_code} %{http_version} %{size_download}")
 
 
 def bulk(name, stage, direction, version, connections, mebibytes):
     """So many connections transfer one blob each."""
     options = ["--tls-max", version, f"--tlsv{version}"]
-    target, expected = upstream.blob(mebibytes), 200
-    if direction != "pull":
-        framing = ["--header", "Transfer-Encoding: chunked"] if direction == "push chunked" else []
-        target, expected = upstream.UPLOAD, 202
-        options += ["--request", "PATCH", "--upload-file", stage.blob(mebibytes), "--header", "Expect:", *framing]
     gibibytes, figures = connections * mebibytes / 1024, {}
     with stage.server(name, to_discard=direction != "pull") as server:
         with accounted(server, figures, "s per GiB", lambda: gibibytes):
-            curl(connections * [server.url(target)], expected, *options)
+            transfer(server, stage, direction, mebibytes, *options, connections=connections)
     figures["MiB per s"] = connections * mebibytes / figures.pop("wall s")
     return figures
 
@@ -80,8 +89,15 @@ def held(name, stage, connections):
             for _ in range(connections):
                 streams.append(context.wrap_socket(socket.create_connection(("127.0.0.1", server.port))))
                 streams[-1].sendall(request)
-                streams[-1].recv(1 << 14)
+                if not streams[-1].recv(1 << 14).startswith(b"HTTP/1.1 200"):
+                    raise Refused(f"{name} did not answer connection {len(streams)}")
             held_by = server.memory()
+            # What can be read of an idle connection is its end.
+            idle_ones = select.poll()
+            for stream in streams:
+                idle_ones.register(stream, select.POLLIN)
+            if ended := idle_ones.poll(0):
+                raise Refused(f"{name} closed {len(ended)} of {connections} connections")
         finally:
             for stream in streams:
                 stream.close()

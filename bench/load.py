@@ -8,6 +8,8 @@ import threading
 
 from servers import MIB
 
+# Seconds after which no client goes on.
+PATIENCE = 600
 USER, PASSWORD = "alice", "correct-horse"
 AUTHORIZATION = "Authorization: Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
@@ -28,14 +30,15 @@ class Refused(RuntimeError):
     """Not every request was answered as it should be, so that there is nothing to compare."""
 
 
-def wrk(place, url, seconds, connections, method="GET", close=False):
+def wrk(place, url, seconds, connections, method="GET", close=False, headers=()):
     """Many small requests. The figures of all of them."""
     script = place / f"wrk-{threading.get_ident()}.lua"
     script.write_text(WRK_METHOD.format(method=method) + WRK_REPORT)
-    headers = ["--header", AUTHORIZATION, *(["--header", "Connection: close"] if close else [])]
+    headers = [AUTHORIZATION, *(["Connection: close"] if close else []), *headers]
+    headers = [word for header in headers for word in ("--header", header)]
     done = subprocess.run(
         ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "30s",
-         "--script", str(script), *headers, url], check=True, capture_output=True, text=True).stdout
+         "--script", str(script), *headers, url], check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
     report = json.loads(re.search(r"REPORT (.*)", done).group(1))
     if report["failed"] or not report["bytes"]:
         raise Refused(f"{method} {url}: {done}")
@@ -47,17 +50,20 @@ def wrk(place, url, seconds, connections, method="GET", close=False):
     }
 
 
-def hey(_place, url, seconds, connections, method="GET", close=False):
-    """As `wrk` does, by Go's HTTP client, which is docker's, too."""
+def hey(_place, url, seconds, connections, method="GET", close=False, count=None):
+    """As `wrk` does, by Go's HTTP client, which is docker's, too. With `count` so many requests however long they
+    take, each of which must succeed: hey's list leaves out those without an answer."""
+    amount = ["-n", str(count)] if count else ["-z", f"{seconds}s"]
     rows = subprocess.run(
-        ["hey", "-z", f"{seconds}s", "-c", str(connections), "-m", method, "-H", AUTHORIZATION, "-t", "30", "-o", "csv",
+        ["hey", *amount, "-c", str(connections), "-m", method, "-H", AUTHORIZATION, "-t", "30", "-o", "csv",
          # Else it sends the port as part of SNI, which is an error.
          "-host", "localhost",
-         *(["-disable-keepalive"] if close else []), url], check=True, capture_output=True, text=True)
+         *(["-disable-keepalive"] if close else []), url],
+        check=True, capture_output=True, text=True, timeout=PATIENCE)
     answers = [row.split(",") for row in rows.stdout.splitlines()[1:]]
     statuses = {answer[6] for answer in answers}
-    if statuses != {"200"}:
-        raise Refused(f"{method} {url}: {statuses or 'no answer'}, {rows.stderr}")
+    if statuses != {"200"} or len(answers) != (count or len(answers)):
+        raise Refused(f"{method} {url}: {len(answers)} answers, {statuses}, {rows.stderr}")
     times = sorted(float(answer[0]) * 1000 for answer in answers)
     last = max(float(answer[7]) + float(answer[0]) for answer in answers)
     return {
@@ -67,10 +73,11 @@ def hey(_place, url, seconds, connections, method="GET", close=False):
     }
 
 
-def curl(urls, expected, *options):
-    """One transfer by each of as many curls, all at once; where several URLs are together, one curl transfers them."""
+def curl(urls, expected, *options, shown="%{http_code}"):
+    """One transfer by each of as many curls, all at once; where several URLs are together, one curl transfers them.
+    `expected` is what curl must say of each when it is asked for `shown`."""
     command = ["curl", "--silent", "--show-error", "--insecure", "--http1.1", "--user", f"{USER}:{PASSWORD}",
-               "--write-out", "%{http_code} ", *map(str, options)]
+               "--max-time", str(PATIENCE), "--write-out", f"{shown}\\n", *map(str, options)]
     running = []
     for of_one in urls:
         of_one = [of_one] if isinstance(of_one, str) else of_one
@@ -78,9 +85,9 @@ def curl(urls, expected, *options):
         running.append((len(of_one), subprocess.Popen([*command, *outputs], stdout=subprocess.PIPE,
                                                       stderr=subprocess.PIPE, text=True)))
     for count, process in running:
-        statuses, problem = process.communicate()
-        if statuses.split() != count * [str(expected)] or process.returncode:
-            raise Refused(f"{' '.join(process.args)}: {statuses}, {problem}")
+        said, problem = process.communicate()
+        if said.splitlines() != count * [str(expected)] or process.returncode:
+            raise Refused(f"{' '.join(process.args)}: {said}, {problem}")
 
 
 class MemoryWatch:

@@ -37,7 +37,7 @@ class Site:
         return self.write("htpasswd", "".join(f"{user}:{hashed}\n" for user, hashed in self.users))
 
 
-def lockgate(site, port):
+def lockgate(site, port, program="lockgate", more=""):
     config = site.write("lockgate.toml", f"""
 listen.https = "127.0.0.1:{port}"
 tls = {{ certificate = "{site.certificate}", key = "{site.key}" }}
@@ -45,8 +45,18 @@ auth.htpasswd = "{site.htpasswd()}"
 upstream.url = "http://127.0.0.1:{site.upstream}"
 # All clients have one address here.
 limits.connections_per_address = 0
+{more}
 """)
-    return [lockgate_program("lockgate"), "serve", "--config", config]
+    return [lockgate_program(program), "serve", "--config", config]
+
+
+def lockgate_up(site, port, program="lockgate"):
+    """The whole registry in one process, with its data below the site's place."""
+    for name, content in {"certs/domain.crt": site.certificate, "certs/domain.key": site.key,
+                          "conf/htpasswd": site.htpasswd()}.items():
+        (site.place / name).parent.mkdir(exist_ok=True)
+        shutil.copy(content, site.place / name)
+    return [lockgate_program(program), "up", "--listen", f"127.0.0.1:{port}", "--dir", site.place]
 
 
 # One worker, since the proxy has one processor: `auto`, as Debian has it, counts those of the machine.

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # The server has one processor for itself, the client the others.
@@ -48,24 +48,18 @@ class Server:
     def url(self, target):
         return f"https://127.0.0.1:{self.port}{target}"
 
-    def _pids(self):
-        """The program and all that it started."""
-        pids = [self.pid]
-        for pid in pids:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                pids += map(int, (task / "children").read_text().split())
-        return pids
+    def pids(self):
+        return pids_from(self.pid)
 
     def cpu(self):
         """Processor seconds so far: of the processes that run, all their threads, those that have ended included."""
         # A thread's time is added up when it pauses, or at the next tick.
         time.sleep(0.02)
-        process_clock = lambda pid: (~pid << 3) | 2
-        return sum(time.clock_gettime(process_clock(pid)) for pid in self._pids())
+        return cpu_of(self.pids())
 
     def memory(self):
         """Resident bytes, those that several of its processes share counted once."""
-        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._pids())
+        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
         return sum(int(re.search(r"\nPss:\s+(\d+) kB", rollup).group(1)) * 1024 for rollup in rollups)
 
     def await_rest(self):
@@ -88,6 +82,23 @@ class Server:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
         self._log.close()
+
+
+def pids_from(first):
+    """A process and all that it started."""
+    pids = [first]
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            # A thread may end meanwhile; another one of its process has its children then.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                pids += map(int, (task / "children").read_text().split())
+    return pids
+
+
+def cpu_of(pids):
+    """Processor seconds of these processes so far, by the scheduler's clock, which counts nanoseconds."""
+    process_clock = lambda pid: (~pid << 3) | 2
+    return sum(time.clock_gettime(process_clock(pid)) for pid in pids)
 
 
 def free_port():
@@ -135,7 +146,13 @@ def floor(work, *options):
         stored.unlink()
 
 
+# Programs of ours that are not where they are built: {name: path}.
+PROGRAMS = {}
+
+
 def lockgate_program(name):
+    if name in PROGRAMS:
+        return PROGRAMS[name]
     built = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY_ROOT / "target")) / "dist"
     program = Path(os.environ.get("PROGRAMS_DIR", built)) / name
     if not program.exists():

@@ -51,17 +51,18 @@ class Stage:
         """The file of which it is made."""
         return self.place / "www" / upstream.blob(mebibytes)[1:]
 
-    def site(self, port, users=USUAL, key="ecdsa"):
-        """What a proxy is put in front of: a registry at that port."""
-        return Site(place=self.place, certificate=self.place / f"{key}.crt", key=self.place / f"{key}.key",
+    def site(self, port, users=USUAL, key="ecdsa", place=None):
+        """What a proxy is put in front of: a registry at that port. Several that run at once need a place each."""
+        return Site(place=place or self.place, certificate=self.place / f"{key}.crt", key=self.place / f"{key}.key",
                     upstream=port, users=users and users.lines())
 
     @contextmanager
-    def server(self, name, users=USUAL, to_discard=False, key="ecdsa"):
+    def server(self, name, users=USUAL, to_discard=False, key="ecdsa", place=None):
         """The contender: a proxy, maybe one that asks for no password or has many users."""
         peer = name.removesuffix(OPEN).removesuffix(MANY_USERS)
         users = Users(users.cost, 10_000) if name.endswith(MANY_USERS) else users
-        site = self.site(self.discarding if to_discard else self.files, None if name.endswith(OPEN) else users, key)
+        upstream_port = self.discarding if to_discard else self.files
+        site = self.site(upstream_port, None if name.endswith(OPEN) else users, key, place)
         with serving(peer, site) as server:
             # The first of everything, which nobody waits for later.
             curl([server.url("/v2/")], 202 if to_discard else 200)
