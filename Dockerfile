@@ -1,7 +1,7 @@
 # Both programs in one small image; compose.yaml says who runs which. Nothing of the build stays in it.
 
 FROM rust:1.95-bookworm AS build
-# zlib-ng, by way of pingora, is built with cmake.
+# zlib-ng, which pingora-core brings along and nothing here calls, is built with cmake.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake \
  && rm -rf /var/lib/apt/lists/*

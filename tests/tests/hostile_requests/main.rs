@@ -1,6 +1,6 @@
 //! Promise: whatever a client sends, nothing is forwarded that was not admitted, nobody is taken for another, and the
 //! next request finds the gate as it was. The classes are those of HTTP Garden, of the CVEs of other proxies, and of
-//! what pingora alone lets through.
+//! what hyper and h2 alone let through.
 
 mod case;
 mod credentials;
