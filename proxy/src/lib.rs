@@ -8,10 +8,12 @@
 //! -------------------------------------------------------------------  ------------------------
 //! framing, method, target                                              gate::check
 //! who is it?          Authorization -> Identity                        gate::login, auth
-//! may they?           Identity x Route -> Permit                       access
+//! what do they want?  method, path, query -> Action                    lockgate_oci
+//! may they?           Identity x Action -> Permit                      access
 //! if not:             a refusal as OCI JSON                            refusal, gate::answer
-//! what is forwarded                                                    gate::headers
-//! where to?           Permit -> address, over a connection             upstream
+//! where to?           a registry behind, or the one within             gate::destination
+//! what is forwarded                                                    access, gate::headers
+//! by which way?       Permit -> address, over a connection             upstream
 //! is it an answer?                                                     gate::response
 //! what every answer carries                                            gate::headers
 //! a line                                                               gate::passage, access_log

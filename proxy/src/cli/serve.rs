@@ -1,4 +1,4 @@
-//! `lockgate serve`: the proxy alone, in front of any registry.
+//! `lockgate serve`: the gate, in front of a registry or with the registry within.
 
 use std::future::Future;
 use std::io;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::listener::ListenError;
 use crate::{logging, supervisor};
 
-/// Run the proxy in front of a registry.
+/// Run the gate, in front of a registry or with the registry within.
 ///
 /// Nothing is made that is missing: a file that the configuration names and that is not there is an
 /// error. Every key of the configuration can be overridden by the environment, as in

@@ -68,7 +68,7 @@ const READ_BUFFER: usize = 256 * 1024;
 
 /// What every connection is served with.
 pub(crate) struct Settings<S> {
-    /// TLS, as [`tls::server_config`] made it.
+    /// TLS, as [`crate::tls::server_config`] made it.
     pub(crate) tls: Arc<rustls::ServerConfig>,
     /// Answers the requests.
     pub(crate) service: Arc<S>,
