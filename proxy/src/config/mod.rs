@@ -20,7 +20,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_settings::{Period, Problems};
+use lockgate_settings::{Period, Prefix, Problems};
 
 use crate::auth::{self, Allowance, Policy};
 use crate::listener::certificate::KeyPairFiles;
@@ -34,7 +34,7 @@ pub use tls_versions::TlsVersions;
 use values::FilePath;
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
-const ENV_PREFIX: &str = "LOCKGATE";
+const ENV_PREFIX: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
 
 /// What the proxy is told, all of it.
 #[derive(Debug, Clone, PartialEq)]
