@@ -1,17 +1,16 @@
 //! The configuration file: `conf/backend.toml` has every key with its default. Any key can be
 //! overridden by the environment, as in `LOCKGATE_BACKEND_STORAGE_DATA`.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use lockgate_settings::{ByteSize, Endpoint, Period, Problems};
+use lockgate_settings::{ByteSize, Endpoint, LogFormat, LogLevel, Period, Prefix, Problems};
 use serde::Deserialize;
 
 use crate::Options;
 
-/// What the names of environment variables begin with.
-pub const ENV_PREFIX: &str = "LOCKGATE_BACKEND";
+/// Environment variables whose names begin so are its own.
+pub const ENV_PREFIX: Prefix = Prefix::new("LOCKGATE_BACKEND");
 
 /// Everything that can be configured. A key that is not written has its default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -69,32 +68,8 @@ pub struct Limits {
 pub struct Log {
     /// The form of a line.
     pub format: LogFormat,
-    /// What is logged at all.
+    /// The least severe kind of line that is logged.
     pub level: LogLevel,
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// To be read by people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// The least severe kind of line that is logged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the usual levels")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
 }
 
 /// `[shutdown]`
@@ -132,18 +107,6 @@ impl Default for Limits {
 impl Default for Shutdown {
     fn default() -> Self {
         Self { grace: Period::from_secs(30) }
-    }
-}
-
-impl fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        })
     }
 }
 

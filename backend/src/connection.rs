@@ -22,12 +22,12 @@ use lockgate_oci::{ErrorCode, OciError};
 /// have come would reset it, and the refusal with it.
 const MAX_WASTE: usize = 1024 * 1024;
 
-/// What a connection owes its client.
+/// Whether a connection owes its client an answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Debt(Arc<State>);
+pub(crate) struct Debt(Arc<Outstanding>);
 
 #[derive(Debug, Default)]
-struct State {
+struct Outstanding {
     /// Requests whose answer's body is not yet at its end.
     in_hand: AtomicUsize,
     /// Whether bytes of an answer may not be written yet.
@@ -56,7 +56,7 @@ impl Debt {
 
 /// A request that is not answered to the end.
 #[derive(Debug)]
-pub(crate) struct InHand(Arc<State>);
+pub(crate) struct InHand(Arc<Outstanding>);
 
 impl InHand {
     /// The body of its answer.
@@ -101,7 +101,7 @@ impl<B: Body + Unpin> Body for Answer<B> {
 pub(crate) struct Connection<I> {
     io: I,
     debt: Debt,
-    /// What is said in place of hyper's words, and is left to be written of it.
+    /// The rest of the refusal that is written in place of hyper's words.
     refusal: Option<Bytes>,
 }
 
@@ -190,7 +190,7 @@ impl<I: Read + Write + Unpin> Write for Connection<I> {
     }
 }
 
-/// What to say in place of a page that hyper made, by its status line.
+/// The refusal in place of a page that hyper made, by its status line.
 fn in_place_of(page: &[u8]) -> OciError {
     let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
     let message = match status {

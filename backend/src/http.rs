@@ -14,7 +14,7 @@ pub(crate) use self::range::{Part, PieceRange, requested};
 pub use self::reply::ReplyBody;
 pub(crate) use self::reply::{Refusal, Reply, entity_tag, header_value, upload_unknown};
 
-/// What a handler comes to.
+/// The end of a handler: an answer, or why there is none.
 pub(crate) type Outcome = Result<Reply, Refusal>;
 
 /// The value of a header, where it is readable text.

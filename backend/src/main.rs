@@ -3,9 +3,8 @@
 // `println!` and `eprintln!` panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-use std::fmt::Display;
-use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::io::{self, Read as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lockgate_backend::config::{Config, Log, LogFormat};
+use lockgate_backend::config::{Config, Log};
 use lockgate_backend::{DiskStore, Listener, serve};
-use lockgate_settings::Endpoint;
+use lockgate_settings::{Endpoint, LogFormat, complain, reachable};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
 
 /// The configuration cannot be used (EX_USAGE of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
@@ -72,11 +72,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says a line on standard error, which a supervisor may have closed: `eprintln!` would panic there.
-fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
 fn run(config: Config) -> io::Result<()> {
     log_to_stderr(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -99,9 +94,11 @@ fn run(config: Config) -> io::Result<()> {
 }
 
 fn log_to_stderr(log: &Log) {
-    let level: tracing::level_filters::LevelFilter = log.level.to_string().parse().expect("the names are the same");
     // Who reads no log shall not be told so on standard error, which panics.
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::from(log.level))
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -134,14 +131,4 @@ fn ask(mut stream: impl io::Read + io::Write) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     stream.take(1024).read_to_end(&mut answer)?;
     Ok(answer)
-}
-
-/// Who listens on every address is asked on the loopback one.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }

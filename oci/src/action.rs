@@ -43,7 +43,7 @@ pub enum Action {
     PushManifest {
         /// Where it goes.
         repository: RepositoryName,
-        /// What it is called in the path: a tag that will point at it, or the digest that it must have.
+        /// Its name in the path: a tag that will point at it, or the digest that it must have.
         reference: Reference,
         /// The tags of `?tag=`, in their order: they are to point at it, too.
         tags: Vec<Tag>,
@@ -58,7 +58,7 @@ pub enum Action {
     BeginUpload {
         /// Where it goes.
         repository: RepositoryName,
-        /// What its digest will be made with (`?digest-algorithm=`), as far as the client says.
+        /// The algorithm of the digest that will be asked for, where the client says so (`?digest-algorithm=`).
         algorithm: Option<Algorithm>,
     },
     /// Take a blob over from another repository; begin an upload where that cannot be.
@@ -76,7 +76,7 @@ pub enum Action {
     PushBlob {
         /// Where it goes.
         repository: RepositoryName,
-        /// What it must have.
+        /// The digest of the bytes that come.
         digest: Digest,
     },
     /// Ask where an upload stands.
@@ -89,7 +89,7 @@ pub enum Action {
         repository: RepositoryName,
         /// Which upload.
         id: UploadId,
-        /// What all of it must have.
+        /// The digest of the whole upload.
         digest: Digest,
     },
     /// Give an upload up.
@@ -98,7 +98,7 @@ pub enum Action {
     Referrers {
         /// Where they are.
         repository: RepositoryName,
-        /// What they refer to.
+        /// The manifest that they refer to.
         subject: Digest,
         /// The only type to list (`?artifactType=`); all where it is `None`.
         artifact_type: Option<String>,

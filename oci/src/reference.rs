@@ -47,7 +47,7 @@ impl fmt::Display for Tag {
     }
 }
 
-/// What a manifest is asked for by.
+/// A manifest's name in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// By tag.

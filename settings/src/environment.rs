@@ -1,25 +1,24 @@
 //! Settings out of the environment: `<PREFIX>_<SECTION>_<KEY>`.
 
-use crate::problem::{Origin, Problem, Problems};
-use crate::tree::{At, Content, Entry, Node, Step};
+use crate::problem::{At, Origin, Problem, Problems};
+use crate::tree::{Content, Entry, Node, Step};
 
-/// Prefixes of programs whose variables are not this program's, though they begin alike.
-const OTHER_PROGRAMS: &[&str] = &["LOCKGATE_BACKEND"];
-
-/// The variables of one program.
-pub(crate) struct Environment<'a> {
-    prefix: &'a str,
+/// The beginning of the names of a program's variables, before an underscore.
+#[derive(Debug, Clone, Copy)]
+pub struct Prefix {
+    own: &'static str,
+    others: &'static [&'static str],
 }
 
 /// The variables of this process that have the prefix, and a problem for each that is not UTF-8.
-pub(crate) fn of_this_process(prefix: &str) -> (Vec<(String, String)>, Problems) {
+pub(crate) fn of_this_process(prefix: Prefix) -> (Vec<(String, String)>, Problems) {
     let mut problems = Problems::default();
     let mut readable = Vec::new();
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         match value.into_string() {
             Ok(value) => readable.push((name, value)),
-            Err(_) if !Environment::new(prefix).owns(&name) => {}
+            Err(_) if !prefix.owns(&name) => {}
             Err(_) => problems.push(problem(&name, "the value is not UTF-8")),
         }
     }
@@ -30,15 +29,21 @@ fn problem(variable: &str, message: impl Into<String>) -> Problem {
     Problem { origin: Origin::Variable(variable.to_owned()), key: String::new(), message: message.into() }
 }
 
-impl<'a> Environment<'a> {
-    pub(crate) fn new(prefix: &'a str) -> Self {
-        Self { prefix }
+impl Prefix {
+    /// Every variable that begins so is the program's, and an unknown one is a mistake.
+    pub const fn new(own: &'static str) -> Self {
+        Self { own, others: &[] }
+    }
+
+    /// But for those that begin with one of the longer prefixes `others`: they are other programs'.
+    pub const fn except(self, others: &'static [&'static str]) -> Self {
+        Self { others, ..self }
     }
 
     /// Puts every variable of the program into the document, over what the file says.
     ///
     /// Whether a section or key exists is not known here: the shape refuses what it does not know.
-    pub(crate) fn override_in(&self, root: &mut Node, env: impl IntoIterator<Item = (String, String)>) -> Vec<Problem> {
+    pub(crate) fn override_in(self, root: &mut Node, env: impl IntoIterator<Item = (String, String)>) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (variable, value) in env {
             if !self.owns(&variable) || is_service_link(self.after_prefix(&variable), &value) {
@@ -49,7 +54,7 @@ impl<'a> Environment<'a> {
                     set(root, section, key, &variable, value);
                 }
                 _ => {
-                    let message = format!("no such setting; a setting's variable is {}_<SECTION>_<KEY>", self.prefix);
+                    let message = format!("no such setting; a setting's variable is {}_<SECTION>_<KEY>", self.own);
                     problems.push(problem(&variable, message));
                 }
             }
@@ -60,7 +65,7 @@ impl<'a> Environment<'a> {
     /// What stands before and after the mistaken name, the last of `path`, in `variable`.
     ///
     /// `None` for a name within the value of the variable.
-    pub(crate) fn around<'v>(&self, variable: &'v str, path: &[Step]) -> Option<(&'v str, &'v str)> {
+    pub(crate) fn around<'v>(self, variable: &'v str, path: &[Step]) -> Option<(&'v str, &'v str)> {
         let section_at = variable.len() - self.after_prefix(variable).len();
         match path {
             [Step::Name(section)] => Some((&variable[..section_at], &variable[section_at + section.len()..])),
@@ -70,13 +75,13 @@ impl<'a> Environment<'a> {
     }
 
     /// Whether a variable of this name is meant for the program.
-    fn owns(&self, variable: &str) -> bool {
+    fn owns(self, variable: &str) -> bool {
         let begins = |prefix: &str| variable.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
-        begins(self.prefix) && !OTHER_PROGRAMS.iter().any(|other| other.len() > self.prefix.len() && begins(other))
+        begins(self.own) && !self.others.iter().any(|other| begins(other))
     }
 
-    fn after_prefix<'v>(&self, variable: &'v str) -> &'v str {
-        variable.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default()
+    fn after_prefix(self, variable: &str) -> &str {
+        variable.strip_prefix(self.own).and_then(|rest| rest.strip_prefix('_')).unwrap_or_default()
     }
 }
 

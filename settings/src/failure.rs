@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde::de::{Expected, Unexpected};
 
-use crate::environment::Environment;
-use crate::problem::Problem;
-use crate::tree::{At, Entry, Node, Step};
+use crate::environment::Prefix;
+use crate::problem::{At, Problem};
+use crate::tree::{Entry, Node, Step};
 
 /// The first mistake that a shape met.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ impl Failure {
 
     /// The failure as problems: one, except that an unknown section has one for each variable that
     /// names it.
-    pub(crate) fn problems(&self, root: &Node, file: &Path, environment: &Environment<'_>) -> Vec<Problem> {
+    pub(crate) fn problems(&self, root: &Node, file: &Path, prefix: Prefix) -> Vec<Problem> {
         let at = self.at.clone().unwrap_or_else(|| root.nearest(&self.path).at.clone());
         let mut places = vec![at];
         if let Fault::UnknownName(_) = self.fault {
@@ -67,7 +67,7 @@ impl Failure {
         let problem = |at: &At| {
             let message = match at {
                 At::Place { .. } => self.message(),
-                At::Variable(name) => self.message_of_variable(name, environment),
+                At::Variable(name) => self.message_of_variable(name, prefix),
             };
             Problem::at(at, file, key(&self.path), message)
         };
@@ -90,9 +90,9 @@ impl Failure {
         }
     }
 
-    fn message_of_variable(&self, variable: &str, environment: &Environment<'_>) -> String {
+    fn message_of_variable(&self, variable: &str, prefix: Prefix) -> String {
         let Fault::UnknownName(known) = self.fault else { return self.message() };
-        let Some((start, rest)) = environment.around(variable, &self.path) else { return self.message() };
+        let Some((start, rest)) = prefix.around(variable, &self.path) else { return self.message() };
         let upper = |name: &str| name.to_ascii_uppercase();
         match nearest(self.name(), known) {
             Some(near) => format!("no such setting; did you mean {start}{}{rest}?", upper(near)),

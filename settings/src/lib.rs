@@ -17,13 +17,20 @@
 //! underscore; `LOCKGATE_UPSTREAM_READ_TIMEOUT` is `read_timeout` in `[upstream]`. The value is taken
 //! as it stands where a text is wanted, and read as TOML where a number, a truth value, an array or a
 //! table is.
+//!
+//! # What programs with settings have in common
+//!
+//! [`LogFormat`] and [`LogLevel`] are the values of a `[log]` section; [`complain`] and [`reachable`] are small
+//! things that each of them does.
 
 mod byte_size;
 mod endpoint;
 mod environment;
 mod failure;
+mod log;
 mod period;
 mod problem;
+mod program;
 mod reader;
 mod tree;
 
@@ -34,19 +41,21 @@ use serde::de::DeserializeOwned;
 
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use endpoint::{Endpoint, EndpointError};
+pub use environment::Prefix;
+pub use log::{LogFormat, LogLevel};
 pub use period::{Period, PeriodError};
 pub use problem::{Origin, Problem, Problems};
+pub use program::{complain, reachable};
 
-use crate::environment::Environment;
+use crate::problem::At;
 use crate::reader::Reader;
-use crate::tree::At;
 
 /// Reads `file` with the overrides of this process's environment.
 ///
 /// # Errors
 ///
 /// Every [`Problem`] at once; a file that cannot be read is the only one.
-pub fn load<T: DeserializeOwned>(file: &Path, env_prefix: &str) -> Result<T, Problems> {
+pub fn load<T: DeserializeOwned>(file: &Path, env_prefix: Prefix) -> Result<T, Problems> {
     all_or_problems(survey(file, env_prefix))
 }
 
@@ -54,7 +63,7 @@ pub fn load<T: DeserializeOwned>(file: &Path, env_prefix: &str) -> Result<T, Pro
 ///
 /// For a person who wants to hear of everything that is wrong, in what the settings name too. There
 /// is nothing to look at when the file cannot be read, or when something without a default is wrong.
-pub fn survey<T: DeserializeOwned>(file: &Path, env_prefix: &str) -> (Option<T>, Problems) {
+pub fn survey<T: DeserializeOwned>(file: &Path, env_prefix: Prefix) -> (Option<T>, Problems) {
     let text = match read(file) {
         Ok(text) => text,
         Err(problem) => return (None, problem.into()),
@@ -67,7 +76,7 @@ pub fn survey<T: DeserializeOwned>(file: &Path, env_prefix: &str) -> (Option<T>,
 /// # Errors
 ///
 /// Every [`Problem`] at once.
-pub fn from_environment<T: DeserializeOwned>(env_prefix: &str) -> Result<T, Problems> {
+pub fn from_environment<T: DeserializeOwned>(env_prefix: Prefix) -> Result<T, Problems> {
     // An empty text has no place for a problem, but for a key that is missing in the whole.
     all_or_problems(survey_with_environment("", Path::new("the environment"), env_prefix))
 }
@@ -81,7 +90,7 @@ pub fn from_environment<T: DeserializeOwned>(env_prefix: &str) -> Result<T, Prob
 pub fn parse<T: DeserializeOwned>(
     text: &str,
     file_name: &Path,
-    env_prefix: &str,
+    env_prefix: Prefix,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, Problems> {
     all_or_problems(survey_text(text, file_name, env_prefix, env))
@@ -94,7 +103,7 @@ fn all_or_problems<T>(survey: (Option<T>, Problems)) -> Result<T, Problems> {
     }
 }
 
-fn survey_with_environment<T: DeserializeOwned>(text: &str, file: &Path, env_prefix: &str) -> (Option<T>, Problems) {
+fn survey_with_environment<T: DeserializeOwned>(text: &str, file: &Path, env_prefix: Prefix) -> (Option<T>, Problems) {
     let (env, unreadable) = environment::of_this_process(env_prefix);
     let (value, mut problems) = survey_text(text, file, env_prefix, env);
     problems.extend(unreadable);
@@ -104,13 +113,12 @@ fn survey_with_environment<T: DeserializeOwned>(text: &str, file: &Path, env_pre
 fn survey_text<T: DeserializeOwned>(
     text: &str,
     file_name: &Path,
-    env_prefix: &str,
+    env_prefix: Prefix,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> (Option<T>, Problems) {
     let (mut root, mut problems) = tree::parse(text, file_name);
     let unparsed: Vec<usize> = problems.iter().filter_map(Problem::line).collect();
-    let environment = Environment::new(env_prefix);
-    problems.extend(environment.override_in(&mut root, env));
+    problems.extend(env_prefix.override_in(&mut root, env));
 
     // A serde shape stops at its first mistake. So that all are found, what is mistaken is marked,
     // passed over as if it were not written, and the shape is read again.
@@ -121,7 +129,7 @@ fn survey_text<T: DeserializeOwned>(
         };
         if !failure.follows_from_another(&root) {
             // What could not be parsed was reported as that; its remains are no problem of their own.
-            let found = failure.problems(&root, file_name, &environment);
+            let found = failure.problems(&root, file_name, env_prefix);
             problems.extend(found.into_iter().filter(|p| p.line().is_none_or(|line| !unparsed.contains(&line))));
         }
         if !root.pass_over(&failure.path) {

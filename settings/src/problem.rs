@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::tree::At;
-
 /// Where a problem is written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
@@ -26,6 +24,26 @@ impl fmt::Display for Origin {
             Self::File { path, at: Some((line, column)) } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Variable(name) => f.write_str(name),
         }
+    }
+}
+
+/// Where a name or a value is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    /// In the file, counted from 1; the column in characters.
+    Place { line: usize, column: usize },
+    /// In the environment variable of this name.
+    Variable(String),
+}
+
+impl At {
+    /// The place of a byte offset of `text`.
+    pub(crate) fn offset(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1;
+        Self::Place { line, column }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use crate::{ByteSize, Period, Problems};
+use crate::{ByteSize, Period, Prefix, Problems};
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -78,9 +78,11 @@ struct Storage {
     delete: bool,
 }
 
+const PROXY: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
+
 fn parse(text: &str, env: &[(&str, &str)]) -> Result<Shape, Problems> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    crate::parse(text, Path::new("a.toml"), "LOCKGATE", env)
+    crate::parse(text, Path::new("a.toml"), PROXY, env)
 }
 
 fn problems(text: &str, env: &[(&str, &str)]) -> Vec<String> {
@@ -265,7 +267,8 @@ fn variables_that_nobody_wrote_for_this_program_are_passed_over() {
 fn the_backend_reads_its_own_variables_only() {
     let env = [("LOCKGATE_BACKEND_AUTH_REALM", "own"), ("LOCKGATE_AUTH_REALM", "of the proxy")];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let shape: Shape = crate::parse("", Path::new("b.toml"), "LOCKGATE_BACKEND", env).expect("nothing is wrong");
+    let shape: Shape =
+        crate::parse("", Path::new("b.toml"), Prefix::new("LOCKGATE_BACKEND"), env).expect("nothing is wrong");
     assert_eq!(shape.auth.realm, "own");
 }
 
@@ -287,22 +290,24 @@ fn a_text_is_not_repeated_in_an_error_about_its_type() {
 #[test]
 fn a_file_that_cannot_be_read_is_one_problem() {
     let missing = Path::new("no/such/file.toml");
-    let problems = crate::load::<Shape>(missing, "LOCKGATE_SETTINGS_TEST").expect_err("it is not there");
+    let problems = crate::load::<Shape>(missing, Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is not there");
     assert_eq!(problems.to_string(), "no/such/file.toml: there is no such file; name another with --config");
 }
 
 #[test]
 fn settings_without_a_file_are_the_defaults_and_the_environment() {
     // cargo sets this one for every test: CARGO_PKG_NAME and its like are no keys of the shape.
-    let problems = crate::from_environment::<Shape>("CARGO_PKG").expect_err("the prefix has other variables");
+    let problems =
+        crate::from_environment::<Shape>(Prefix::new("CARGO_PKG")).expect_err("the prefix has other variables");
     assert!(problems.iter().all(|problem| problem.to_string().starts_with("CARGO_PKG_")), "{problems}");
-    assert_eq!(crate::from_environment("LOCKGATE_SETTINGS_TEST"), Ok(Shape::default()));
+    assert_eq!(crate::from_environment(Prefix::new("LOCKGATE_SETTINGS_TEST")), Ok(Shape::default()));
 }
 
 #[test]
 fn a_directory_is_no_file_to_read() {
     let dir = tempfile::tempdir().unwrap();
-    let problems = crate::load::<Shape>(dir.path(), "LOCKGATE_SETTINGS_TEST").expect_err("it is a directory");
+    let problems =
+        crate::load::<Shape>(dir.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is a directory");
     assert!(problems.to_string().ends_with("cannot be read: Is a directory (os error 21)"), "{problems}");
 }
 
@@ -310,17 +315,17 @@ fn a_directory_is_no_file_to_read() {
 fn a_survey_has_defaults_in_the_place_of_mistakes() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[listen]\nhttp2 = 7\nthreads = 3\n").unwrap();
-    let (shape, problems) = crate::survey::<Shape>(file.path(), "LOCKGATE_SETTINGS_TEST");
+    let (shape, problems) = crate::survey::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST"));
     assert_eq!(problems.len(), 1);
     assert_eq!(shape.map(|shape| shape.listen), Some(Listen { threads: 3, ..Listen::default() }));
-    assert_eq!(crate::load::<Shape>(file.path(), "LOCKGATE_SETTINGS_TEST"), Err(problems));
+    assert_eq!(crate::load::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")), Err(problems));
 }
 
 #[test]
 fn a_file_that_is_not_utf8_is_told_where() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[auth]\nrealm = '\xff'\n").unwrap();
-    let problems = crate::load::<Shape>(file.path(), "LOCKGATE_SETTINGS_TEST").expect_err("it is Latin-1");
+    let problems = crate::load::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is Latin-1");
     assert_eq!(
         problems.to_string(),
         format!("{}:2:10: not UTF-8; save the file in that encoding", file.path().display())
@@ -345,7 +350,7 @@ proptest! {
     ) {
         let named = env.into_iter().map(|(name, value)| (format!("LOCKGATE_{name}"), value));
         let env = named.chain([("LOCKGATE_LISTEN_HTTP2".to_owned(), value.clone())]);
-        let read: Result<Shape, Problems> = crate::parse(&text, Path::new("a.toml"), "LOCKGATE", env);
+        let read: Result<Shape, Problems> = crate::parse(&text, Path::new("a.toml"), PROXY, env);
         match read {
             Ok(shape) => prop_assert_eq!(shape.listen.http2.to_string(), value.trim()),
             Err(problems) => prop_assert!(!problems.is_empty()),

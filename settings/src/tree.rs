@@ -5,16 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::problem::{Problem, Problems};
-
-/// Where something is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum At {
-    /// In the file, counted from 1; the column in characters.
-    Place { line: usize, column: usize },
-    /// In the environment variable of this name.
-    Variable(String),
-}
+use crate::problem::{At, Problem, Problems};
 
 /// A value.
 #[derive(Debug)]
@@ -63,17 +54,6 @@ pub(crate) fn parse(text: &str, file: &Path) -> (Node, Problems) {
     });
     let root = Node::new(DeValue::Table(table.into_inner()), At::offset(text, 0), &|span| At::offset(text, span));
     (root, problems.collect())
-}
-
-impl At {
-    /// The place of a byte offset of `text`.
-    pub(crate) fn offset(text: &str, offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1;
-        Self::Place { line, column }
-    }
 }
 
 impl Node {

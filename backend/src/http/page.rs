@@ -7,7 +7,7 @@ use lockgate_oci::{ErrorCode, OciError, Pagination};
 
 use super::reply::{Reply, header_value};
 
-/// What part of a list is asked for.
+/// The part of a list that is asked for.
 pub(crate) struct Page {
     /// At most so many.
     limit: usize,

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-/// What part of a blob a `Range` header asks for.
+/// The part of a blob that a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// All of it: the header is not understood, or asks for several ranges, and may be ignored.

@@ -5,9 +5,10 @@
 //! runs on tokio's blocking threads.
 
 mod blob;
-mod desks;
+mod buffer_pool;
 mod directories;
 mod durable;
+mod errors;
 mod links;
 mod listing;
 mod manifests;
@@ -29,8 +30,9 @@ use async_trait::async_trait;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-use self::desks::Desks;
-use self::durable::{Durable, at};
+use self::buffer_pool::BufferPool;
+use self::durable::Durable;
+use self::errors::at;
 use self::links::Locks;
 use self::session::Sessions;
 use self::sweep::Sweep;
@@ -51,7 +53,7 @@ struct Inner {
     layout: Layout,
     durable: Durable,
     sessions: Sessions,
-    desks: Desks,
+    buffers: BufferPool,
     locks: Locks,
 }
 
@@ -80,8 +82,8 @@ impl DiskStore {
         let durable = Durable::new(layout.staging())?;
         durable.make_directory(layout.blobs())?;
         durable.make_directory(layout.repositories())?;
-        let (sessions, desks, locks) = (Sessions::default(), Desks::new(), Locks::default());
-        Ok(Self(Arc::new(Inner { layout, durable, sessions, desks, locks })))
+        let (sessions, buffers, locks) = (Sessions::default(), BufferPool::new(), Locks::default());
+        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks })))
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static) -> Result<T> {
@@ -127,12 +129,12 @@ impl Store for DiskStore {
 
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
         let repository = repository.clone();
-        self.run(move |inner| upload::begin(inner, &repository, algorithm)).await
+        self.run(move |inner| session::begin(inner, &repository, algorithm)).await
     }
 
     async fn upload_size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64> {
         let repository = repository.clone();
-        self.run(move |inner| upload::size(inner, &repository, id)).await
+        self.run(move |inner| session::size(inner, &repository, id)).await
     }
 
     async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
@@ -142,7 +144,7 @@ impl Store for DiskStore {
 
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
         let repository = repository.clone();
-        self.run(move |inner| upload::cancel(inner, &repository, id)).await
+        self.run(move |inner| session::cancel(inner, &repository, id)).await
     }
 
     async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize> {

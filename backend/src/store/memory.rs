@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use futures_util::stream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
+use super::lock::held;
 use super::{Blob, ByteStream, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
 use crate::hasher::digest_of;
 
@@ -79,7 +80,7 @@ impl MemoryStore {
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        held(self.0.lock())
     }
 }
 

@@ -10,6 +10,7 @@ mod contract;
 mod disk;
 #[cfg(test)]
 mod interleavings;
+mod lock;
 mod memory;
 mod paths;
 
@@ -107,7 +108,7 @@ pub trait Store: Send + Sync + 'static {
 
 /// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.
 pub trait Blob: Send {
-    /// Bytes.
+    /// How long it is, in bytes.
     fn size(&self) -> u64;
 
     /// Its bytes from `range.start` up to `range.end`, which is at most [`Blob::size`].
@@ -153,7 +154,7 @@ pub struct NewManifest {
     pub tags: Vec<Tag>,
     /// The manifest that it refers to, which need not exist.
     pub subject: Option<Digest>,
-    /// What must be in the repository.
+    /// Content that must be in the repository before it.
     pub requires: Vec<Requirement>,
 }
 
@@ -168,7 +169,7 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// What is named.
+    /// The digest under which it is there.
     pub fn digest(&self) -> &Digest {
         match self {
             Self::Blob(digest) | Self::Manifest(digest) => digest,

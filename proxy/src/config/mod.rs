@@ -24,7 +24,7 @@ mod tests;
 use std::fmt;
 use std::path::Path;
 
-use lockgate_settings::Problems;
+use lockgate_settings::{Prefix, Problems};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -44,7 +44,7 @@ pub use upstream::Upstream;
 pub use values::{SizeWithin, Within};
 
 /// Every key `key` of `[section]` can be overridden by `LOCKGATE_<SECTION>_<KEY>`.
-const ENV_PREFIX: &str = "LOCKGATE";
+const ENV_PREFIX: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
 
 /// All sections.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -16,11 +16,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::durable::{at, if_there};
+use super::errors::{at, if_there};
 use super::names::Names;
+use crate::store::lock::held;
 
 /// Directories with fewer names are read each time.
 const LARGE: usize = 256;
@@ -53,7 +54,7 @@ struct Entry {
     used: u64,
 }
 
-/// What is known of one directory.
+/// The names in one directory, as far as they are known.
 #[derive(Debug, Default)]
 struct Listing {
     names: Names,
@@ -63,7 +64,7 @@ struct Listing {
     due: Option<Instant>,
 }
 
-/// What changes whenever a name is added to a directory or removed.
+/// It changes whenever a name is added to a directory or removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -72,7 +73,7 @@ struct Stamp {
     links: u64,
 }
 
-/// What is done to a directory.
+/// The change that a name makes to the directory that it is in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
     Added,
@@ -127,16 +128,12 @@ fn listed(directory: &Path) -> io::Result<String> {
     Ok(listed)
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Directories {
     /// Looks at the names of the directories in a directory; `None` when there is no such directory.
     pub(super) fn look<T>(&self, directory: &Path, look: impl FnOnce(&Names) -> T) -> io::Result<Option<T>> {
         // Found before it is read, so that changes of ours wait until it was.
         let listing = self.listing(directory);
-        let mut listing = locked(&listing);
+        let mut listing = held(listing.lock());
         let Some(stamp) = Stamp::of(directory)? else {
             self.forget(directory);
             return Ok(None);
@@ -158,9 +155,9 @@ impl Directories {
         let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             return change();
         };
-        let known = locked(&self.0).entries.get(directory).map(|entry| Arc::clone(&entry.listing));
+        let known = held(self.0.lock()).entries.get(directory).map(|entry| Arc::clone(&entry.listing));
         let Some(listing) = known else { return change() };
-        let mut listing = locked(&listing);
+        let mut listing = held(listing.lock());
         let was_true = Stamp::of(directory).ok().flatten().is_some_and(|stamp| listing.is_true(stamp));
         let changed = change();
         if was_true && changed.is_ok() {
@@ -175,7 +172,7 @@ impl Directories {
     }
 
     fn listing(&self, directory: &Path) -> Arc<Mutex<Listing>> {
-        let mut table = locked(&self.0);
+        let mut table = held(self.0.lock());
         table.uses += 1;
         let used = table.uses;
         if let Some(entry) = table.entries.get_mut(directory) {
@@ -189,12 +186,12 @@ impl Directories {
     }
 
     fn forget(&self, directory: &Path) {
-        locked(&self.0).entries.remove(directory);
+        held(self.0.lock()).entries.remove(directory);
     }
 
     /// Notes how much memory a directory takes, and makes room for it.
     fn keep(&self, directory: &Path, bytes: usize) {
-        let mut table = locked(&self.0);
+        let mut table = held(self.0.lock());
         if let Some(entry) = table.entries.get_mut(directory) {
             entry.bytes = bytes;
         }
@@ -230,14 +227,14 @@ mod tests {
     }
 
     fn kept(directories: &Directories) -> usize {
-        locked(&directories.0).entries.len()
+        held(directories.0.lock()).entries.len()
     }
 
     /// Whether the next look needs no reading.
     fn knows(directories: &Directories, path: &Path) -> bool {
-        let listing = locked(&directories.0).entries.get(path).map(|entry| Arc::clone(&entry.listing));
+        let listing = held(directories.0.lock()).entries.get(path).map(|entry| Arc::clone(&entry.listing));
         let stamp = Stamp::of(path).unwrap().unwrap();
-        listing.is_some_and(|listing| locked(&listing).is_true(stamp))
+        listing.is_some_and(|listing| held(listing.lock()).is_true(stamp))
     }
 
     #[test]
@@ -293,14 +290,14 @@ mod tests {
     fn a_directory_that_had_just_changed_is_read_again() {
         let (directory, directories) = (tree(LARGE), Directories::default());
         all(&directories, directory.path());
-        let listing = Arc::clone(&locked(&directories.0).entries[directory.path()].listing);
-        let due = locked(&listing).due.expect("it was made a moment ago");
+        let listing = Arc::clone(&held(directories.0.lock()).entries[directory.path()].listing);
+        let due = held(listing.lock()).due.expect("it was made a moment ago");
         assert!(due <= Instant::now() + RACY);
         settle(directory.path());
         all(&directories, directory.path());
-        locked(&listing).due = Some(Instant::now());
+        held(listing.lock()).due = Some(Instant::now());
         all(&directories, directory.path());
-        assert_eq!(locked(&listing).due, None);
+        assert_eq!(held(listing.lock()).due, None);
     }
 
     #[test]
@@ -313,7 +310,7 @@ mod tests {
         directories.listing(&paths[0]);
         directories.listing(Path::new("d"));
         directories.keep(Path::new("d"), BUDGET / 3);
-        let table = locked(&directories.0);
+        let table = held(directories.0.lock());
         assert!(!table.entries.contains_key(&paths[1]) && table.entries.len() == 3);
     }
 

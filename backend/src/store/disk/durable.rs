@@ -7,12 +7,14 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
 use super::directories::{Change, Directories};
+use super::errors::{at, if_there};
+use crate::store::lock::held;
 
 /// Older files of the staging directory belong to nobody: they are made and renamed within seconds.
 const ABANDONED: Duration = Duration::from_secs(60 * 60);
@@ -27,25 +29,6 @@ pub(super) struct Durable {
     /// so that nothing is promised that hangs on a name which a loss of power would take away.
     unsynced: Mutex<HashSet<PathBuf>>,
     synced: Condvar,
-}
-
-/// Adds the path to an error, which otherwise says only "No such file or directory".
-pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> io::Error + '_ {
-    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-/// Whether an error says that there is no such file. A file where a directory was to be says so too.
-pub(super) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// `None` for a file that is not there.
-pub(super) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -159,7 +142,7 @@ impl Durable {
             return Ok(());
         }
         let made = missing.iter().rev().try_for_each(|directory| self.make_synced(directory));
-        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsynced = held(self.unsynced.lock());
         for directory in &missing {
             unsynced.remove(directory);
         }
@@ -170,9 +153,9 @@ impl Durable {
 
     /// The directories from `path` upwards that are missing, marked as being made by the caller.
     fn claim_missing(&self, path: &Path) -> Vec<PathBuf> {
-        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsynced = held(self.unsynced.lock());
         while !unsynced.is_empty() && path.ancestors().any(|directory| unsynced.contains(directory)) {
-            unsynced = self.synced.wait(unsynced).unwrap_or_else(PoisonError::into_inner);
+            unsynced = held(self.synced.wait(unsynced));
         }
         let missing: Vec<_> = path.ancestors().take_while(|d| !d.is_dir()).map(Path::to_owned).collect();
         unsynced.extend(missing.iter().cloned());

@@ -3,22 +3,23 @@
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use lockgate_oci::{Digest, RepositoryName};
 
 use super::Inner;
 use super::blob::FileBlob;
-use super::durable::{at, if_there};
+use super::errors::{at, if_there};
 use crate::hasher::digest_of;
+use crate::store::lock::held;
 use crate::store::{Requirement, Result, StoreError};
 
 /// Locks for repositories: one is chosen by the name's hash.
 const LOCKS: usize = 64;
 
 /// Shared by those who add links, held alone by those who remove some: so no manifest is accepted
-/// whose blob is being deleted, and no directory vanishes under a link. Never held while a body
-/// is received, hashed, synced or sent.
+/// whose blob is being deleted, and no directory vanishes under a link. Links and manifests are written and
+/// synced under it; a blob's bytes are received, hashed, synced and sent without.
 pub(super) struct Locks([RwLock<()>; LOCKS]);
 
 impl Default for Locks {
@@ -37,13 +38,13 @@ impl Locks {
 impl Inner {
     /// While links of a repository are added.
     pub(super) fn adding<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _shared = self.locks.of(repository).read().unwrap_or_else(PoisonError::into_inner);
+        let _shared = held(self.locks.of(repository).read());
         work()
     }
 
     /// While links of a repository are removed.
     pub(super) fn removing<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _alone = self.locks.of(repository).write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = held(self.locks.of(repository).write());
         work()
     }
 

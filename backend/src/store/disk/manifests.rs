@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 
-use super::durable::at;
+use super::errors::at;
 use super::{Inner, listing, tagged};
 use crate::hasher::digest_of;
 use crate::store::{NewManifest, Result, StoreError, StoredManifest};

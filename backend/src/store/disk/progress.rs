@@ -1,4 +1,4 @@
-//! What is still to be done to the buffers of an upload session, and in what order.
+//! The order in which the buffers of an upload session are written and hashed.
 //!
 //! Full buffers are written in their order, and each is hashed when it has been written: so the hash is
 //! never ahead of the file. Who hashes does not write, so that where there are two processors the next
@@ -8,13 +8,13 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::desks::Desk;
+use super::buffer_pool::Slot;
 use crate::hasher::Hasher;
 
-/// A buffer to be written and hashed, and the desk where it lies.
+/// A buffer to be written and hashed, and the slot that it takes for it.
 pub(super) struct Full {
     pub(super) bytes: Vec<u8>,
-    pub(super) desk: Desk,
+    pub(super) slot: Slot,
 }
 
 /// The buffers of a session that are not yet in its file and its hash, and how far both are.
@@ -41,7 +41,7 @@ enum Hash {
     Growing,
 }
 
-/// What a worker does with a buffer.
+/// A worker's next step, with a buffer.
 pub(super) enum Step {
     /// Write it at this offset; then [`Progress::written`].
     Write(Full, u64),
@@ -75,7 +75,7 @@ impl Progress {
         Ok(needed)
     }
 
-    /// What a worker does next. What has just been written comes first: it is still in the cache. Where
+    /// The step that a worker takes next. What has just been written comes first: it is still in the cache. Where
     /// there is nothing, it [leaves](Self::leave).
     pub(super) fn next(&mut self) -> Option<Step> {
         if let Hash::Of(..) = self.hash
@@ -100,7 +100,7 @@ impl Progress {
             Ok(()) => {
                 self.written += full.bytes.len() as u64;
                 match self.hash {
-                    Hash::Unknown => full.desk.put_back(full.bytes),
+                    Hash::Unknown => full.slot.put_back(full.bytes),
                     Hash::Of(..) | Hash::Growing => self.unhashed.push_back(full),
                 }
             }

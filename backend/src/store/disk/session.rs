@@ -1,14 +1,22 @@
-//! Upload sessions of this process: who has taken one, and the hash of those that rest.
+//! Upload sessions: a directory each; and in this process who has taken one, and the hash of those that rest.
 //!
-//! What a session *is* stands on disk; this is only what would be costly to find out again. After a
-//! restart the table is empty, and a session goes on with its hash computed from its file.
+//! What a session *is* stands on disk; the table has only what would be costly to find out again. After a
+//! restart it is empty, and a session goes on with its hash computed from its file.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fs::{self, File};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
+use lockgate_oci::{Algorithm, RepositoryName};
 use uuid::Uuid;
 
+use super::Inner;
+use super::errors::{at, if_there};
 use crate::hasher::Hasher;
+use crate::store::lock::held;
+use crate::store::paths::{upload_data, upload_started_at};
+use crate::store::{Result, StoreError};
 
 /// Resting hashes that are kept. Clients abandon sessions, and then nobody asks for the hash again.
 const MAX_RESTING: usize = 4096;
@@ -38,7 +46,7 @@ impl Sessions {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        held(self.0.lock())
     }
 }
 
@@ -72,6 +80,42 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.sessions.table().taken.remove(&self.id);
     }
+}
+
+/// Makes a new session, and the hash that it will go on with.
+pub(super) fn begin(inner: &Inner, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
+    let id = Uuid::new_v4();
+    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+    inner.durable.make_directory(&inner.layout.uploads(repository))?;
+    let directory = inner.layout.upload(repository, id);
+    let started_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    // Nothing was acknowledged yet that must survive a loss of power: no syncing here.
+    fs::create_dir(&directory)
+        .and_then(|()| fs::write(upload_started_at(&directory), started_at))
+        .and_then(|()| File::create_new(upload_data(&directory)).map(drop))
+        .map_err(at(&directory))?;
+    lease.rest(Hasher::new(algorithm), 0);
+    Ok(id)
+}
+
+/// How many bytes a session holds on disk. Distribution makes the data's file with the first byte.
+pub(super) fn size(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<u64> {
+    let directory = inner.layout.upload(repository, id);
+    let data = upload_data(&directory);
+    if let Some(metadata) = if_there(fs::metadata(&data)).map_err(at(&data))? {
+        return Ok(metadata.len());
+    }
+    let started_at = upload_started_at(&directory);
+    if started_at.is_file() { Ok(0) } else { Err(StoreError::UploadUnknown) }
+}
+
+/// Ends a session that nobody writes to.
+pub(super) fn cancel(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<()> {
+    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+    let size = size(inner, repository, id)?;
+    drop(lease.hasher(size));
+    inner.durable.remove_tree(&inner.layout.upload(repository, id))?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use uuid::Uuid;
 
 use super::Inner;
-use super::durable::{at, if_there};
+use super::errors::{at, if_there};
 
 /// The names that a session's directory may hold; `hashstates` is of distribution's making.
 const STARTED_AT: &str = "startedat";
@@ -31,7 +31,7 @@ pub(super) struct Sweep {
     removed: usize,
 }
 
-/// What the directories in a directory are.
+/// The kind of the directories in a directory.
 #[derive(Clone, Copy)]
 enum Holds {
     Repositories,

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime};
 use lockgate_oci::{Digest, RepositoryName, Tag};
 
 use super::Inner;
-use super::durable::{at, if_there};
+use super::errors::{at, if_there};
 use crate::store::Result;
 
 /// Nanoseconds; a multiple of 100, which every file system of today keeps. Another's time has the same

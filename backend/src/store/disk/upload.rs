@@ -2,34 +2,27 @@
 //! hashed off the async threads while the next ones gather. Who appends faster than the disk and the
 //! hash can follow waits.
 //!
-//! Hashing takes a processor, so that more threads than there are processors would only take memory:
-//! all uploads share a few [desks](super::desks). One that has a desk leaves its full buffer there and goes on with
-//! the desk's empty one; an upload that waits holds one buffer and no thread.
+//! Hashing takes a processor, so that more threads than there are processors would only take memory: all uploads
+//! share the few slots of a [pool](super::buffer_pool). One that has a slot leaves its full buffer there and goes on
+//! with an empty one; an upload that waits holds one buffer and no thread.
 //!
 //! After every [`STRETCH`] the file is synced beside the writing, so that the sync at the end, which the
 //! client waits for, finds little left to do.
 
-use std::fs::{self, File};
 use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use lockgate_oci::{Algorithm, Digest, RepositoryName};
+use lockgate_oci::{Digest, RepositoryName};
 use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
-use super::durable::{at, if_there};
+use super::buffer_pool::BUFFER;
 use super::progress::Full;
 use super::upload_file::UploadFile;
 use super::{Inner, blocking};
-use crate::hasher::Hasher;
-use crate::store::paths::{upload_data, upload_started_at};
-use crate::store::{Result, StoreError, Upload};
-
-/// Bytes in a buffer: long enough that handing it over costs little beside hashing it, and short enough
-/// that it is still in the processor's cache when it is hashed after it was written.
-pub(super) const BUFFER: usize = 128 * 1024;
+use crate::store::{Result, Upload};
 
 /// Bytes after which an upload's file is synced, and then again.
 const STRETCH: u64 = 32 * 1024 * 1024;
@@ -64,27 +57,27 @@ impl DiskUpload {
         })
     }
 
-    /// Has what has gathered written and hashed, when there is a desk for it. When that fails nobody works
+    /// Has what has gathered written and hashed, when there is a slot for it. When that fails nobody works
     /// on the session any more: who is told so can end it.
     async fn hand_over(&mut self) -> Result<()> {
-        let handed_over = self.occupy_desk().await;
+        let handed_over = self.take_slot().await;
         if handed_over.is_err() {
             let _ = self.rest().await;
         }
         handed_over
     }
 
-    async fn occupy_desk(&mut self) -> Result<()> {
+    async fn take_slot(&mut self) -> Result<()> {
         if self.unsynced >= STRETCH && self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
             self.synced().await?;
             self.unsynced = 0;
             let (file, inner) = (Arc::clone(&self.file), Arc::clone(&self.inner));
             self.syncing = Some(spawn_blocking(move || file.sync_ahead(&inner)));
         }
-        let desk = self.inner.desks.take().await;
-        let bytes = std::mem::replace(&mut self.gathering, desk.buffer());
+        let slot = self.inner.buffers.take().await;
+        let bytes = std::mem::replace(&mut self.gathering, slot.buffer());
         self.unsynced += bytes.len() as u64;
-        if self.file.enqueue(Full { bytes, desk }, self.inner.desks.workers_of_one())? {
+        if self.file.enqueue(Full { bytes, slot }, self.inner.buffers.workers_of_one())? {
             self.workers.retain(|worker| !worker.is_finished());
             let file = Arc::clone(&self.file);
             self.workers.push(spawn_blocking(move || file.work()));
@@ -152,47 +145,15 @@ impl Upload for DiskUpload {
     }
 }
 
-/// Makes a new session, and the hash that it will go on with.
-pub(super) fn begin(inner: &Inner, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
-    let id = Uuid::new_v4();
-    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
-    inner.durable.make_directory(&inner.layout.uploads(repository))?;
-    let directory = inner.layout.upload(repository, id);
-    let started_at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    // Nothing was acknowledged yet that must survive a loss of power: no syncing here.
-    fs::create_dir(&directory)
-        .and_then(|()| fs::write(upload_started_at(&directory), started_at))
-        .and_then(|()| File::create_new(upload_data(&directory)).map(drop))
-        .map_err(at(&directory))?;
-    lease.rest(Hasher::new(algorithm), 0);
-    Ok(id)
-}
-
-/// How many bytes a session holds on disk. Distribution makes the data's file with the first byte.
-pub(super) fn size(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<u64> {
-    let directory = inner.layout.upload(repository, id);
-    let data = upload_data(&directory);
-    if let Some(metadata) = if_there(fs::metadata(&data)).map_err(at(&data))? {
-        return Ok(metadata.len());
-    }
-    let started_at = upload_started_at(&directory);
-    if started_at.is_file() { Ok(0) } else { Err(StoreError::UploadUnknown) }
-}
-
-/// Ends a session that nobody writes to.
-pub(super) fn cancel(inner: &Inner, repository: &RepositoryName, id: Uuid) -> Result<()> {
-    let lease = inner.sessions.take(id).ok_or(StoreError::UploadBusy)?;
-    let size = size(inner, repository, id)?;
-    drop(lease.hasher(size));
-    inner.durable.remove_tree(&inner.layout.upload(repository, id))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::hasher::digest_of;
-    use crate::store::{DiskStore, Store as _};
+    use crate::store::paths::upload_data;
+    use crate::store::{DiskStore, Store as _, StoreError};
+    use lockgate_oci::Algorithm;
 
     /// Writes bytes to a session, leaves it, and puts others of the same length in their place: who
     /// reads them again finds another digest.

@@ -4,17 +4,18 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::Inner;
-use super::durable::at;
+use super::buffer_pool::BUFFER;
+use super::errors::at;
 use super::progress::{Full, Progress, Step};
-use super::session::Lease;
-use super::upload::{BUFFER, size};
+use super::session::{Lease, size};
 use crate::hasher::Hasher;
+use crate::store::lock::held;
 use crate::store::paths::upload_data;
 use crate::store::{Result, StoreError};
 
@@ -46,7 +47,7 @@ impl UploadFile {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+        held(self.progress.lock())
     }
 
     /// Takes a buffer to be written and hashed; whether a worker, one of at most so many, is to
@@ -69,7 +70,7 @@ impl UploadFile {
                 Step::Hash(full, mut hasher, hashed) => {
                     hasher.update(&full.bytes);
                     let hashed = hashed + full.bytes.len() as u64;
-                    full.desk.put_back(full.bytes);
+                    full.slot.put_back(full.bytes);
                     progress = self.progress();
                     progress.hashed(hasher, hashed);
                 }
@@ -149,7 +150,7 @@ impl UploadFile {
 
 impl Drop for UploadFile {
     fn drop(&mut self) {
-        let progress = self.progress.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let progress = held(self.progress.get_mut());
         if let Some((hasher, hashed)) = progress.take_hash() {
             self.lease.rest(hasher, hashed);
         }
@@ -162,7 +163,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::super::upload::{begin, cancel};
+    use super::super::session::{begin, cancel};
     use super::*;
     use crate::hasher::digest_of;
     use crate::store::DiskStore;
@@ -186,7 +187,7 @@ mod tests {
         }
 
         async fn full(&self, bytes: &[u8]) -> Full {
-            Full { bytes: bytes.to_vec(), desk: self.inner.desks.take().await }
+            Full { bytes: bytes.to_vec(), slot: self.inner.buffers.take().await }
         }
 
         /// The size of the file that the session's hash is known for.
@@ -255,7 +256,7 @@ mod tests {
         assert!(file.enqueue(session.full(b"four").await, 1).is_err(), "nothing is written after a gap");
         drop(file);
         assert_eq!(session.rested(), Some(3));
-        assert_eq!(session.inner.desks.take().await.buffer(), b"", "no desk is lost");
+        assert_eq!(session.inner.buffers.take().await.buffer(), b"", "no slot is lost");
     }
 
     #[tokio::test]
