@@ -144,7 +144,8 @@ pub fn honest_body(method: &str, target: &str) -> Vec<u8> {
 }
 
 fn number_in(target: &str) -> Option<usize> {
-    let rest = target.strip_prefix("/v2/fault/manifests/").or_else(|| target.strip_prefix("/v2/fault/blobs/sha256:"));
+    let kinds = ["/v2/fault/manifests/", "/v2/fault/blobs/sha256:", "/v2/fault/blobs/uploads/"];
+    let rest = kinds.iter().find_map(|kind| target.strip_prefix(kind));
     rest?.split('?').next()?.parse().ok()
 }
 

@@ -123,14 +123,19 @@ fn appended(headers: &HeaderMap, client: &str) -> HeaderValue {
     HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Prepares an upstream's answer for a client that asks by `version`.
-pub(super) fn give_back<B>(response: &mut Response<B>, version: Version) {
+/// Prepares an upstream's answer for a client that asks by `version`, for the header only or for all of it.
+pub(super) fn give_back<B>(response: &mut Response<B>, version: Version, is_head: bool) {
     let headers = response.headers_mut();
-    if headers.contains_key(TRANSFER_ENCODING) {
+    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+    strip_hop_by_hop(headers);
+    if is_chunked {
         // It overrides a length (RFC 9112, 6.3), which the client is not to be told either.
         headers.remove(CONTENT_LENGTH);
     }
-    strip_hop_by_hop(headers);
+    if is_chunked && is_head && version == Version::HTTP_11 {
+        // What GET would be framed by (RFC 9112, 6.1): hyper says it of a body only.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     *response.version_mut() = version;
 }
 
@@ -259,7 +264,7 @@ mod tests {
         let response = Response::builder().header("Keep-Alive", "timeout=5").header("Connection", "keep-alive");
         let response = response.header("Transfer-Encoding", "chunked").header("Content-Length", "4");
         let mut response = response.body(()).expect("a response");
-        give_back(&mut response, Version::HTTP_11);
+        give_back(&mut response, Version::HTTP_11, false);
         assert!(response.headers().is_empty(), "{:?}", response.headers());
     }
 

@@ -66,8 +66,8 @@ pub(super) struct InHand(Arc<Exchange>);
 
 impl InHand {
     /// The body of its answer.
-    pub(super) fn answer<B>(self, body: B) -> AnswerBody<B> {
-        AnswerBody { body, _request: self }
+    pub(super) fn answer<B: Body>(self, body: B) -> AnswerBody<B> {
+        AnswerBody { body, error: None, _request: self }
     }
 }
 
@@ -78,17 +78,30 @@ impl Drop for InHand {
 }
 
 /// An answer's body, which keeps its request in hand.
-pub(super) struct AnswerBody<B> {
+pub(super) struct AnswerBody<B: Body> {
     body: B,
+    /// Why it broke off, until what was said before is out: hyper throws that away with the connection.
+    error: Option<B::Error>,
     _request: InHand,
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body<Error: Unpin> + Unpin> Body for AnswerBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if let Some(error) = self.error.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Err(error))) => {
+                self.error = Some(error);
+                // hyper flushes when there is nothing more to write for now.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -16,7 +16,7 @@ use super::http2;
 /// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
     /// What an answer's body is read from. An error breaks the answer off.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + Unpin> + Send + Unpin + 'static;
 
     /// Answers one request of the client at this address. It is dropped when the client leaves.
     ///

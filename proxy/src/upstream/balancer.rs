@@ -13,10 +13,11 @@ use http::Extensions;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType};
 use pingora_load_balancing::discovery::ServiceDiscovery;
-use pingora_load_balancing::health_check::TcpHealthCheck;
+use pingora_load_balancing::health_check::HealthCheck;
 use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 
+use super::socket::Socket;
 use crate::config::{self, Origin};
 use crate::lock::lock;
 
@@ -35,9 +36,7 @@ impl Balancer {
     pub(super) fn new(config: &config::Upstream) -> Self {
         let names = Names { origin: config.url.clone(), timeout: config.connect_timeout.duration(), last: Mutex::default() };
         let mut addresses = LoadBalancer::from_backends(Backends::new(Box::new(names)));
-        let mut check = TcpHealthCheck::new();
-        check.peer_template.options.connection_timeout = Some(config.connect_timeout.duration());
-        addresses.set_health_check(check);
+        addresses.set_health_check(Box::new(ConnectCheck { timeout: config.connect_timeout.duration() }));
         Self { origin: config.url.clone(), resolve_interval: config.resolve_interval.duration(), addresses }
     }
 
@@ -134,6 +133,27 @@ impl ServiceDiscovery for Names {
         let found = found.map_err(|why| Error::because(ErrorType::ConnectNoRoute, "no address", why))?;
         let backend = |addr| Backend { addr, weight: 1, ext: Extensions::new() };
         Ok((found.into_iter().map(backend).collect(), HashMap::new()))
+    }
+}
+
+/// An address is healthy while it can be connected to. pingora's own check would start a thread for its timers that
+/// wakes a hundred times a second for ever.
+struct ConnectCheck {
+    timeout: Duration,
+}
+
+#[async_trait]
+impl HealthCheck for ConnectCheck {
+    async fn check(&self, target: &Backend) -> pingora::Result<()> {
+        match tokio::time::timeout(self.timeout, Socket::connect(&target.addr)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(why)) => Err(Error::because(ErrorType::ConnectError, "it cannot be connected to", why)),
+            Err(late) => Err(Error::because(ErrorType::ConnectTimedout, "it cannot be connected to", late)),
+        }
+    }
+
+    fn health_threshold(&self, _: bool) -> usize {
+        1
     }
 }
 

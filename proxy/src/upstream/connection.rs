@@ -75,6 +75,8 @@ impl Connection {
         let meter = socket.meter();
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER).title_case_headers(true);
+        // Some registries' proxies still fold lines (RFC 9112, 5.2); hyper unfolds them.
+        builder.allow_obsolete_multiline_headers_in_responses(true);
         let shaken = builder.handshake(TokioIo::new(socket)).await;
         let (sender, driver) = shaken.map_err(|error| Failure::BrokeOff(error.to_string()))?;
         Ok(Self {

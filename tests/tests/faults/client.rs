@@ -158,11 +158,10 @@ fn without_panic(claim: impl FnOnce() -> Result<(), String>) -> Result<(), Strin
 /// One request that meets the fault; then an honest one on the same connection, if that is kept, and one on a new
 /// connection.
 fn trial(door: &Door, number: usize, kind: Kind, gives: &[Gives]) -> Result<(), String> {
-    let target = if kind == Kind::GetLarge {
-        // As a layer comes, over a connection of its own.
-        format!("/v2/fault/blobs/sha256:{number:064}?size={LARGE}")
-    } else {
-        format!("/v2/fault/manifests/{number}?size=64")
+    let target = match kind {
+        Kind::GetLarge => format!("/v2/fault/blobs/sha256:{number:064}?size={LARGE}"),
+        Kind::PatchInChunks => format!("/v2/fault/blobs/uploads/{number}?size=64"),
+        _ => format!("/v2/fault/manifests/{number}?size=64"),
     };
     let mut wire = Wire::open(door);
     kind.send(&mut wire, &target);

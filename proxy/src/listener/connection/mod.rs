@@ -63,6 +63,17 @@ enum Phase {
     Closing,
 }
 
+/// What a client may still be sending when its connection ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Waste {
+    /// Nothing that is known of.
+    Nothing,
+    /// The rest of a body, which is read before the end is told: some clients take that for the end of their request.
+    Body(RemainingBody),
+    /// Something without a known end, which is read after the end was told.
+    Anything,
+}
+
 /// A connection as hyper reads and writes it.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
@@ -84,8 +95,9 @@ pub(super) struct Connection<S> {
     is_head: bool,
     /// What is said in place of an answer, once it is decided.
     refusal: Option<Bytes>,
-    /// Whether what the client still sends is read away after the last word.
-    lingers: bool,
+    /// What is read away around the last word, so that the client gets to hear it: a close over bytes that were not
+    /// read resets the connection, and the answer with it.
+    waste: Waste,
     /// What such an answer carries beside what every refusal does.
     own_fields: OwnFields,
 }
@@ -105,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             taking: Pace::new(taking_rule(&limits)),
             is_head: false,
             refusal: None,
-            lingers: false,
+            waste: Waste::Nothing,
             own_fields,
             limits,
         }
@@ -341,21 +353,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Says the last word, and stays until the client had the chance to hear it.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_say(cx))?;
+        if let Waste::Body(body) = &mut self.waste {
+            let mut body = body.clone();
+            ready!(self.poll_waste(cx, &mut body));
+        }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        if self.lingers { self.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
+        if self.waste == Waste::Anything { self.poll_waste(cx, &mut RemainingBody::Unknown).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 
-    /// Reads what the client still sends, until it ends: a close with bytes unread resets the connection, and the
-    /// answer with it.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Reads what the client still sends, until it ends, or the body does.
+    fn poll_waste(&mut self, cx: &mut Context<'_>, body: &mut RemainingBody) -> Poll<()> {
         let mut waste = [MaybeUninit::uninit(); RECORD];
-        loop {
+        let ahead = std::mem::take(&mut self.ahead);
+        let mut went_on = body.take(&ahead).is_ok();
+        while went_on && !body.is_over() {
             let mut buf = ReadBuf::uninit(&mut waste);
-            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
+            let read = Pin::new(&mut self.io).poll_read(cx, &mut buf);
+            if read.is_pending() {
+                if let Waste::Body(left) = &mut self.waste {
+                    left.clone_from(body);
+                }
+                return Poll::Pending;
             }
+            went_on = matches!(read, Poll::Ready(Ok(()))) && !buf.filled().is_empty() && body.take(buf.filled()).is_ok();
         }
+        self.waste = Waste::Nothing;
+        Poll::Ready(())
     }
 }
 
@@ -419,8 +442,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.phase != Phase::Closing {
-            // The client may still be sending.
-            self.lingers = self.refusal.is_some() || matches!(self.phase(), Phase::Request(body) if !body.is_over());
+            self.waste = match self.phase().clone() {
+                Phase::Request(body @ (RemainingBody::Length(_) | RemainingBody::Chunked(_))) => Waste::Body(body),
+                Phase::Request(RemainingBody::Unknown) => Waste::Anything,
+                _ if self.refusal.is_some() => Waste::Anything,
+                _ => Waste::Nothing,
+            };
             self.phase = Phase::Closing;
             let patience = self.limits.drain_timeout.duration();
             self.set_deadline(patience);

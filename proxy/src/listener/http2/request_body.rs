@@ -1,12 +1,14 @@
 //! The body of a request that comes over HTTP/2.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, EXPECT};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::last_byte::LastByte;
@@ -20,6 +22,8 @@ pub(crate) struct RequestBody {
     left: Option<u64>,
     last_byte: Option<LastByte>,
     is_over: bool,
+    /// Told when the body is first asked for, where the client waits for that (RFC 9110, 10.1.1).
+    wanted: Option<Arc<AtomicBool>>,
 }
 
 impl RequestBody {
@@ -28,7 +32,15 @@ impl RequestBody {
         // The h2 crate has seen that it is a number.
         let declared = header.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let is_over = stream.is_end_stream();
-        Self { stream, left: declared, last_byte: declared.map(LastByte::of), is_over }
+        let waits = header.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let wanted = (waits && !is_over).then(Arc::default);
+        Self { stream, left: declared, last_byte: declared.map(LastByte::of), is_over, wanted }
+    }
+
+    /// Tells that the body is asked for by a service that admitted the request; `None` where the client does not
+    /// wait for that.
+    pub(super) fn wanted(&self) -> Option<Arc<AtomicBool>> {
+        self.wanted.clone()
     }
 
     /// What of a piece goes on.
@@ -48,6 +60,9 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(wanted) = this.wanted.take() {
+            wanted.store(true, Ordering::Relaxed);
+        }
         while !this.is_over {
             let piece = match ready!(this.stream.poll_data(cx)) {
                 Some(Ok(piece)) => piece,

@@ -1,15 +1,18 @@
 //! One request of an HTTP/2 connection, from its header to the last frame of its answer.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::CONNECTION;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
@@ -32,13 +35,27 @@ pub(super) async fn serve<S: Service>(
     let is_head = request.method() == Method::HEAD;
     let (parts, stream) = request.into_parts();
     let body = RequestBody::new(stream, &parts.headers);
+    let wanted = body.wanted();
     let request = Request::from_parts(parts, service::RequestBody::Http2(body));
-    let answered = tokio::select! {
-        biased;
-        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
-        answered = service.answer(request, client) => answered,
+    let mut answer = pin!(service.answer(request, client));
+    let answered = poll_fn(|cx| {
+        if respond.poll_reset(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let answered = answer.as_mut().poll(cx);
+        if answered.is_pending() && wanted.as_ref().is_some_and(|wanted| wanted.swap(false, Ordering::Relaxed)) {
+            let mut go_on = Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            // A stream that is gone is seen to by the next poll.
+            let _ = respond.send_informational(go_on);
+        }
+        answered.map(Some)
+    });
+    let response = match answered.await {
+        Some(Ok(response)) => response,
+        Some(Err(_)) => return respond.send_reset(Reason::CANCEL),
+        None => return,
     };
-    let Ok(response) = answered else { return respond.send_reset(Reason::CANCEL) };
     let (mut parts, mut body) = response.into_parts();
     // HTTP/2 has none (RFC 9113, 8.2.2).
     parts.headers.remove(CONNECTION);
