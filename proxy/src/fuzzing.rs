@@ -57,7 +57,8 @@ type Read = (Request<()>, Result<Vec<u8>, ()>);
 async fn as_hyper_reads(input: &[u8]) -> Option<Read> {
     let (mut client, stream) = tokio::io::duplex(input.len().max(1));
     client.write_all(input).await.expect("it has room for it");
-    client.shutdown().await.expect("nobody is there to mind");
+    // Nobody reads what hyper answers.
+    drop(client);
     let read = Arc::new(Mutex::new(None));
     let service = service_fn(|request: Request<Incoming>| {
         let read = read.clone();

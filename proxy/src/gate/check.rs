@@ -2,8 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
-use http::{Method, Request, StatusCode, Version};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError, Route};
 
 use super::headers::is_chunked;
@@ -33,7 +33,22 @@ pub(crate) fn check_framing<B>(request: &Request<B>) -> Result<(), OciError> {
     if headers.get_all(COOKIE).iter().count() > 1 {
         return Err(malformed("Cookie stands more than once, and a registry knows none (RFC 6265, 5.4)"));
     }
+    check_connection(headers)?;
     check_host(request)
+}
+
+/// What `Connection` names goes no further (RFC 9110, 7.6.1): it may name neither what every request needs nor what
+/// the gate says itself.
+fn check_connection(headers: &HeaderMap) -> Result<(), OciError> {
+    const NEVER: [&str; 4] = ["host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"];
+    const MOST: usize = 64;
+    let values = headers.get_all(CONNECTION).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let is_never = |option: &[u8]| NEVER.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+    if options.by_ref().take(MOST).any(is_never) || options.next().is_some() {
+        return Err(malformed("Connection names fields of the connection only, and few (RFC 9110, 7.6.1)"));
+    }
+    Ok(())
 }
 
 /// Exactly one Host that names one host (RFC 9112, 3.2); `:authority` stands for it in HTTP/2.
@@ -69,7 +84,7 @@ fn names_one_host(text: &str) -> bool {
 }
 
 /// A number of bytes that every reader reads alike.
-fn is_length(value: &[u8]) -> bool {
+pub(super) fn is_length(value: &[u8]) -> bool {
     let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     is_number && std::str::from_utf8(value).is_ok_and(|digits| digits.parse::<i64>().is_ok())
 }

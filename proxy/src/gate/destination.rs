@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use lockgate_backend::Registry;
 
 use super::answer::Answer;
@@ -43,14 +43,14 @@ impl Destination {
         mut request: Request<RequestBody>,
         client: IpAddr,
     ) -> Result<Response<Answer>, Failure> {
-        let (version, is_head) = (request.version(), *request.method() == Method::HEAD);
+        let version = request.version();
         match self {
             Self::Upstream { upstream, forward_authorization, host } => {
                 permit.rewrite(&mut request);
                 headers::forward(&mut request, client, *forward_authorization, host);
                 let mut answer = upstream.send(permit, request).await?;
                 response::check(&answer).map_err(|why| Failure::BrokeOff(why.to_owned()))?;
-                headers::give_back(&mut answer, version, is_head);
+                headers::give_back(&mut answer, version);
                 Ok(answer.map(Answer::Upstream))
             }
             Self::Registry(registry) => {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 use crate::refusal::OwnFields;
 
 /// What only a proxy may say. A client that says it is a stranger claiming to be one.
-const STRANGERS_CLAIMS: [&str; 20] = [
+const STRANGERS_CLAIMS: [&str; 19] = [
     "x-forwarded-host",
     "x-forwarded-port",
     "x-forwarded-server",
@@ -31,7 +31,6 @@ const STRANGERS_CLAIMS: [&str; 20] = [
     "x-method-override",
     "x-remote-user",
     "remote-user",
-    "proxy",
 ];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,10 +39,9 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is about one connection and goes no further (RFC 9110, 7.6.1), beside what `Connection` names. The framing is
 /// made anew by whoever sends on.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 6] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
     TE,
     TRAILER,
     TRANSFER_ENCODING,
@@ -99,11 +97,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Underscores are dropped with it, as nginx does: many a server reads `X_Forwarded_Proto` and
+/// What is for a proxy is dropped with it (RFC 9110, 11.7), and underscores, as nginx does: many a server reads `X_Forwarded_Proto` and
 /// `X-Forwarded-Proto` as one variable.
 fn strip_strangers_claims(headers: &mut HeaderMap) {
     let is_claim = |name: &HeaderName| {
-        name == FORWARDED || name.as_str().contains('_') || STRANGERS_CLAIMS.contains(&name.as_str())
+        name == FORWARDED || name.as_str().contains('_') || name.as_str().starts_with("proxy") || STRANGERS_CLAIMS.contains(&name.as_str())
     };
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for name in claims {
@@ -123,18 +121,14 @@ fn appended(headers: &HeaderMap, client: &str) -> HeaderValue {
     HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// Prepares an upstream's answer for a client that asks by `version`, for the header only or for all of it.
-pub(super) fn give_back<B>(response: &mut Response<B>, version: Version, is_head: bool) {
+/// Prepares an upstream's answer for a client that asks by `version`.
+pub(super) fn give_back<B>(response: &mut Response<B>, version: Version) {
     let headers = response.headers_mut();
     let is_chunked = headers.contains_key(TRANSFER_ENCODING);
     strip_hop_by_hop(headers);
     if is_chunked {
         // It overrides a length (RFC 9112, 6.3), which the client is not to be told either.
         headers.remove(CONTENT_LENGTH);
-    }
-    if is_chunked && is_head && version == Version::HTTP_11 {
-        // What GET would be framed by (RFC 9112, 6.1): hyper says it of a body only.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
     *response.version_mut() = version;
 }
@@ -264,7 +258,7 @@ mod tests {
         let response = Response::builder().header("Keep-Alive", "timeout=5").header("Connection", "keep-alive");
         let response = response.header("Transfer-Encoding", "chunked").header("Content-Length", "4");
         let mut response = response.body(()).expect("a response");
-        give_back(&mut response, Version::HTTP_11, false);
+        give_back(&mut response, Version::HTTP_11);
         assert!(response.headers().is_empty(), "{:?}", response.headers());
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, Request, Response, Version};
+use hyper::body::Body as _;
 use lockgate_oci::{Action, ErrorCode, OciError};
 
 use crate::access::Permit;
@@ -61,7 +62,10 @@ impl Service for Gate {
                 passage.admit(&permit);
                 self.forward(&permit, request, client, &mut passage).await?
             }
-            Judgement::Answer(refusal) => answer::refusal(&refusal),
+            // Who is refused is not read on: its body might be meant as a request.
+            Judgement::Answer(refusal) => {
+                answer::refusal(&Refusal { hang_up: refusal.hang_up || !request.body().is_end_stream(), ..refusal })
+            }
         };
         headers::sign(answer.headers_mut(), &self.own_fields, is_for_localhost);
         Ok(passage.answered(answer))

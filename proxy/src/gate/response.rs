@@ -1,8 +1,9 @@
 //! What an upstream may answer: hyper hands on answers that mean nothing, or not the same to every reader.
 
-use http::header::TRANSFER_ENCODING;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Response, StatusCode};
 
+use super::check::is_length;
 use super::headers::is_chunked;
 
 /// Says whether an answer can be given to a client.
@@ -17,6 +18,10 @@ pub(super) fn check<B>(response: &Response<B>) -> Result<(), &'static str> {
     }
     if status.as_u16() > 599 {
         return Err("a status of no class (RFC 9110, 15)");
+    }
+    let mut lengths = response.headers().get_all(CONTENT_LENGTH).iter();
+    if lengths.next().is_some_and(|length| !is_length(length.as_bytes())) || lengths.next().is_some() {
+        return Err("a length that is not one number (RFC 9110, 8.6)");
     }
     if response.headers().contains_key(TRANSFER_ENCODING) && !is_chunked(response.headers()) {
         return Err("a transfer coding that no client asked for (RFC 9112, 6.1)");
@@ -43,6 +48,18 @@ mod tests {
         }
         for status in [101, 600, 999] {
             assert!(!is_fine(status, &[]), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        let is_fine = |lengths: &[&str]| {
+            let response = lengths.iter().fold(Response::builder(), |response, one| response.header(CONTENT_LENGTH, *one));
+            check(&response.body(()).expect("a response")).is_ok()
+        };
+        assert!(is_fine(&["0"]) && is_fine(&["5368709120"]));
+        for lengths in [&["-2"][..], &["two"], &["99999999999999999999"], &["2", "2"], &["2, 2"], &[""]] {
+            assert!(!is_fine(lengths), "{lengths:?}");
         }
     }
 

@@ -58,11 +58,16 @@ impl From<BodyError> for io::Error {
 }
 
 impl BodyError {
-    /// What a connection gave up reading for, which hyper hands on as the cause of its own error.
+    /// What a connection gave up reading for, which hyper hands on as the cause of its own error; or hyper's own
+    /// bounds on chunks and trailers.
     fn from_hyper(error: &hyper::Error) -> Self {
         let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
         let ours = cause.and_then(io::Error::get_ref).and_then(|cause| cause.downcast_ref::<Self>());
-        ours.copied().unwrap_or(Self::Gone)
+        match (ours, cause.map(io::Error::kind)) {
+            (Some(ours), _) => *ours,
+            (None, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) => Self::Malformed,
+            (None, _) => Self::Gone,
+        }
     }
 }
 

@@ -203,11 +203,11 @@ fn is_given(gives: Gives, outcome: &Ending, kind: Kind, target: &str) -> bool {
             response.head.status() == status && is_oci_error(response, kind.is_head())
         }
         (Gives::Passed(status), Ending::Whole(response)) => {
-            response.head.status() == status && is_well_formed(response) && !is_stolen(&response.body)
+            response.head.status() == status && is_well_formed(response, kind.is_head()) && !is_stolen(&response.body)
         }
         (Gives::Honest, Ending::Whole(response)) => {
             let body = if kind.is_head() { Vec::new() } else { honest_body(kind.method(), target) };
-            response.head.status() == 200 && response.body == body && is_well_formed(response)
+            response.head.status() == 200 && response.body == body && is_well_formed(response, kind.is_head())
         }
         _ => false,
     }
@@ -220,11 +220,12 @@ fn is_oci_error(response: &Response, is_head: bool) -> bool {
         let body: Option<serde_json::Value> = serde_json::from_slice(&response.body).ok();
         body.is_some_and(|body| body["errors"][0]["code"].is_string() && body["errors"][0]["message"].is_string())
     };
-    is_json && is_well_formed(response) && (is_head || says_why())
+    is_json && is_well_formed(response, is_head) && (is_head || says_why())
 }
 
-/// One framing, one version of the API, and no line that could be read in two ways.
-fn is_well_formed(response: &Response) -> bool {
+/// One framing, which HEAD needs not be told (RFC 9110, 9.3.2), one version of the API, and no line that could be read
+/// in two ways.
+fn is_well_formed(response: &Response, is_head: bool) -> bool {
     let head = &response.head;
     let framings = head.all("content-length").len() + head.all("transfer-encoding").len();
     let chunked = head.all("transfer-encoding").iter().all(|coding| *coding == "chunked");
@@ -234,7 +235,7 @@ fn is_well_formed(response: &Response) -> bool {
         line.split_once(':').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
             && !line.contains(['\r', '\n', '\0'])
     };
-    let may_have_none = matches!(head.status(), 204 | 304);
+    let may_have_none = is_head || matches!(head.status(), 204 | 304);
     (framings == 1 || framings == 0 && may_have_none)
         && chunked
         && lines.clone().all(plain)

@@ -76,8 +76,10 @@ fn an_upstream_that_resets_or_stalls_before_it_reads_anything_is_502_or_504() {
         });
         let settings = [("upstream.read_timeout", "2s"), ("upstream.write_timeout", "2s")];
         let gate = gate_before(&upstream, &settings);
-        let path = "/v2/a/manifests/x";
-        for (method, body) in [("GET", ""), ("HEAD", ""), ("PUT", "short"), ("PATCH", "short")] {
+        let (manifest, upload) = ("/v2/a/manifests/x", "/v2/a/blobs/uploads/x");
+        for (method, path, body) in
+            [("GET", manifest, ""), ("HEAD", manifest, ""), ("PUT", manifest, "short"), ("PATCH", upload, "short")]
+        {
             failing.store(true, Ordering::SeqCst);
             let curl = gate.curl(path).method(method);
             let answer = if body.is_empty() { curl.run() } else { curl.body(body).run() };

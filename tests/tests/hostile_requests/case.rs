@@ -89,7 +89,7 @@ fn play(door: &Door, bytes: &[u8], ends: bool, division: Division) -> String {
     let open = connection.read_until(&mut received, passed);
     let text = String::from_utf8_lossy(&received);
     let mut outcome: Vec<&str> =
-        text.match_indices("HTTP/1.1 ").map(|(at, _)| text.get(at + 9..at + 12).unwrap_or("cut")).collect();
+        text.match_indices("HTTP/1.").map(|(at, _)| text.get(at + 9..at + 12).unwrap_or("cut")).collect();
     if open {
         // The sentinel's own.
         outcome.pop();

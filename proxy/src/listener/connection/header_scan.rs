@@ -4,7 +4,7 @@
 //! byte would cost the square of its length. It is given the section in one piece, once this scan has
 //! seen its empty line; and what is over a budget, can be no HTTP/1.1, or is framed in a way that two readers
 //! could read differently (RFC 9112, 11.2) never comes to it: hyper drops a Content-Length that came with
-//! Transfer-Encoding, and takes a bare line feed for the end of a line.
+//! Transfer-Encoding or a second time, and takes a bare line feed for the end of a line.
 
 use http::HeaderName;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -29,7 +29,7 @@ pub(super) enum Flaw {
     RequestLine,
     /// A line ends without a carriage return.
     BareLineFeed,
-    /// Content-Length and Transfer-Encoding, both.
+    /// Content-Length and Transfer-Encoding, both; or one of them twice.
     TwoLengths,
     /// No HTTP/1.1, whatever comes after it.
     Malformed,
@@ -44,8 +44,8 @@ pub(super) struct HeaderScan {
     line: usize,
     /// Lines that are not empty, the request line first.
     lines: usize,
+    /// Whether a field has told how long the body is.
     has_length: bool,
-    has_coding: bool,
 }
 
 impl HeaderScan {
@@ -90,9 +90,13 @@ impl HeaderScan {
             return Err(Flaw::TooMany);
         }
         self.lines += 1;
-        self.has_length |= is_field(line, CONTENT_LENGTH);
-        self.has_coding |= is_field(line, TRANSFER_ENCODING);
-        if self.has_length && self.has_coding { Err(Flaw::TwoLengths) } else { Ok(false) }
+        if is_field(line, CONTENT_LENGTH) || is_field(line, TRANSFER_ENCODING) {
+            if self.has_length {
+                return Err(Flaw::TwoLengths);
+            }
+            self.has_length = true;
+        }
+        Ok(false)
     }
 }
 
@@ -165,6 +169,8 @@ mod tests {
         for fields in [
             "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
             "transfer-encoding : chunked\r\ncontent-length\t: 4\r\n",
+            "Content-Length: 4\r\nContent-Length: 4\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         ] {
             assert_eq!(scan(format!("{post}{fields}\r\n")), Err(Flaw::TwoLengths), "{fields:?}");
         }

@@ -65,13 +65,19 @@ impl Body for RequestBody {
         }
         while !this.is_over {
             let piece = match ready!(this.stream.poll_data(cx)) {
-                Some(Ok(piece)) => piece,
+                Some(Ok(piece)) => {
+                    // It fails where the stream is gone, which the next look at it tells.
+                    let _ = this.stream.flow_control().release_capacity(piece.len());
+                    this.is_over = this.stream.is_end_stream();
+                    piece
+                }
                 Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::Gone))),
-                None => Bytes::new(),
+                // Trailers may follow, of which no registry knows any.
+                None => {
+                    this.is_over = true;
+                    Bytes::new()
+                }
             };
-            // It fails where the stream is gone, which the next look at it tells.
-            let _ = this.stream.flow_control().release_capacity(piece.len());
-            this.is_over = this.stream.is_end_stream();
             let piece = this.pass(piece);
             if !piece.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
