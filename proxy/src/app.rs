@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::auth::{Users, Verifier};
 use crate::config::{self, Config};
 use crate::gate::{Destination, Gate};
-use crate::listener::{Acceptor, Closed, End, ListeningSocket, ListenError, Settings};
+use crate::listener::{Acceptor, Closed, End, ListenError, ListeningSocket, Settings};
 use crate::refusal;
 use crate::reload;
 use crate::supervisor;
@@ -31,7 +31,9 @@ pub enum StartError {
     #[error("cannot open storage.data: {0}")]
     Storage(io::Error),
     /// Two processes over one directory would get in each other's way.
-    #[error("listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover")]
+    #[error(
+        "listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover"
+    )]
     SharedStorage,
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]

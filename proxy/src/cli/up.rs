@@ -47,7 +47,10 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     init::make_missing(init::plain(&args.dir), &names)?;
     logging::start(&config.log);
-    serve::on_workers(&config.clone(), async move { serve::serve(&config, None, |address| welcome(address, &data)).await })
+    serve::on_workers(
+        &config.clone(),
+        async move { serve::serve(&config, None, |address| welcome(address, &data)).await },
+    )
 }
 
 /// The default configuration, with everything below the directory and the registry within the process.

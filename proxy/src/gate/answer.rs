@@ -65,7 +65,9 @@ impl Body for AnswerBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let Self { answer, passage } = self.get_mut();
         let frame = match answer {
-            Answer::Own(words) => ready!(Pin::new(words).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {})),
+            Answer::Own(words) => {
+                ready!(Pin::new(words).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {}))
+            }
             Answer::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
             Answer::Registry(body) => ready!(Pin::new(body).poll_frame(cx))
                 .map(|frame| frame.map_err(|error| Failure::BrokeOff(error.to_string()))),

@@ -39,8 +39,9 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is about one connection and goes no further (RFC 9110, 7.6.1), beside what `Connection` names. The framing is
 /// made anew by whoever sends on.
-const HOP_BY_HOP: [HeaderName; 6] = [
+const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
+    HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
     TE,
     TRAILER,
@@ -86,7 +87,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(CONNECTION);
         for name in named.as_bytes().split(|byte| *byte == b',') {
             if let Ok(name) = HeaderName::from_bytes(name.trim_ascii())
-                && name != HOST && name != CONTENT_LENGTH
+                && name != HOST
+                && name != CONTENT_LENGTH
             {
                 headers.remove(name);
             }
@@ -101,7 +103,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// `X-Forwarded-Proto` as one variable.
 fn strip_strangers_claims(headers: &mut HeaderMap) {
     let is_claim = |name: &HeaderName| {
-        name == FORWARDED || name.as_str().contains('_') || name.as_str().starts_with("proxy") || STRANGERS_CLAIMS.contains(&name.as_str())
+        name == FORWARDED
+            || name.as_str().contains('_')
+            || name.as_str().starts_with("proxy")
+            || STRANGERS_CLAIMS.contains(&name.as_str())
     };
     let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
     for name in claims {
@@ -243,7 +248,10 @@ mod tests {
     fn over_http_2_the_host_of_the_target_is_named() {
         let mut request = Request::get("https://reg.test:5043/v2/?n=1").version(Version::HTTP_2).body(()).expect("one");
         forward(&mut request, "192.0.2.7".parse().expect("an address"), false, &HOST_OF_UPSTREAM);
-        assert_eq!((value(&request, "host"), request.uri().to_string()), (vec!["reg.test:5043"], "/v2/?n=1".to_owned()));
+        assert_eq!(
+            (value(&request, "host"), request.uri().to_string()),
+            (vec!["reg.test:5043"], "/v2/?n=1".to_owned())
+        );
     }
 
     #[test]

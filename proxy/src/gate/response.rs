@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn a_length_is_one_number() {
         let is_fine = |lengths: &[&str]| {
-            let response = lengths.iter().fold(Response::builder(), |response, one| response.header(CONTENT_LENGTH, *one));
+            let response =
+                lengths.iter().fold(Response::builder(), |response, one| response.header(CONTENT_LENGTH, *one));
             check(&response.body(()).expect("a response")).is_ok()
         };
         assert!(is_fine(&["0"]) && is_fine(&["5368709120"]));

@@ -21,6 +21,8 @@ pub(super) struct Exchange {
     in_hand: AtomicBool,
     body_over: AtomicBool,
     ended: AtomicBool,
+    /// The connection ends with it, which hyper may still be about to see to.
+    is_last: AtomicBool,
 }
 
 impl Exchange {
@@ -30,6 +32,7 @@ impl Exchange {
         *lock(&self.begun) = Some(body);
         self.in_hand.store(true, Ordering::Relaxed);
         self.ended.store(false, Ordering::Relaxed);
+        self.is_last.store(false, Ordering::Relaxed);
         InHand(self.clone())
     }
 
@@ -54,9 +57,14 @@ impl Exchange {
         answered
     }
 
+    /// No other request follows on the connection.
+    pub(super) fn set_last(&self) {
+        self.is_last.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the request has ended, and the connection waits for the next.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.ended.load(Ordering::Relaxed) && !self.is_last.load(Ordering::Relaxed)
     }
 }
 

@@ -44,8 +44,8 @@ use admission::{Admission, Place};
 pub(crate) use connection::header_scan;
 pub(crate) use connection::remaining_body::RemainingBody;
 use handshakes::HandshakeSemaphore;
-pub(crate) use listening_socket::ListeningSocket;
 pub use listening_socket::ListenError;
+pub(crate) use listening_socket::ListeningSocket;
 pub(crate) use service::{BodyError, Gone, RequestBody, Service};
 use socket::ReadAhead;
 use stopping::{Stop, Stopping};
@@ -240,6 +240,7 @@ impl<S: Service> Acceptor<S> {
         let (client, exchange) = (connection.client(), connection.exchange());
         let service = service_fn(|request: http::Request<Incoming>| {
             let in_hand = exchange.begin(RemainingBody::of(request.headers()));
+            let asks_to_close = asks_to_close(&request);
             let answer = self.service.clone().answer(request.map(RequestBody::Http1), client);
             let exchange = &exchange;
             async move {
@@ -247,6 +248,9 @@ impl<S: Service> Acceptor<S> {
                 if stopping.is_told() || !exchange.is_body_over() {
                     // The client is not to send its next request into the close.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                if asks_to_close || response.headers().contains_key(CONNECTION) {
+                    exchange.set_last();
                 }
                 Ok::<_, Gone>(response.map(|body| in_hand.answer(body)))
             }
@@ -286,6 +290,14 @@ impl<S: Service> Acceptor<S> {
         };
         began && connection.header().await
     }
+}
+
+/// Whether a client wants the connection to end with this request (RFC 9112, 9.3).
+fn asks_to_close(request: &http::Request<Incoming>) -> bool {
+    let mut options =
+        request.headers().get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let mut has = |option: &[u8]| options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option));
+    if request.version() == http::Version::HTTP_11 { has(b"close") } else { !has(b"keep-alive") }
 }
 
 async fn wait_after(error: &io::Error, failures: &RateLimitedWarning) {

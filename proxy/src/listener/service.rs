@@ -16,7 +16,10 @@ use super::http2;
 /// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
     /// What an answer's body is read from. An error breaks the answer off.
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + Unpin> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + Unpin>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Answers one request of the client at this address. It is dropped when the client leaves.
     ///
@@ -86,9 +89,7 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Http1(body) => {
-                Pin::new(body).poll_frame(cx).map_err(|error| BodyError::from_hyper(&error))
-            }
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(|error| BodyError::from_hyper(&error)),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
         }
     }

@@ -34,7 +34,8 @@ pub(super) struct Balancer {
 impl Balancer {
     /// One that knows no address yet.
     pub(super) fn new(config: &config::Upstream) -> Self {
-        let names = Names { origin: config.url.clone(), timeout: config.connect_timeout.duration(), last: Mutex::default() };
+        let names =
+            Names { origin: config.url.clone(), timeout: config.connect_timeout.duration(), last: Mutex::default() };
         let mut addresses = LoadBalancer::from_backends(Backends::new(Box::new(names)));
         addresses.set_health_check(Box::new(ConnectCheck { timeout: config.connect_timeout.duration() }));
         Self { origin: config.url.clone(), resolve_interval: config.resolve_interval.duration(), addresses }

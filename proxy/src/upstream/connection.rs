@@ -200,4 +200,3 @@ fn failure(error: &hyper::Error, progress: &Progress) -> Failure {
     }
     Failure::BrokeOff(text)
 }
-

@@ -87,9 +87,10 @@ fn play(door: &Door, bytes: &[u8], ends: bool, division: Division) -> String {
     let mut received = Vec::new();
     let passed = |received: &[u8]| received.ends_with(SENTINEL_ANSWER.as_bytes());
     let open = connection.read_until(&mut received, passed);
-    let text = String::from_utf8_lossy(&received);
+    // A client of HTTP/1.0 is answered in its own version.
+    let text = String::from_utf8_lossy(&received).replace("HTTP/1.0 ", "HTTP/1.1 ");
     let mut outcome: Vec<&str> =
-        text.match_indices("HTTP/1.").map(|(at, _)| text.get(at + 9..at + 12).unwrap_or("cut")).collect();
+        text.match_indices("HTTP/1.1 ").map(|(at, _)| text.get(at + 9..at + 12).unwrap_or("cut")).collect();
     if open {
         // The sentinel's own.
         outcome.pop();

@@ -14,6 +14,9 @@ const TRAILERS: usize = 8 * 1024;
 /// Hexadecimal digits of a size: what 64 bits hold.
 const DIGITS: usize = 16;
 
+/// The largest chunk: some readers count in signed numbers.
+const MOST: u64 = i64::MAX as u64;
+
 /// The bytes are no chunked body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Malformed;
@@ -87,7 +90,7 @@ impl Chunks {
     fn step(&mut self, place: Place, byte: u8) -> Result<Place, Malformed> {
         self.length += 1;
         let next = match (place, byte) {
-            (Place::Size(size), _) if byte.is_ascii_hexdigit() && self.length <= DIGITS => {
+            (Place::Size(size), _) if byte.is_ascii_hexdigit() && self.length <= DIGITS && size <= MOST >> 4 => {
                 let digit = char::from(byte).to_digit(16).expect("it is a hexadecimal digit");
                 Place::Size(size << 4 | u64::from(digit))
             }
@@ -173,6 +176,7 @@ mod tests {
             "2;a\rb\r\nab\r\n",
             "2;\0\r\nab\r\n",
             "10000000000000002\r\n",
+            "ffffffffffffffff\r\n",
             "0\n\n",
             "0\r\n\n",
             "0\r\nX: y\n\r\n",

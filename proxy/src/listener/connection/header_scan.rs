@@ -162,7 +162,12 @@ mod tests {
 
     #[test]
     fn what_two_readers_could_read_in_two_ways_is_refused() {
-        for text in ["GET / HTTP/1.1\nHost: r\n\n", "GET / HTTP/1.1\r\nX: y\n\r\n", "GET / HTTP/1.1\r\n\n", "\nGET / HTTP/1.1\r\n\r\n"] {
+        for text in [
+            "GET / HTTP/1.1\nHost: r\n\n",
+            "GET / HTTP/1.1\r\nX: y\n\r\n",
+            "GET / HTTP/1.1\r\n\n",
+            "\nGET / HTTP/1.1\r\n\r\n",
+        ] {
             assert_eq!(scan(text), Err(Flaw::BareLineFeed), "{text:?}");
         }
         let post = "POST / HTTP/1.1\r\n";

@@ -40,9 +40,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::exchange::Exchange;
 use super::service::BodyError;
+use crate::access_log;
 use crate::config::Limits;
 use crate::refusal::{self, OwnFields};
-use crate::access_log;
 use header_scan::{Budget, Flaw, HeaderScan};
 use pace::{Pace, Rule};
 use remaining_body::RemainingBody;
@@ -253,7 +253,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.ahead.is_empty() {
             ready!(self.poll_read_records(cx, &mut body, buf))?;
         } else {
-            let n = body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(|_| BodyError::Malformed)?;
+            let n =
+                body.take(&self.ahead[..self.ahead.len().min(buf.remaining())]).map_err(|_| BodyError::Malformed)?;
             self.hand_over(n, buf);
         }
         self.sent(buf.filled().len() - before);
@@ -358,7 +359,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ready!(self.poll_waste(cx, &mut body));
         }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        if self.waste == Waste::Anything { self.poll_waste(cx, &mut RemainingBody::Unknown).map(Ok) } else { Poll::Ready(Ok(())) }
+        if self.waste == Waste::Anything {
+            self.poll_waste(cx, &mut RemainingBody::Unknown).map(Ok)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 
     /// Reads what the client still sends, until it ends, or the body does.
@@ -375,7 +380,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 return Poll::Pending;
             }
-            went_on = matches!(read, Poll::Ready(Ok(()))) && !buf.filled().is_empty() && body.take(buf.filled()).is_ok();
+            went_on =
+                matches!(read, Poll::Ready(Ok(()))) && !buf.filled().is_empty() && body.take(buf.filled()).is_ok();
         }
         self.waste = Waste::Nothing;
         Poll::Ready(())
@@ -414,8 +420,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.phase().clone() {
             Phase::Header { left } => self.poll_read_header(left, buf),
-            Phase::Request(RemainingBody::Unknown) if self.ahead.is_empty() => Pin::new(&mut self.io).poll_read(cx, buf),
-            Phase::Request(body) => self.poll_read_body(cx, body, buf),
+            Phase::Request(RemainingBody::Unknown) if self.ahead.is_empty() => {
+                Pin::new(&mut self.io).poll_read(cx, buf)
+            }
+            Phase::Request(body) => {
+                let read = self.poll_read_body(cx, body, buf);
+                if matches!(read, Poll::Ready(Err(_))) {
+                    // Nobody can tell any more where the body ends, or whether it does.
+                    self.phase = Phase::Request(RemainingBody::Unknown);
+                }
+                read
+            }
             // Who serves the connection takes it back.
             Phase::Waiting => Poll::Pending,
             Phase::Closing => Poll::Ready(Ok(())),

@@ -7,8 +7,8 @@
 //! hyper too decides what a body is. Should it and this module ever differ, a request ends early and
 //! times out, or hyper finds bytes too many and closes: neither takes one request for another.
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
 use super::chunks::{Chunks, Malformed};
 
@@ -76,7 +76,10 @@ mod tests {
     }
 
     fn body(name: &str, value: &str) -> RemainingBody {
-        RemainingBody::of(&HeaderMap::from_iter([(http::HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"))]))
+        RemainingBody::of(&HeaderMap::from_iter([(
+            http::HeaderName::from_bytes(name.as_bytes()).expect("a name"),
+            value.parse().expect("a value"),
+        )]))
     }
 
     #[test]

@@ -216,7 +216,8 @@ async fn a_client_that_takes_a_byte_now_and_then_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_trickles_in_is_given_up_and_a_steady_one_is_not() {
     for (piece, pause, survives) in [(1, 10, false), (64 * 1024, 1, true)] {
-        let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::Length(100 * piece), PIPE).await;
+        let (mut connection, mut client, _in_hand) =
+            in_request(limits(), RemainingBody::Length(100 * piece), PIPE).await;
         let sending = tokio::spawn(async move {
             while client.write_all(&vec![b'a'; piece as usize]).await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(pause)).await;

@@ -22,8 +22,8 @@ use tokio::time::Instant;
 
 use super::frames::{Frame, FrameReader, Kind, Seen};
 use crate::config::Limits;
-use crate::lock::lock;
 use crate::listener::connection::sending_rule;
+use crate::lock::lock;
 use allowance::{Allowance, Exhausted};
 use bodies::Bodies;
 

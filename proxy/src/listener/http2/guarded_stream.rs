@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::guard::Guard;
 use super::frame_buffer::FrameBuffer;
+use super::guard::Guard;
 
 /// A connection, guarded.
 #[derive(Debug)]

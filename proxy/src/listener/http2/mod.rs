@@ -162,7 +162,13 @@ impl<S: Service> Serving<'_, S> {
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         let (service, client) = (self.acceptor.service.clone(), self.client);
-        self.requests.push(Box::pin(stream::serve(service, request, respond, client, self.limits.send_timeout.duration())));
+        self.requests.push(Box::pin(stream::serve(
+            service,
+            request,
+            respond,
+            client,
+            self.limits.send_timeout.duration(),
+        )));
     }
 
     fn is_quiet(&self) -> bool {

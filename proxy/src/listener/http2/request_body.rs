@@ -32,7 +32,8 @@ impl RequestBody {
         // The h2 crate has seen that it is a number.
         let declared = header.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let is_over = stream.is_end_stream();
-        let waits = header.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let waits =
+            header.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let wanted = (waits && !is_over).then(Arc::default);
         Self { stream, left: declared, last_byte: declared.map(LastByte::of), is_over, wanted }
     }
