@@ -20,11 +20,7 @@ fn most(asked: LevelFilter) -> LevelFilter {
 }
 
 fn filter(asked: LevelFilter) -> Targets {
-    Targets::new()
-        .with_default(asked)
-        .with_targets(TALKATIVE.map(|library| (library, most(asked))))
-        // Its errors hold parts of requests; ours are written by the gate.
-        .with_target("pingora_proxy", LevelFilter::OFF)
+    Targets::new().with_default(asked).with_targets(TALKATIVE.map(|library| (library, most(asked))))
 }
 
 /// Starts logging. It stays with the first caller: a process logs in one way.
@@ -58,6 +54,5 @@ mod tests {
         assert!(!filter(LevelFilter::OFF).would_enable("rustls", &Level::ERROR));
         assert!(filter(LevelFilter::WARN).would_enable("lockgate::gate", &Level::WARN));
         assert!(!filter(LevelFilter::WARN).would_enable("access", &Level::INFO));
-        assert!(!filter(LevelFilter::TRACE).would_enable("pingora_proxy", &Level::ERROR));
     }
 }

@@ -108,8 +108,8 @@ fn strip_strangers_claims(headers: &mut HeaderMap) {
             || name.as_str().starts_with("proxy")
             || STRANGERS_CLAIMS.contains(&name.as_str())
     };
-    let claims: Vec<HeaderName> = headers.keys().filter(|name| is_claim(name)).cloned().collect();
-    for name in claims {
+    // Mostly there is none, and nothing is allocated.
+    while let Some(name) = headers.keys().find(|name| is_claim(name)).cloned() {
         headers.remove(name);
     }
 }
@@ -157,13 +157,17 @@ pub(super) fn sign(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_local
     }
 }
 
+/// The name of this machine itself (RFC 6761, 6.3).
+const LOCALHOST: &[u8] = b"localhost";
+
 /// Does the request name this machine itself?
 pub(super) fn is_for_localhost<B>(request: &Request<B>) -> bool {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     let authority = header.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
     let host = authority.map_or("", |authority| authority.split(':').next().unwrap_or_default());
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    host == "localhost" || host.ends_with(".localhost")
+    let host = host.strip_suffix('.').unwrap_or(host).as_bytes();
+    let (sub_domain, name) = host.split_at(host.len().saturating_sub(LOCALHOST.len()));
+    name.eq_ignore_ascii_case(LOCALHOST) && (sub_domain.is_empty() || sub_domain.ends_with(b"."))
 }
 
 #[cfg(test)]

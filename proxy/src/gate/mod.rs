@@ -68,7 +68,8 @@ impl Service for Gate {
             }
         };
         headers::sign(answer.headers_mut(), &self.own_fields, is_for_localhost);
-        Ok(passage.answered(answer))
+        passage.answered(answer.status());
+        Ok(answer.map(|answer| AnswerBody::new(answer, passage)))
     }
 }
 

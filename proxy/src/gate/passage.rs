@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, StatusCode, Uri};
 
-use super::answer::{Answer, AnswerBody};
 use crate::access::Permit;
 use crate::access_log::{self, Line};
 use crate::upstream::Progress;
@@ -61,10 +60,9 @@ impl Passage {
         self.upstream_time = self.forwarded.map(|at| at.elapsed());
     }
 
-    /// The answer goes to the client, and the passage with it.
-    pub(super) fn answered(mut self, answer: Response<Answer>) -> Response<AnswerBody> {
-        self.status = answer.status().as_u16();
-        answer.map(|answer| AnswerBody::new(answer, self))
+    /// An answer with this status goes to the client.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
     }
 
     /// So many bytes of the answer's body go to the client.

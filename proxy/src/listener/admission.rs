@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+use std::time::Duration;
+
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::open_files;
@@ -18,6 +20,9 @@ use crate::config::Limits;
 use crate::lock::lock;
 use crate::network::Network;
 use crate::rate_limited::RateLimitedWarning;
+
+/// How long a connection must have waited for a request before its place can be given to another.
+const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Places for connections.
 #[derive(Debug)]
@@ -81,8 +86,10 @@ impl Admission {
         self.make_room.notify_one();
     }
 
-    /// Resolves for an idle connection when its place is needed. Who waits first is asked first.
-    pub(super) async fn place_is_needed(&self) {
+    /// Resolves for a connection that is idle, not just between two requests, when its place is needed. Who waits
+    /// first is asked first.
+    pub(super) async fn idle_place_is_needed(&self) {
+        tokio::time::sleep(IDLE_AFTER).await;
         self.make_room.notified().await;
     }
 
@@ -124,7 +131,6 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use crate::config::{Config, Within};
-    use std::time::Duration;
 
     fn admission(in_all: u32, per_address: u32) -> Admission {
         let (connections, connections_per_address) = (Within::of(in_all), Within::of(per_address));
@@ -174,7 +180,7 @@ mod tests {
             let admission = admission.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(Duration::from_secs(number as u64)).await;
-                admission.place_is_needed().await;
+                admission.idle_place_is_needed().await;
                 drop(place);
             })
         });

@@ -6,6 +6,7 @@
 //! that cuts nobody off.
 
 mod admission;
+mod body_error;
 mod connection;
 
 mod exchange;
@@ -40,13 +41,14 @@ use crate::config::{self, Limits};
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::OwnFields;
 use admission::{Admission, Place};
+pub(crate) use body_error::BodyError;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
 pub(crate) use connection::remaining_body::RemainingBody;
 use handshakes::HandshakeSemaphore;
 pub use listening_socket::ListenError;
 pub(crate) use listening_socket::ListeningSocket;
-pub(crate) use service::{BodyError, Gone, RequestBody, Service};
+pub(crate) use service::{Gone, RequestBody, Service};
 use socket::ReadAhead;
 use stopping::{Stop, Stopping};
 
@@ -55,9 +57,6 @@ type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
 
 /// How long to wait before accepting again when the system has no file descriptor or memory left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-
-/// How long a connection must have waited for a request before its place can be given to another.
-const IDLE_AFTER: Duration = Duration::from_secs(1);
 
 /// Fields for which hyper has room without asking for memory.
 const HYPER_FIELDS: usize = 100;
@@ -201,7 +200,7 @@ impl<S: Service> Acceptor<S> {
         let connection = ClientConnection::new(stream, peer, self.limits.clone(), self.own_fields.clone());
         if speaks_h2 {
             // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
-            Box::pin(http2::serve(self, connection, stopping)).await;
+            Box::pin(http2::serve(self.service.clone(), &self.admission, &self.limits, connection, stopping)).await;
         } else {
             self.serve_http1(Box::new(connection), stopping).await;
         }
@@ -274,18 +273,12 @@ impl<S: Service> Acceptor<S> {
         goes_on.await.then(|| served.into_parts().io.into_inner())
     }
 
-    /// Resolves for a connection that is idle, not just between two requests, when its place is needed.
-    async fn place_is_needed(&self) {
-        tokio::time::sleep(IDLE_AFTER).await;
-        self.admission.place_is_needed().await;
-    }
-
     /// Whether a request came before the connection had to end. One that has begun is a request on its way,
     /// and is heard also by a process that stops.
     async fn next_header(&self, connection: &mut ClientConnection, stopping: &Stopping) -> bool {
         let began = tokio::select! {
             began = connection.next_request() => began,
-            () = self.place_is_needed() => false,
+            () = self.admission.idle_place_is_needed() => false,
             () = stopping.silence() => false,
         };
         began && connection.header().await

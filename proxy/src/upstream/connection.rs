@@ -16,7 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pingora::protocols::l4::socket::SocketAddr;
 
-use super::Failure;
+use super::failure::Failure;
 use super::patience::Patience;
 use super::request_body::{Progress, RequestBody};
 use super::socket::{Meter, Socket};
@@ -97,9 +97,14 @@ impl Connection {
     }
 
     /// Whether it can be used for a request: it is open, all of the last exchange is over, and nothing has come
-    /// since.
+    /// since, by the system's own word.
     pub(super) fn is_usable(&mut self) -> bool {
         self.meter.look();
+        self.is_over()
+    }
+
+    /// Whether all of the last exchange is over, as far as the runtime knows.
+    pub(super) fn is_over(&mut self) -> bool {
         self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
     }
 

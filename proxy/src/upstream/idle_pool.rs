@@ -27,9 +27,9 @@ impl IdlePool {
         Self { most, idle_timeout, waiting: Mutex::default() }
     }
 
-    /// Keeps a connection, if it can be used once more; in place of the oldest, if there are too many.
+    /// Keeps a connection, if its exchange is over; in place of the oldest, if there are too many.
     pub(super) fn keep(&self, mut connection: Connection) {
-        if !connection.is_usable() {
+        if !connection.is_over() {
             return;
         }
         let mut waiting = lock(&self.waiting);

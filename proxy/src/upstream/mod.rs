@@ -5,6 +5,7 @@
 
 mod balancer;
 mod connection;
+mod failure;
 mod idle_pool;
 mod patience;
 mod request_body;
@@ -18,32 +19,15 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::access::Permit;
 use crate::config;
-use crate::listener::BodyError;
 use balancer::Balancer;
 use connection::{Connection, NotAnswered, Timeouts};
+pub(crate) use failure::Failure;
 use idle_pool::IdlePool;
 pub(crate) use request_body::{Progress, RequestBody};
 pub(crate) use response_body::ResponseBody;
 
 /// How often a connect is tried: at the address that was known, and at what the resolver says then.
 const CONNECT_ATTEMPTS: usize = 2;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The request did not come to its end, by its client's doing.
-    #[error("{0}")]
-    Client(#[from] BodyError),
-    /// No connection could be made.
-    #[error("it cannot be connected to: {0}")]
-    Unreachable(std::io::Error),
-    /// Nothing came within `upstream.connect_timeout`, `upstream.read_timeout` or `upstream.write_timeout`.
-    #[error("it did not answer in time")]
-    Silent,
-    /// What came is no answer, or not all of one.
-    #[error("it broke off: {0}")]
-    BrokeOff(String),
-}
 
 /// The upstream with the connections to it.
 pub(crate) struct Upstream {

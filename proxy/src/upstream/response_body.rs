@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::Failure;
 use super::connection::Connection;
+use super::failure::Failure;
 use super::idle_pool::IdlePool;
 
 /// What is still to come of it, with the connection that brings it. Read to its end it gives the connection back;

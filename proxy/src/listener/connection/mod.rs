@@ -38,8 +38,8 @@ use lockgate_oci::OciError;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::body_error::BodyError;
 use super::exchange::Exchange;
-use super::service::BodyError;
 use crate::access_log;
 use crate::config::Limits;
 use crate::refusal::{self, OwnFields};
@@ -112,9 +112,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             exchange: Arc::default(),
             ahead: Vec::new(),
             deadline: Box::pin(tokio::time::sleep(limits.idle_timeout.duration())),
-            sending: Pace::new(sending_rule(&limits)),
+            sending: Pace::new(Rule::sending(&limits)),
             has_sent: false,
-            taking: Pace::new(taking_rule(&limits)),
+            taking: Pace::new(Rule::taking(&limits)),
             is_head: false,
             refusal: None,
             waste: Waste::Nothing,
@@ -142,8 +142,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// for nothing within the idle timeout. It is told nothing.
     pub(super) async fn next_request(&mut self) -> bool {
         self.phase = Phase::Waiting;
-        self.taking = Pace::new(taking_rule(&self.limits));
-        self.sending = Pace::new(sending_rule(&self.limits));
+        self.taking = Pace::new(Rule::taking(&self.limits));
+        self.sending = Pace::new(Rule::sending(&self.limits));
         self.has_sent = false;
         self.set_deadline(self.limits.idle_timeout.duration());
         !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
@@ -300,7 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The client sent so much of its body.
     fn sent(&mut self, bytes: usize) {
         self.has_sent |= bytes > 0;
-        self.sending.moved(bytes, sending_rule(&self.limits), Instant::now());
+        self.sending.moved(bytes, Rule::sending(&self.limits), Instant::now());
     }
 
     /// It is the client's turn to send.
@@ -318,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), taking_rule(&self.limits), Instant::now()),
+            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), Rule::taking(&self.limits), Instant::now()),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 let deadline = self.taking.wait(Instant::now());
@@ -391,16 +391,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 /// Whether these bytes begin a request with the method HEAD.
 fn asks_for_head(header: &[u8]) -> bool {
     header.trim_ascii_start().starts_with(b"HEAD ")
-}
-
-/// The pace of a client that sends a body.
-pub(super) fn sending_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate.bytes(), patience: limits.body_timeout.duration() }
-}
-
-/// The pace of a client that takes an answer.
-fn taking_rule(limits: &Limits) -> Rule {
-    Rule { rate: limits.min_body_rate.bytes(), patience: limits.send_timeout.duration() }
 }
 
 fn describe(flaw: Flaw, limits: &Limits) -> OciError {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::config::Limits;
+
 /// What holds for a direction.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::listener) struct Rule {
@@ -16,6 +18,18 @@ pub(in crate::listener) struct Rule {
     pub(in crate::listener) rate: u64,
     /// The most credit there is: the longest silence.
     pub(in crate::listener) patience: Duration,
+}
+
+impl Rule {
+    /// For a client that sends a body.
+    pub(in crate::listener) fn sending(limits: &Limits) -> Self {
+        Self { rate: limits.min_body_rate.bytes(), patience: limits.body_timeout.duration() }
+    }
+
+    /// For a client that takes an answer.
+    pub(in crate::listener) fn taking(limits: &Limits) -> Self {
+        Self { rate: limits.min_body_rate.bytes(), patience: limits.send_timeout.duration() }
+    }
 }
 
 /// A client's credit in one direction.

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::frames::{Frame, FrameReader, Kind, Seen};
 use crate::config::Limits;
-use crate::listener::connection::sending_rule;
+use crate::listener::connection::pace::Rule;
 use crate::lock::lock;
 use allowance::{Allowance, Exhausted};
 use bodies::Bodies;
@@ -207,7 +207,7 @@ impl Rules {
             header_timeout: limits.header_timeout.duration(),
             header_since: None,
             within_block: false,
-            bodies: Bodies::new(sending_rule(limits)),
+            bodies: Bodies::new(Rule::sending(limits)),
         }
     }
 

@@ -18,7 +18,7 @@ mod guard;
 mod guarded_stream;
 mod last_byte;
 mod malformed;
-mod request_body;
+pub(super) mod request_body;
 mod stream;
 
 use std::future::{Future, poll_fn};
@@ -32,16 +32,17 @@ use futures_util::stream::FuturesUnordered;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::admission::Admission;
+use super::connection::Connection;
 use super::service::Service;
 use super::stopping::Stopping;
-use super::{Acceptor, ClientConnection};
 use crate::access_log;
 use crate::config::Limits;
 use guard::{Fault, Guard, STREAM_WINDOW};
 use guarded_stream::GuardedStream;
-pub(crate) use request_body::RequestBody;
 
 /// What all bodies of a connection may send before the gate took some of it: what it keeps at most.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -85,10 +86,11 @@ enum End {
 type InWork = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One connection.
-struct Serving<'a, S> {
-    acceptor: &'a Acceptor<S>,
-    limits: &'a Arc<Limits>,
-    connection: h2::server::Connection<GuardedStream<ClientConnection>, Bytes>,
+struct Serving<'a, S, I> {
+    service: Arc<S>,
+    admission: &'a Admission,
+    limits: &'a Limits,
+    connection: h2::server::Connection<GuardedStream<Connection<I>>, Bytes>,
     client: std::net::SocketAddr,
     guard: Guard,
     requests: FuturesUnordered<InWork>,
@@ -99,8 +101,13 @@ struct Serving<'a, S> {
 }
 
 /// Serves a connection on which HTTP/2 was agreed on, to its end.
-pub(super) async fn serve<S: Service>(acceptor: &Acceptor<S>, connection: ClientConnection, stopping: &Stopping) {
-    let limits = &acceptor.limits;
+pub(super) async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin>(
+    service: Arc<S>,
+    admission: &Admission,
+    limits: &Limits,
+    connection: Connection<I>,
+    stopping: &Stopping,
+) {
     let client = connection.client();
     let guard = Guard::new(limits);
     let stream = GuardedStream::new(connection.for_http2(), guard.clone());
@@ -110,7 +117,8 @@ pub(super) async fn serve<S: Service>(acceptor: &Acceptor<S>, connection: Client
     };
     let requests = FuturesUnordered::new();
     let idle_since = Instant::now();
-    let serving = Serving { acceptor, limits, connection, client, guard, requests, idle_since, stopping_since: None };
+    let serving =
+        Serving { service, admission, limits, connection, client, guard, requests, idle_since, stopping_since: None };
     serving.run(stopping).await;
 }
 
@@ -127,7 +135,7 @@ fn settings(limits: &Limits) -> h2::server::Builder {
     settings
 }
 
-impl<S: Service> Serving<'_, S> {
+impl<S: Service, I: AsyncRead + AsyncWrite + Unpin> Serving<'_, S, I> {
     async fn run(mut self, stopping: &Stopping) {
         loop {
             if let Some(end) = self.end() {
@@ -143,7 +151,7 @@ impl<S: Service> Serving<'_, S> {
                 }
                 Some(()) = self.requests.next() => self.idle_since = Instant::now(),
                 () = self.guard.changed() => {}
-                () = self.acceptor.place_is_needed(), if self.is_quiet() => return self.close(End::Idle).await,
+                () = self.admission.idle_place_is_needed(), if self.is_quiet() => return self.close(End::Idle).await,
                 accepted = accept(&mut self.connection, has_room) => match accepted {
                     Some((request, respond)) => self.begin(request, respond),
                     // The client left, or broke the protocol and was told.
@@ -161,7 +169,7 @@ impl<S: Service> Serving<'_, S> {
             tracing::debug!(rule, "an HTTP/2 request is malformed");
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        let (service, client) = (self.acceptor.service.clone(), self.client);
+        let (service, client) = (self.service.clone(), self.client);
         self.requests.push(Box::pin(stream::serve(
             service,
             request,
@@ -230,8 +238,8 @@ impl<S: Service> Serving<'_, S> {
 
 /// The next request. Where there is no room for one the connection is driven all the same, and its
 /// requests stay with h2, which counts those that are reset meanwhile and ends a flood of them.
-async fn accept(
-    connection: &mut h2::server::Connection<GuardedStream<ClientConnection>, Bytes>,
+async fn accept<I: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut h2::server::Connection<GuardedStream<Connection<I>>, Bytes>,
     has_room: bool,
 ) -> Option<(Request<RecvStream>, SendResponse<Bytes>)> {
     if has_room {

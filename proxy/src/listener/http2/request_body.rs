@@ -12,7 +12,7 @@ use http::header::{CONTENT_LENGTH, EXPECT};
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::last_byte::LastByte;
-use crate::listener::service::BodyError;
+use crate::listener::body_error::BodyError;
 
 /// DATA frames as they come. What is taken opens the client's window again.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::Frame;
 use crate::listener::connection::pace::{Pace, Rule};
+use crate::listener::http2::frames::Frame;
 
 /// What every stream may send before it is told that it may send more, from when the client knows.
 pub(in super::super) const STREAM_WINDOW: u32 = 512 * 1024;
