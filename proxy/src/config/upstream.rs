@@ -24,8 +24,7 @@ pub struct Upstream {
     /// How many unused connections to it are kept, 1 to 65536.
     pub keepalive_connections: Within<1, 65_536>,
     /// Memory in which layers are read ahead of the clients that pull them, 1MiB for each pull. Those that get none of
-    /// it cost more processor time. Blobs then have kept connections of their own, as many again as above. "0": none is
-    /// read ahead, and blobs share those of all requests.
+    /// it cost more processor time. Less than 1MiB is none at all.
     pub read_ahead: ByteSize,
     /// How often its name is resolved again, since a container that is made anew has another address. A connection that
     /// fails resolves it at once.

@@ -63,7 +63,7 @@ const HYPER_FIELDS: usize = 100;
 
 /// What hyper buffers of what it reads, at most: pieces of a layer are this long. A header that our own budget
 /// allows must fit as well.
-const READ_BUFFER: usize = 256 * 1024;
+const READ_BUFFER: usize = 128 * 1024;
 
 /// What every connection is served with.
 pub(crate) struct Settings<S> {

@@ -17,6 +17,7 @@ use pingora_load_balancing::health_check::HealthCheck;
 use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backend, Backends, LoadBalancer};
 
+use super::read_ahead::ReadAheadBudget;
 use super::socket::Socket;
 use crate::config::{self, Origin};
 use crate::lock::lock;
@@ -146,7 +147,7 @@ struct ConnectCheck {
 #[async_trait]
 impl HealthCheck for ConnectCheck {
     async fn check(&self, target: &Backend) -> pingora::Result<()> {
-        match tokio::time::timeout(self.timeout, Socket::connect(&target.addr)).await {
+        match tokio::time::timeout(self.timeout, Socket::connect(&target.addr, &ReadAheadBudget::new(0))).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(why)) => Err(Error::because(ErrorType::ConnectError, "it cannot be connected to", why)),
             Err(late) => Err(Error::because(ErrorType::ConnectTimedout, "it cannot be connected to", late)),

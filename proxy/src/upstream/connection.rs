@@ -18,12 +18,13 @@ use pingora::protocols::l4::socket::SocketAddr;
 
 use super::failure::Failure;
 use super::patience::Patience;
+use super::read_ahead::ReadAheadBudget;
 use super::request_body::{Progress, RequestBody};
 use super::socket::{Meter, Socket};
 use crate::listener::BodyError;
 
 /// What hyper reads of a layer at once, at most. It begins with 8 KiB and doubles while reads are full.
-const READ_BUFFER: usize = 512 * 1024;
+pub(super) const READ_BUFFER: usize = 512 * 1024;
 
 /// Bytes of what comes before an answer: its header, and interim answers (1xx), which hyper passes over without
 /// counting them.
@@ -69,8 +70,12 @@ impl Connection {
     ///
     /// # Errors
     /// It cannot be connected to, or not in time.
-    pub(super) async fn open(address: SocketAddr, timeouts: Timeouts) -> Result<Self, Failure> {
-        let connect = tokio::time::timeout(timeouts.connect, Socket::connect(&address));
+    pub(super) async fn open(
+        address: SocketAddr,
+        timeouts: Timeouts,
+        budget: &ReadAheadBudget,
+    ) -> Result<Self, Failure> {
+        let connect = tokio::time::timeout(timeouts.connect, Socket::connect(&address, budget));
         let socket = connect.await.map_err(|_| Failure::Silent)?.map_err(Failure::Unreachable)?;
         let meter = socket.meter();
         let mut builder = http1::Builder::new();

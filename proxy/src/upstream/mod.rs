@@ -8,6 +8,7 @@ mod connection;
 mod failure;
 mod idle_pool;
 mod patience;
+mod read_ahead;
 mod request_body;
 mod response_body;
 mod socket;
@@ -23,6 +24,7 @@ use balancer::Balancer;
 use connection::{Connection, NotAnswered, Timeouts};
 pub(crate) use failure::Failure;
 use idle_pool::IdlePool;
+use read_ahead::ReadAheadBudget;
 pub(crate) use request_body::{Progress, RequestBody};
 pub(crate) use response_body::ResponseBody;
 
@@ -34,6 +36,7 @@ pub(crate) struct Upstream {
     balancer: Balancer,
     pool: Arc<IdlePool>,
     timeouts: Timeouts,
+    read_ahead: ReadAheadBudget,
 }
 
 impl Upstream {
@@ -42,6 +45,7 @@ impl Upstream {
         Self {
             balancer: Balancer::new(config),
             pool: Arc::new(IdlePool::new(config.keepalive_connections.get(), config.idle_timeout.duration())),
+            read_ahead: ReadAheadBudget::new(config.read_ahead.bytes()),
             timeouts: Timeouts {
                 connect: config.connect_timeout.duration(),
                 read: config.read_timeout.duration(),
@@ -88,7 +92,7 @@ impl Upstream {
             let Some(address) = self.balancer.choose(failed.as_ref()).await else {
                 return Err(Failure::Unreachable(std::io::Error::other("its name has no address")));
             };
-            match Connection::open(address.clone(), self.timeouts).await {
+            match Connection::open(address.clone(), self.timeouts, &self.read_ahead).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) if attempt == CONNECT_ATTEMPTS => return Err(failure),
                 Err(_) => failed = Some(address),

@@ -1,16 +1,22 @@
 //! A socket to the upstream, which counts what moves.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use pingora::protocols::l4::socket::SocketAddr;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::read_ahead::{ReadAheadBudget, Slot};
+
+/// What may be read at once without a slot.
+const SMALL_READ: usize = 32 * 1024;
 
 /// What is known of a socket that hyper owns.
 #[derive(Debug, Default)]
@@ -55,6 +61,8 @@ impl Meter {
 pub(super) struct Socket {
     kind: Kind,
     meter: Arc<Meter>,
+    budget: ReadAheadBudget,
+    slot: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -78,7 +86,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's.
-    pub(super) async fn connect(address: &SocketAddr) -> io::Result<Self> {
+    pub(super) async fn connect(address: &SocketAddr, budget: &ReadAheadBudget) -> io::Result<Self> {
         let kind = match address {
             SocketAddr::Inet(address) => {
                 let stream = TcpStream::connect(address).await?;
@@ -92,7 +100,7 @@ impl Socket {
                 Kind::Unix(UnixStream::connect(path).await?)
             }
         };
-        Ok(Self { kind, meter: Arc::default() })
+        Ok(Self { kind, meter: Arc::default(), budget: budget.clone(), slot: None })
     }
 
     /// What it counts.
@@ -101,9 +109,27 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// hyper asks for more the more came before: for much there has to be memory.
+    fn may_read_all_of(&mut self, buf: &ReadBuf<'_>) -> bool {
+        if buf.remaining() > SMALL_READ && self.slot.is_none() {
+            self.slot = self.budget.slot();
+        }
+        buf.remaining() <= SMALL_READ || self.slot.is_some()
+    }
+
+    fn poll_read_little(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut space = [MaybeUninit::uninit(); SMALL_READ];
+        let mut little = ReadBuf::uninit(&mut space);
+        ready!(on_stream!(self, stream => Pin::new(stream).poll_read(cx, &mut little)))?;
+        buf.put_slice(little.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// Whether there is neither a byte nor an end nor an error.
 fn is_silent(socket: &impl AsFd) -> bool {
-    let mut byte = [std::mem::MaybeUninit::uninit()];
+    let mut byte = [MaybeUninit::uninit()];
     SockRef::from(socket).peek(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
@@ -114,8 +140,17 @@ impl AsyncRead for Socket {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let before = buf.filled().len();
-        let read = on_stream!(self, stream => Pin::new(stream).poll_read(cx, buf));
-        meter.count(read, |()| buf.filled().len() - before)
+        let read = if self.may_read_all_of(buf) {
+            on_stream!(self, stream => Pin::new(stream).poll_read(cx, buf))
+        } else {
+            self.poll_read_little(cx, buf)
+        };
+        let n = buf.filled().len() - before;
+        if n < SMALL_READ {
+            // Nothing large is coming, for now.
+            self.slot = None;
+        }
+        meter.count(read, |()| n)
     }
 }
 

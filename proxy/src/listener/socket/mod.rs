@@ -24,7 +24,7 @@ use quiet_socket::{GULP, QuietSocket};
 
 /// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
 /// system call.
-const READ_AHEAD: usize = 256 * 1024;
+const READ_AHEAD: usize = 128 * 1024;
 
 /// Less than this is a small read. Each costs a system call and a wake of the task, whatever it brings.
 const SMALL: usize = 512;
