@@ -441,7 +441,7 @@ fn a_unix_socket_is_an_upstream_too() {
     let backend = Backend::on_socket(&dir.path().join("data"), &socket);
     let gate = Gate::before(backend.url()).start();
     gate.curl("/v2/").run().expect(200);
-    let api = lockgate_e2e::Api::at(gate.door());
+    let api = Api::at(gate.door());
     let digest = api.push_blob("team/app", b"hello");
     assert_eq!(api.blob("team/app", &digest).expect(200).body, b"hello");
     backend.stop();

@@ -56,7 +56,7 @@ pub(super) struct Connection {
     address: SocketAddr,
     sender: http1::SendRequest<RequestBody>,
     /// `None` when it has ended.
-    driver: Option<Box<Driver>>,
+    driver: Option<Driver>,
     meter: Arc<Meter>,
     moved: u64,
     patience: Patience,
@@ -74,7 +74,7 @@ impl Connection {
         address: SocketAddr,
         timeouts: Timeouts,
         budget: &ReadAheadBudget,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Box<Self>, Failure> {
         let connect = tokio::time::timeout(timeouts.connect, Socket::connect(&address, budget));
         let socket = connect.await.map_err(|_| Failure::Silent)?.map_err(Failure::Unreachable)?;
         let meter = socket.meter();
@@ -84,16 +84,17 @@ impl Connection {
         builder.allow_obsolete_multiline_headers_in_responses(true);
         let shaken = builder.handshake(TokioIo::new(socket)).await;
         let (sender, driver) = shaken.map_err(|error| Failure::BrokeOff(error.to_string()))?;
-        Ok(Self {
+        // Boxed, since it moves from pool to request to answer and back.
+        Ok(Box::new(Self {
             address,
             sender,
-            driver: Some(Box::new(driver)),
+            driver: Some(driver),
             meter,
             moved: 0,
             patience: Patience::default(),
             timeouts,
             progress: Arc::default(),
-        })
+        }))
     }
 
     /// Where it leads to.

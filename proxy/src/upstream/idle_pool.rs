@@ -18,7 +18,7 @@ pub(super) struct IdlePool {
 
 struct Waiting {
     since: Instant,
-    connection: Connection,
+    connection: Box<Connection>,
 }
 
 impl IdlePool {
@@ -28,7 +28,7 @@ impl IdlePool {
     }
 
     /// Keeps a connection, if its exchange is over; in place of the oldest, if there are too many.
-    pub(super) fn keep(&self, mut connection: Connection) {
+    pub(super) fn keep(&self, mut connection: Box<Connection>) {
         if !connection.is_over() {
             return;
         }
@@ -39,7 +39,7 @@ impl IdlePool {
     }
 
     /// The one that was used last, of those to an address that `is_current` and that can still be used.
-    pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Connection> {
+    pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Box<Connection>> {
         loop {
             let Waiting { since, mut connection } = lock(&self.waiting).pop()?;
             if since.elapsed() < self.idle_timeout && is_current(connection.address()) && connection.is_usable() {

@@ -86,7 +86,7 @@ impl Upstream {
     }
 
     /// No byte of a request was sent yet: whatever its method, another address may be tried.
-    async fn connect(&self) -> Result<Connection, Failure> {
+    async fn connect(&self) -> Result<Box<Connection>, Failure> {
         let mut failed = None;
         for attempt in 1.. {
             let Some(address) = self.balancer.choose(failed.as_ref()).await else {
@@ -101,7 +101,7 @@ impl Upstream {
         unreachable!("the last attempt returns")
     }
 
-    fn stream(&self, response: Response<Incoming>, connection: Connection) -> Response<ResponseBody> {
+    fn stream(&self, response: Response<Incoming>, connection: Box<Connection>) -> Response<ResponseBody> {
         response.map(|incoming| ResponseBody::new(incoming, connection, self.pool.clone()))
     }
 }

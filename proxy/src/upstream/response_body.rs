@@ -16,13 +16,13 @@ use super::idle_pool::IdlePool;
 pub(crate) struct ResponseBody {
     incoming: Incoming,
     /// Until it is given back.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     pool: Arc<IdlePool>,
     has_ended: bool,
 }
 
 impl ResponseBody {
-    pub(super) fn new(incoming: Incoming, connection: Connection, pool: Arc<IdlePool>) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: Box<Connection>, pool: Arc<IdlePool>) -> Self {
         let mut body = Self { incoming, connection: Some(connection), pool, has_ended: false };
         body.give_back_at_end();
         body
