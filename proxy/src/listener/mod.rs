@@ -1,4 +1,4 @@
-//! The front door: accepts, shakes hands, serves each connection with a [`Service`], and lets those in flight finish
+//! The listener: accepts, shakes hands, serves each connection with a `Service`, and lets those in flight finish
 //! when it is told to stop. It knows no gate.
 //!
 //! hyper serves the requests of a connection. What it has no word for is seen to around it: TLS versions and
