@@ -9,7 +9,7 @@ CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: help up test check fuzz bench compare sbom image tools clients engine programs fmt clippy doc deny
+.PHONY: help up test check fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -21,7 +21,7 @@ up: tools ## build, and bring up a registry on https://localhost:5043
 test: tools clients engine programs image ## unit, property and end-to-end tests, with real clients and a real engine
 	cargo test --release --locked --workspace --no-fail-fast
 
-check: fmt clippy doc deny ## formatting, lints, documentation, licences and sources of the dependencies
+check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
 
 fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
@@ -70,6 +70,10 @@ programs: tools
 
 fmt:
 	cargo fmt --all --check
+
+circles:
+	@scripts/need.sh python3
+	scripts/circles.py proxy/src backend/src oci/src settings/src
 
 clippy: tools
 	cargo clippy --release --locked --workspace --all-targets -- --deny warnings

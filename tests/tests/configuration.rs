@@ -158,6 +158,14 @@ fn a_deployment_where_deleting_is_switched_off_refuses_deletes() {
 }
 
 #[test]
+fn two_processes_are_not_let_to_one_storage() {
+    let data = fresh_dir();
+    let both = Gate::over(data.path()).set("listen.handover", data.path().join("handover").display());
+    let refused = both.refused();
+    assert!(refused.stderr.contains("listen.handover and [storage] exclude each other"), "{refused}");
+}
+
+#[test]
 fn the_shipped_configurations_are_right() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let dir = fresh_dir();

@@ -145,17 +145,23 @@ fn lockgate_up_lets_a_push_end_before_its_storage_goes() {
 fn a_push_that_is_killed_with_the_gate_leaves_nothing_that_looks_whole() {
     let data = fresh_dir();
     let backend = Backend::over(data.path());
-    let mut gate = Gate::before(backend.url()).start();
+    kill_within_a_push(data.path(), || Gate::before(backend.url()).start());
+    let data = fresh_dir();
+    kill_within_a_push(data.path(), || Gate::over(data.path()).start());
+}
+
+fn kill_within_a_push(data: &Path, start: impl Fn() -> Gate) {
+    let mut gate = start();
     let content = Pattern::new(13, 512 << 20);
     let digest = content.digest();
     let location = Api::at(gate.door()).start_upload("big");
     let put = Api::at(gate.door()).end_of_upload(&location, &digest);
     let pushing = std::thread::spawn(move || put.header("Expect:").run_sending(content));
-    await_upload(data.path(), 32 << 20);
+    await_upload(data, 32 << 20);
     gate.signal(Signal::Kill);
     gate.wait(AT_ONCE);
     assert_ne!(pushing.join().unwrap().exit, 0);
-    let again = Gate::before(backend.url()).start();
+    let again = start();
     Api::at(again.door()).request("HEAD", &format!("/v2/big/blobs/{digest}")).run().expect(404);
 }
 

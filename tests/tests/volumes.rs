@@ -1,8 +1,8 @@
 //! Promise: the volume of the `registry:2` people run is ours to open, and ours is theirs: engines are swapped in place.
 
 use lockgate_e2e::{
-    Api, Backend, DockerRegistry, Door, Gate, IMAGE, ImageLayout, Pattern, PlainApi, RequestBody, Skopeo, digest_of,
-    finish, fresh_dir, image_of, sha256, sha512, tool,
+    Api, Backend, DockerRegistry, Door, Gate, IMAGE, ImageLayout, PATIENCE, Pattern, PlainApi, RequestBody, Signal,
+    Skopeo, digest_of, finish, fresh_dir, image_of, sha256, sha512, tool,
 };
 use std::fs;
 use std::path::Path;
@@ -110,6 +110,22 @@ fn distribution_opens_what_the_backend_wrote_and_the_backend_what_distribution_c
     registry.stop();
     let backend = Backend::over(data.path());
     find_changes(Gate::before(backend.url()).start().door(), &contents);
+}
+
+#[test]
+fn the_registry_within_the_gate_opens_what_distribution_wrote_and_distribution_what_it_changed() {
+    let data = fresh_dir();
+    let registry = DockerRegistry::over(data.path());
+    let contents = fill(Gate::before(registry.url()).start().door());
+    registry.stop();
+    let mut gate = Gate::over(data.path()).start();
+    find(gate.door(), &contents);
+    change(gate.door(), &contents);
+    find_changes(gate.door(), &contents);
+    gate.signal(Signal::Terminate);
+    assert_eq!(gate.wait(PATIENCE).code(), Some(0));
+    let registry = DockerRegistry::over(data.path());
+    find_changes(Gate::before(registry.url()).start().door(), &contents);
 }
 
 /// One of the two engines, over a directory.

@@ -163,3 +163,6 @@ fn legacy_client() -> OciError {
     OciError::new(ErrorCode::Unsupported, "this client is too old for this registry (clients.refuse); update it")
         .with_status(http::StatusCode::NOT_FOUND)
 }
+
+#[cfg(test)]
+mod tests;

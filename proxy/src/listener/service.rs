@@ -44,6 +44,9 @@ pub(crate) enum RequestBody {
     Http1(Incoming),
     /// By HTTP/2.
     Http2(request_body::RequestBody),
+    /// By no connection.
+    #[cfg(test)]
+    Bytes(http_body_util::Full<Bytes>),
 }
 
 impl Body for RequestBody {
@@ -54,6 +57,8 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(|error| BodyError::from_hyper(&error)),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            #[cfg(test)]
+            Self::Bytes(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
 
@@ -61,6 +66,8 @@ impl Body for RequestBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            #[cfg(test)]
+            Self::Bytes(body) => body.is_end_stream(),
         }
     }
 
@@ -68,6 +75,8 @@ impl Body for RequestBody {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            #[cfg(test)]
+            Self::Bytes(body) => body.size_hint(),
         }
     }
 }

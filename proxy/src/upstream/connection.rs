@@ -18,13 +18,10 @@ use pingora::protocols::l4::socket::SocketAddr;
 
 use super::failure::Failure;
 use super::patience::Patience;
-use super::read_ahead::ReadAheadBudget;
+use super::read_ahead::{LARGE_READ, ReadAheadBudget};
 use super::request_body::{Progress, RequestBody};
 use super::socket::{Meter, Socket};
 use crate::listener::BodyError;
-
-/// What hyper reads of a layer at once, at most. It begins with 8 KiB and doubles while reads are full.
-pub(super) const READ_BUFFER: usize = 512 * 1024;
 
 /// Bytes of what comes before an answer: its header, and interim answers (1xx), which hyper passes over without
 /// counting them.
@@ -79,7 +76,7 @@ impl Connection {
         let socket = connect.await.map_err(|_| Failure::Silent)?.map_err(Failure::Unreachable)?;
         let meter = socket.meter();
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(READ_BUFFER).title_case_headers(true);
+        builder.max_buf_size(LARGE_READ).title_case_headers(true);
         // Some registries' proxies still fold lines (RFC 9112, 5.2); hyper unfolds them.
         builder.allow_obsolete_multiline_headers_in_responses(true);
         let shaken = builder.handshake(TokioIo::new(socket)).await;

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a pull takes of it: two buffers, one that is filled and one that is sent.
-const SLOT: usize = 2 * super::connection::READ_BUFFER;
+/// What hyper reads of a layer at once, at most. It begins with 8 KiB and doubles while reads are full.
+pub(super) const LARGE_READ: usize = 512 * 1024;
+
+/// What a pull takes of the memory: two buffers, one that is filled and one that is sent.
+const SLOT: usize = 2 * LARGE_READ;
 
 /// Slots for pulls. Cheap to clone.
 #[derive(Debug, Clone)]

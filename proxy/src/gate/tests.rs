@@ -1,0 +1,68 @@
+use super::*;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, Full};
+use lockgate_backend::{MemoryStore, Options, Registry};
+
+use crate::auth::{Policy, Users};
+
+/// alice, whose password is `correct-horse`.
+const USERS: &[u8] = b"alice:{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=\n";
+const ALICE: &str = "Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==";
+const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// A gate with a registry in memory behind it, and no socket anywhere.
+fn gate() -> Arc<Gate> {
+    let config = Config::default();
+    let users = Users::parse(USERS, &Policy::default()).expect("a users' file");
+    let verifier = Arc::new(Verifier::new(users, config.auth.limits()).expect("threads"));
+    let registry = Registry::new(Arc::new(MemoryStore::default()), Options::default());
+    let limits = Arc::new(config.limits.clone());
+    Arc::new(Gate::new(&config, limits, refusal::own_fields(None), verifier, Destination::Registry(registry)))
+}
+
+async fn ask(
+    gate: &Arc<Gate>,
+    method: &str,
+    target: &str,
+    credentials: Option<&str>,
+) -> (StatusCode, HeaderMap, Bytes) {
+    let request = Request::builder().method(method).uri(target).header("Host", "registry.test");
+    let request = credentials.into_iter().fold(request, |request, shown| request.header("Authorization", shown));
+    let request = request.body(RequestBody::Bytes(Full::default())).expect("a request");
+    let answer = gate.clone().answer(request, ([192, 0, 2, 1], 1).into()).await.expect("the client is there");
+    let (parts, body) = answer.into_parts();
+    (parts.status, parts.headers, body.collect().await.expect("a whole answer").to_bytes())
+}
+
+#[tokio::test]
+async fn a_request_is_a_function_from_header_to_answer() {
+    let gate = gate();
+    let (status, headers, body) = ask(&gate, "GET", "/v2/", Some(ALICE)).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"{}"[..]));
+    assert_eq!(headers["docker-distribution-api-version"], "registry/2.0");
+    let upload = format!("/v2/a/blobs/uploads/?digest={EMPTY}");
+    assert_eq!(ask(&gate, "POST", &upload, Some(ALICE)).await.0, StatusCode::CREATED);
+    let blob = format!("/v2/a/blobs/{EMPTY}");
+    assert_eq!(ask(&gate, "HEAD", &blob, Some(ALICE)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_is_refused_hears_why_and_nothing_is_done() {
+    let gate = gate();
+    for (method, target, credentials, status) in [
+        ("GET", "/v2/", None, StatusCode::UNAUTHORIZED),
+        ("GET", "/v2/", Some("Basic YWxpY2U6d3Jvbmc="), StatusCode::UNAUTHORIZED),
+        ("GET", "/metrics", None, StatusCode::NOT_FOUND),
+        ("OPTIONS", "/v2/", Some(ALICE), StatusCode::METHOD_NOT_ALLOWED),
+        ("GET", "/v2/_catalog?n=1&n=2", Some(ALICE), StatusCode::BAD_REQUEST),
+        ("TRACE", "/v2/", Some(ALICE), StatusCode::NOT_IMPLEMENTED),
+    ] {
+        let (got, headers, body) = ask(&gate, method, target, credentials).await;
+        assert_eq!(got, status, "{method} {target}");
+        assert!(body.starts_with(br#"{"errors":[{"code":""#), "{body:?}");
+        assert_eq!(headers.contains_key("www-authenticate"), status == StatusCode::UNAUTHORIZED);
+        assert_eq!(headers.contains_key("allow"), status == StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
