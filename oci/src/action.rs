@@ -186,7 +186,9 @@ impl Action {
             (Route::Uploads(name), "POST") => Self::begin(name, &query)?,
             (Route::Upload(name, id), "GET" | "HEAD") => Self::UploadStatus(name, id),
             (Route::Upload(name, id), "PATCH") => Self::AppendUpload(name, id),
-            (Route::Upload(repository, id), "PUT") => Self::FinishUpload { repository, id, digest: last(&query)? },
+            (Route::Upload(repository, id), "PUT") => {
+                Self::FinishUpload { repository, id, digest: digest_of_all(&query)? }
+            }
             (Route::Upload(name, id), "DELETE") => Self::CancelUpload(name, id),
             (Route::Referrers(repository, subject), "GET" | "HEAD") => {
                 let artifact_type = query.get("artifactType").filter(|wanted| !wanted.is_empty()).map(str::to_owned);
@@ -208,7 +210,7 @@ impl Action {
         })
     }
 
-    /// The repository that it is about, if it is about one. A mount is also about the one that it is from.
+    /// The repository that it is about, if it is about one. That of a mount is the one it goes to.
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::Base | Self::Catalog(_) | Self::Extension => None,
@@ -242,7 +244,7 @@ fn tags(query: &Query<'_>) -> Result<Vec<Tag>, OciError> {
 }
 
 /// The digest of a whole upload.
-fn last(query: &Query<'_>) -> Result<Digest, OciError> {
+fn digest_of_all(query: &Query<'_>) -> Result<Digest, OciError> {
     read(query, "digest", ErrorCode::DigestInvalid)?.ok_or_else(|| {
         let message = "the last request of an upload names the content's digest: ?digest=sha256:...";
         OciError::new(ErrorCode::DigestInvalid, message)

@@ -5,9 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::OciError;
 
-/// The header that tells a client it speaks to a registry.
-pub const API_VERSION_HEADER: &str = "Docker-Distribution-Api-Version";
-/// Its one value.
+/// What `Docker-Distribution-Api-Version` says: that a client speaks to a registry.
 pub const API_VERSION: &str = "registry/2.0";
 
 /// A manifest is served under a type of its pusher's choice, so that a browser must do nothing with it: not guess
@@ -22,7 +20,7 @@ const ON_EVERY_ANSWER: [(HeaderName, &str); 4] = [
 ];
 
 /// Sets what every answer below `/v2/` carries, each header once, in place of any that stands there.
-pub fn sign(headers: &mut HeaderMap) {
+pub fn set_common_headers(headers: &mut HeaderMap) {
     for (name, value) in ON_EVERY_ANSWER {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -38,7 +36,7 @@ impl OciError {
     pub fn on_the_wire(&self, is_head: bool, more: &[(HeaderName, HeaderValue)]) -> Vec<u8> {
         let body = self.to_json();
         let mut headers = HeaderMap::new();
-        sign(&mut headers);
+        set_common_headers(&mut headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(Self::CONTENT_TYPE));
         headers.insert(CONTENT_LENGTH, body.len().into());
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -64,10 +62,10 @@ mod tests {
     fn an_answer_is_signed_once_whatever_it_said_before() {
         let mut headers = HeaderMap::new();
         for _ in 0..2 {
-            headers.append(API_VERSION_HEADER, HeaderValue::from_static("registry/1.0"));
+            headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/1.0"));
             headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src *"));
         }
-        sign(&mut headers);
+        set_common_headers(&mut headers);
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         lines.sort_unstable();

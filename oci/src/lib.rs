@@ -16,7 +16,7 @@ mod repository;
 mod route;
 
 pub use action::{Action, NoAction, Pagination};
-pub use answer::{API_VERSION, API_VERSION_HEADER, sign};
+pub use answer::{API_VERSION, set_common_headers};
 pub use digest::{Algorithm, Digest, DigestError};
 pub use error::{ErrorCode, OciError};
 pub use query::{Query, is_form, without_mount};

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            cli::complain(format_args!("lockgate: {error}"));
+            lockgate_settings::complain(format_args!("lockgate: {error}"));
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,5 +1,5 @@
-//! Every refusal and failure: which status and which words. How they reach a client is the gate's and the
-//! listener's business.
+//! Refusals, and the words of those that the listener or several steps of the gate may have to say. How they reach a
+//! client is the gate's and the listener's business.
 
 use std::sync::Arc;
 use std::time::Duration;

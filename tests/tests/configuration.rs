@@ -161,8 +161,10 @@ fn a_deployment_where_deleting_is_switched_off_refuses_deletes() {
 fn two_processes_are_not_let_to_one_storage() {
     let data = fresh_dir();
     let both = Gate::over(data.path()).set("listen.handover", data.path().join("handover").display());
-    let refused = both.refused();
-    assert!(refused.stderr.contains("listen.handover and [storage] exclude each other"), "{refused}");
+    for refused in [both.check().failure(), both.refused()] {
+        assert_eq!(refused.status.code(), Some(64), "{refused}");
+        assert!(refused.stderr.contains("listen.handover and [storage] exclude each other"), "{refused}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use http::{Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
-use lockgate_oci::{Digest, ErrorCode, NoAction, OciError, sign};
+use lockgate_oci::{Digest, ErrorCode, NoAction, OciError, set_common_headers};
 
 use crate::store::{ByteStream, StoreError};
 
@@ -77,7 +77,7 @@ impl Reply {
         *response.status_mut() = status;
         // A blob's answer has a dozen: the table need not grow under it.
         response.headers_mut().reserve(12);
-        sign(response.headers_mut());
+        set_common_headers(response.headers_mut());
         Self(response)
     }
 
@@ -252,13 +252,13 @@ pub(crate) fn upload_unknown() -> OciError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_oci::{API_VERSION, API_VERSION_HEADER};
+    use lockgate_oci::API_VERSION;
     use std::io;
 
     #[test]
     fn every_answer_says_that_it_comes_from_a_registry() {
         let response = Reply::new(StatusCode::OK).into_response();
-        assert_eq!(response.headers()[API_VERSION_HEADER], API_VERSION);
+        assert_eq!(response.headers()["docker-distribution-api-version"], API_VERSION);
     }
 
     #[test]

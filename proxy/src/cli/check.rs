@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use lockgate_settings::{Origin, Problem, Problems};
 
 use super::Error;
-use super::output::{complain, say};
+use super::output::say;
+use crate::app::StartError;
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Destination, Storage, Tls};
 use crate::tls::CertificateStore;
@@ -31,7 +32,7 @@ struct Findings {
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let findings = inspect(&args.config);
     for warning in &findings.warnings {
-        complain(format_args!("warning: {warning}"));
+        lockgate_settings::complain(format_args!("warning: {warning}"));
     }
     if !findings.problems.is_empty() {
         return Err(Error::Config(findings.problems));
@@ -56,6 +57,9 @@ fn inspect(file: &Path) -> Findings {
             && names_files("storage")
         {
             findings.inspect_storage(file, storage);
+            if config.listen.handover.is_some() {
+                findings.add(file, "listen.handover", StartError::SharedStorage.to_string());
+            }
         }
     }
     findings.problems = problems.into_iter().chain(findings.problems).collect();

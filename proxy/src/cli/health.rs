@@ -1,7 +1,7 @@
 //! `lockgate health`: does the proxy of this configuration answer?
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn ask(config: &Config) -> io::Result<String> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate::new()))
         .with_no_client_auth();
-    let address = reachable(config.listen.https);
+    let address = lockgate_settings::reachable(config.listen.https);
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
@@ -59,14 +59,4 @@ fn ask(config: &Config) -> io::Result<String> {
     let mut status = String::new();
     BufReader::new(stream).read_line(&mut status)?;
     Ok(status.trim_end().to_owned())
-}
-
-/// The address to ask at, where the proxy listens on all of them.
-fn reachable(mut listen: SocketAddr) -> SocketAddr {
-    match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => listen.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => listen.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    listen
 }

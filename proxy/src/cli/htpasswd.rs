@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::output::{complain, say};
+use super::output::say;
 use crate::auth::{BCRYPT_MAX_PASSWORD, UserName, UserNameError, remove_user, replace_user};
 use crate::files::{Notice, RewriteError, rewrite};
 
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     };
     say(format_args!("{}: {done} {}", args.user, args.file.display()));
     if let Some(notice) = notice {
-        complain(format_args!("note: {notice}"));
+        lockgate_settings::complain(format_args!("note: {notice}"));
     }
     Ok(())
 }

@@ -14,8 +14,6 @@ use lockgate_settings::Problems;
 
 use crate::app::StartError;
 
-pub use output::complain;
-
 /// `EX_USAGE` of `sysexits.h`: the command line or the configuration is wrong.
 pub const EXIT_USAGE: u8 = 64;
 /// Something else failed.
@@ -61,7 +59,7 @@ impl Error {
     /// 64 for a wrong configuration, files that it names included, and 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Start(StartError::Files(_)) => EXIT_USAGE,
+            Self::Config(_) | Self::Start(StartError::Files(_) | StartError::SharedStorage) => EXIT_USAGE,
             Self::Start(_) | Self::Command(_) => EXIT_FAILURE,
         }
     }

@@ -1,5 +1,4 @@
-//! Standard output and standard error, which a supervisor or a pipe may have closed: `println!` and
-//! `eprintln!` would panic there.
+//! Standard output, which a supervisor or a pipe may have closed: `println!` would panic there.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -7,11 +6,6 @@ use std::io::{self, Write as _};
 /// Says a line that nothing depends on. Where nobody reads, nobody misses it.
 pub(super) fn say(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
-}
-
-/// Says a line on standard error. Where nobody reads, the exit code is left to tell.
-pub fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Says a line that must be read.

@@ -49,7 +49,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Prepares a request for the upstream: forwarding headers as the nginx of the seeds sets them, and
+/// Prepares a request for the upstream: forwarding headers as nginx in front of a registry is told to set them, and
 /// nothing that a stranger claims. `Host` stays as the client sent it, with its port: registries build
 /// their `Location`s from it. A client of HTTP/1.0 that sent none gets `host`, the upstream's own name.
 ///
@@ -99,8 +99,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// What is for a proxy is dropped with it (RFC 9110, 11.7), and underscores, as nginx does: many a server reads `X_Forwarded_Proto` and
-/// `X-Forwarded-Proto` as one variable.
+/// What is for a proxy is dropped with it (RFC 9110, 11.7), and what has an underscore, as nginx does: many a server
+/// reads `X_Forwarded_Proto` and `X-Forwarded-Proto` as one variable.
 fn strip_strangers_claims(headers: &mut HeaderMap) {
     let is_claim = |name: &HeaderName| {
         name == FORWARDED
@@ -147,8 +147,8 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
 
 /// Every answer says that a registry speaks, and for how long only https is to be spoken with it, each once,
 /// whatever the upstream said.
-pub(super) fn sign(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_localhost: bool) {
-    lockgate_oci::sign(headers);
+pub(super) fn set_common_headers(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_localhost: bool) {
+    lockgate_oci::set_common_headers(headers);
     for (name, value) in own_fields.iter() {
         // What is said of localhost holds for every other program that listens there, on whatever port.
         if !(is_for_localhost && *name == STRICT_TRANSPORT_SECURITY) {
@@ -282,7 +282,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/1.0"));
             headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/2.0"));
-            sign(&mut headers, &fields, is_for_localhost);
+            set_common_headers(&mut headers, &fields, is_for_localhost);
             headers
         };
         let headers = signed(false);

@@ -67,7 +67,7 @@ impl Service for Gate {
                 answer::refusal(&Refusal { hang_up: refusal.hang_up || !request.body().is_end_stream(), ..refusal })
             }
         };
-        headers::sign(answer.headers_mut(), &self.own_fields, is_for_localhost);
+        headers::set_common_headers(answer.headers_mut(), &self.own_fields, is_for_localhost);
         passage.answered(answer.status());
         Ok(answer.map(|answer| AnswerBody::new(answer, passage)))
     }

@@ -1,7 +1,7 @@
 //! The listener: accepts, shakes hands, serves each connection with a `Service`, and lets those in flight finish
 //! when it is told to stop. It knows no gate.
 //!
-//! hyper serves the requests of a connection. What it has no word for is seen to around it: TLS versions and
+//! hyper serves the requests of an HTTP/1.1 connection, the h2 crate those of an HTTP/2 one. What it has no word for is seen to around it: TLS versions and
 //! tickets, a handshake deadline, budgets of headers and bodies, connections in all and from one address, and an end
 //! that cuts nobody off.
 
@@ -99,13 +99,13 @@ pub(crate) enum End {
     HandedOver,
 }
 
-/// The connections of a front door that accepts no more.
+/// The connections of a listener that accepts no more.
 pub(crate) struct Accepted {
     connections: JoinSet<()>,
     stop: Stop,
 }
 
-/// How a front door was closed.
+/// How a listener was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed {
     /// Connections that were cut because they did not finish within the grace period.

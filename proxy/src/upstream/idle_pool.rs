@@ -32,9 +32,10 @@ impl IdlePool {
         if !connection.is_over() {
             return;
         }
+        // It is closed when the lock is free: what is declared first is dropped last.
+        let _oldest;
         let mut waiting = lock(&self.waiting);
-        // It is closed when the lock is free.
-        let _oldest = (waiting.len() >= self.most).then(|| waiting.remove(0));
+        _oldest = (waiting.len() >= self.most).then(|| waiting.remove(0));
         waiting.push(Waiting { since: Instant::now(), connection });
     }
 

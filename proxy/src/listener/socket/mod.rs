@@ -63,7 +63,7 @@ pub(super) struct ReadAhead {
     gathering: Option<Pin<Box<Sleep>>>,
     /// Whether a task waits until it can write.
     writing: bool,
-    greeting: HandshakeBuffer,
+    handshake: HandshakeBuffer,
 }
 
 impl ReadAhead {
@@ -80,13 +80,13 @@ impl ReadAhead {
             pause: None,
             gathering: None,
             writing: false,
-            greeting: HandshakeBuffer::default(),
+            handshake: HandshakeBuffer::default(),
         }
     }
 
     /// By which it is told that the handshake is over.
     pub(super) fn handshake_over(&self) -> HandshakeOver {
-        self.greeting.handshake_over()
+        self.handshake.handshake_over()
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -148,7 +148,7 @@ impl ReadAhead {
     ) -> Poll<io::Result<T>> {
         self.forgive();
         self.hear();
-        let written = write(&mut self.greeting, self.socket.watched()?);
+        let written = write(&mut self.handshake, self.socket.watched()?);
         self.writing = written.is_pending();
         written
     }
@@ -163,12 +163,12 @@ impl ReadAhead {
         Ok(())
     }
 
-    /// Says what is left of the greeting.
+    /// Says what is left of the handshake.
     fn poll_greet(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.greeting.is_said() {
+        if self.handshake.is_said() {
             return Poll::Ready(Ok(()));
         }
-        self.poll_write_by(|greeting, socket| greeting.poll_say(socket, cx))
+        self.poll_write_by(|handshake, socket| handshake.poll_say(socket, cx))
     }
 }
 
@@ -176,7 +176,7 @@ impl AsyncRead for ReadAhead {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             let filled = self.poll_fill(cx);
-            if filled.is_pending() && self.greeting.is_due(cx) {
+            if filled.is_pending() && self.handshake.is_due(cx) {
                 // Where the client takes nothing, the rest goes out with what is written next.
                 let _ = self.poll_greet(cx)?;
             }
@@ -194,7 +194,7 @@ impl AsyncWrite for ReadAhead {
         self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
-    /// The system has everything that was written, but for what is left of the greeting.
+    /// The system has everything that was written, but for what is left of the handshake.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -209,7 +209,7 @@ impl AsyncWrite for ReadAhead {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let n = ready!(self.poll_write_by(|greeting, socket| greeting.poll_write_vectored(socket, cx, bufs)))?;
+        let n = ready!(self.poll_write_by(|handshake, socket| handshake.poll_write_vectored(socket, cx, bufs)))?;
         self.has_sent(n)?;
         Poll::Ready(Ok(n))
     }
@@ -223,7 +223,7 @@ impl AsyncWrite for ReadAhead {
 /// A handshake that fails ends with an alert, and nobody polls for it.
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        let alert = self.greeting.take();
+        let alert = self.handshake.take();
         if !alert.is_empty()
             && let Ok(socket) = self.socket.watched()
         {
