@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use hyper::body::{Body, Frame, SizeHint};
+use http::HeaderMap;
+use http::header::EXPECT;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::connection::remaining_body::RemainingBody;
 use crate::lock::lock;
@@ -18,21 +20,28 @@ use crate::lock::lock;
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     begun: Mutex<Option<RemainingBody>>,
+    /// A body that nobody reads on. hyper would end the connection if it were dropped.
+    unread: Mutex<Option<Incoming>>,
+    /// The client waits for a 100 before it sends its body.
+    awaits_100: AtomicBool,
     in_hand: AtomicBool,
-    body_over: AtomicBool,
     ended: AtomicBool,
     /// The connection ends with it, which hyper may still be about to see to.
     is_last: AtomicBool,
 }
 
 impl Exchange {
-    /// The service has a request that announces this body.
-    pub(super) fn begin(self: &Arc<Self>, body: RemainingBody) -> InHand {
-        self.set_body_over(body.is_over());
+    /// The service has a request with this header.
+    pub(super) fn begin(self: &Arc<Self>, header: &HeaderMap) -> InHand {
+        let body = RemainingBody::of(header);
+        let awaits_100 = header.contains_key(EXPECT) && !body.is_over();
         *lock(&self.begun) = Some(body);
-        self.in_hand.store(true, Ordering::Relaxed);
-        self.ended.store(false, Ordering::Relaxed);
-        self.is_last.store(false, Ordering::Relaxed);
+        *lock(&self.unread) = None;
+        for (state, now) in
+            [(&self.awaits_100, awaits_100), (&self.in_hand, true), (&self.ended, false), (&self.is_last, false)]
+        {
+            state.store(now, Ordering::Relaxed);
+        }
         InHand(self.clone())
     }
 
@@ -41,13 +50,26 @@ impl Exchange {
         lock(&self.begun).take()
     }
 
-    /// Whether all of the body was read from the client.
-    pub(super) fn is_body_over(&self) -> bool {
-        self.body_over.load(Ordering::Relaxed)
+    /// The body is asked for: hyper gives the client its 100.
+    pub(super) fn body_is_asked_for(&self) {
+        self.awaits_100.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn set_body_over(&self, over: bool) {
-        self.body_over.store(over, Ordering::Relaxed);
+    /// Whether the client was not told to send its body, and may send it or its next request.
+    pub(super) fn awaits_100(&self) -> bool {
+        self.awaits_100.load(Ordering::Relaxed)
+    }
+
+    /// Nobody reads this body on.
+    pub(super) fn leave_unread(&self, body: Incoming) {
+        if !self.is_last.load(Ordering::Relaxed) {
+            *lock(&self.unread) = Some(body);
+        }
+    }
+
+    /// Whether what is left of the body is nobody's.
+    pub(super) fn is_left_unread(&self) -> bool {
+        lock(&self.unread).is_some()
     }
 
     /// All that hyper had is out. Whether with it the request has ended.
@@ -60,6 +82,7 @@ impl Exchange {
     /// No other request follows on the connection.
     pub(super) fn set_last(&self) {
         self.is_last.store(true, Ordering::Relaxed);
+        *lock(&self.unread) = None;
     }
 
     /// Whether the request has ended, and the connection waits for the next.

@@ -12,6 +12,7 @@ mod connection;
 mod exchange;
 mod handover;
 mod handshakes;
+mod http1_body;
 pub(crate) mod http2;
 mod listening_socket;
 mod open_files;
@@ -44,6 +45,7 @@ use admission::{Admission, Place};
 pub(crate) use body_error::BodyError;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::header_scan;
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use connection::remaining_body::RemainingBody;
 use handshakes::HandshakeSemaphore;
 pub use listening_socket::ListenError;
@@ -227,6 +229,9 @@ impl<S: Service> Acceptor<S> {
             // Boxed for the same reason.
             let Some(kept) = Box::pin(self.serve_request(connection, stopping)).await else { return };
             connection = kept;
+            if !connection.finish_body().await {
+                return;
+            }
         }
     }
 
@@ -238,13 +243,16 @@ impl<S: Service> Acceptor<S> {
     ) -> Option<Box<ClientConnection>> {
         let (client, exchange) = (connection.client(), connection.exchange());
         let service = service_fn(|request: http::Request<Incoming>| {
-            let in_hand = exchange.begin(RemainingBody::of(request.headers()));
+            let in_hand = exchange.begin(request.headers());
             let asks_to_close = asks_to_close(&request);
-            let answer = self.service.clone().answer(request.map(RequestBody::Http1), client);
+            let answer = self.service.clone().answer(
+                request.map(|body| RequestBody::Http1(http1_body::RequestBody::new(body, exchange.clone()))),
+                client,
+            );
             let exchange = &exchange;
             async move {
                 let mut response = answer.await?;
-                if stopping.is_told() || !exchange.is_body_over() {
+                if stopping.is_told() || exchange.awaits_100() {
                     // The client is not to send its next request into the close.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

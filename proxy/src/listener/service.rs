@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
 use super::body_error::BodyError;
+use super::http1_body;
 use super::http2::request_body;
 
 /// Answers requests.
@@ -41,7 +42,7 @@ pub(crate) struct Gone;
 #[derive(Debug)]
 pub(crate) enum RequestBody {
     /// By HTTP/1.1.
-    Http1(Incoming),
+    Http1(http1_body::RequestBody),
     /// By HTTP/2.
     Http2(request_body::RequestBody),
     /// By no connection.
@@ -55,7 +56,7 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(|error| BodyError::from_hyper(&error)),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
             #[cfg(test)]
             Self::Bytes(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),

@@ -258,7 +258,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.hand_over(n, buf);
         }
         self.sent(buf.filled().len() - before);
-        self.exchange.set_body_over(body.is_over());
         self.phase = Phase::Request(body);
         Poll::Ready(Ok(()))
     }
@@ -354,37 +353,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Says the last word, and stays until the client had the chance to hear it.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_say(cx))?;
-        if let Waste::Body(body) = &mut self.waste {
-            let mut body = body.clone();
-            ready!(self.poll_waste(cx, &mut body));
+        if matches!(self.waste, Waste::Body(_)) {
+            ready!(self.poll_waste(cx));
         }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        if self.waste == Waste::Anything {
-            self.poll_waste(cx, &mut RemainingBody::Unknown).map(Ok)
-        } else {
-            Poll::Ready(Ok(()))
-        }
+        self.poll_waste(cx).map(|_| Ok(()))
     }
 
-    /// Reads what the client still sends, until it ends, or the body does.
-    fn poll_waste(&mut self, cx: &mut Context<'_>, body: &mut RemainingBody) -> Poll<()> {
-        let mut waste = [MaybeUninit::uninit(); RECORD];
+    /// Reads away what is left of a body that the service did not want, for up to `limits.drain_timeout`. Where it does
+    /// not come to its end the connection is of no use any more: `false`.
+    pub(super) async fn finish_body(&mut self) -> bool {
+        self.set_deadline(self.limits.drain_timeout.duration());
+        poll_fn(|cx| match self.poll_waste(cx) {
+            Poll::Pending => self.deadline.as_mut().poll(cx).map(|()| false),
+            ended => ended,
+        })
+        .await
+    }
+
+    /// Reads what is waste. Whether it came to its end.
+    fn poll_waste(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut body = match &self.waste {
+            Waste::Nothing => return Poll::Ready(true),
+            Waste::Body(body) => body.clone(),
+            Waste::Anything => RemainingBody::Unknown,
+        };
+        let mut space = [MaybeUninit::uninit(); RECORD];
         let ahead = std::mem::take(&mut self.ahead);
-        let mut went_on = body.take(&ahead).is_ok();
-        while went_on && !body.is_over() {
-            let mut buf = ReadBuf::uninit(&mut waste);
+        let mut taken = body.take(&ahead).map(|n| self.ahead.extend_from_slice(&ahead[n..]));
+        while taken.is_ok() && !body.is_over() {
+            let mut buf = ReadBuf::uninit(&mut space);
             let read = Pin::new(&mut self.io).poll_read(cx, &mut buf);
             if read.is_pending() {
-                if let Waste::Body(left) = &mut self.waste {
-                    left.clone_from(body);
+                if matches!(self.waste, Waste::Body(_)) {
+                    self.waste = Waste::Body(body);
                 }
                 return Poll::Pending;
             }
-            went_on =
-                matches!(read, Poll::Ready(Ok(()))) && !buf.filled().is_empty() && body.take(buf.filled()).is_ok();
+            let new = buf.filled();
+            if !matches!(read, Poll::Ready(Ok(()))) || new.is_empty() {
+                break;
+            }
+            taken = body.take(new).map(|n| self.ahead.extend_from_slice(&new[n..]));
         }
         self.waste = Waste::Nothing;
-        Poll::Ready(())
+        Poll::Ready(body.is_over())
     }
 }
 
@@ -439,7 +452,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         ready!(this.in_time(cx, flushed, |()| 0))?;
-        if matches!(this.phase(), Phase::Request(body) if body.is_over()) && this.exchange.end_if_answered() {
+        if let Phase::Request(body) = this.phase().clone()
+            && (body.is_over() || this.exchange.is_left_unread())
+            && this.exchange.end_if_answered()
+        {
+            this.waste = Waste::Body(body);
             this.phase = Phase::Waiting;
         }
         Poll::Ready(Ok(()))

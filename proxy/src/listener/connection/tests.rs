@@ -37,8 +37,18 @@ async fn in_request(
     let mut connection = connection(ours, limits);
     client.write_all(GET).await.expect("sent");
     read_header(&mut connection).await;
-    let in_hand = connection.exchange().begin(body);
+    let in_hand = connection.exchange().begin(&announcing(&body));
     (connection, client, in_hand)
+}
+
+/// A header that announces such a body.
+fn announcing(body: &RemainingBody) -> http::HeaderMap {
+    use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+    let field = match body {
+        RemainingBody::Length(length) => (CONTENT_LENGTH, (*length).into()),
+        _ => (TRANSFER_ENCODING, http::HeaderValue::from_static("chunked")),
+    };
+    [field].into_iter().collect()
 }
 
 /// What hyper does with a header.
@@ -117,7 +127,7 @@ async fn a_header_comes_in_one_piece_however_it_was_sent_and_nothing_behind_it()
         client
     });
     assert!(read_header(&mut connection).await == header, "the header is not what was sent");
-    let _in_hand = connection.exchange().begin(RemainingBody::Length(0));
+    let _in_hand = connection.exchange().begin(&http::HeaderMap::new());
     let _client = trickle.await.expect("no panic");
     let mut probe = [0];
     let probe = tokio::time::timeout(Duration::from_millis(10), connection.read(&mut probe)).await;
