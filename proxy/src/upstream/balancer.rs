@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -115,7 +116,10 @@ impl Names {
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
-        self.tell(&found);
+        // An address is no name that anybody resolved.
+        if host.parse::<IpAddr>().is_err() {
+            self.tell(&found);
+        }
         Ok(found.into_iter().map(SocketAddr::Inet).collect())
     }
 

@@ -119,7 +119,7 @@ impl Connection {
         self.progress = request.body().progress();
         self.patience.rest();
         self.moved = self.meter.moved();
-        let most = self.moved + MAX_PREAMBLE;
+        let most = self.meter.read() + MAX_PREAMBLE;
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             let driven = self.poll_drive(cx);
@@ -131,7 +131,7 @@ impl Connection {
             }
             let failure = match driven {
                 Poll::Ready(failure) => failure,
-                Poll::Pending if self.progress.is_over() && self.meter.moved() > most + self.progress.received() => {
+                Poll::Pending if self.meter.read() > most => {
                     Failure::BrokeOff("interim answers without end".to_owned())
                 }
                 Poll::Pending => std::task::ready!(self.poll_silent(cx)),

@@ -21,15 +21,21 @@ const SMALL_READ: usize = 32 * 1024;
 /// What is known of a socket that hyper owns.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    moved: AtomicU64,
+    read: AtomicU64,
+    written: AtomicU64,
     is_write_blocked: AtomicBool,
     look: AtomicBool,
 }
 
 impl Meter {
+    /// Bytes that were read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
     /// Bytes that were read and written so far.
     pub(super) fn moved(&self) -> u64 {
-        self.moved.load(Ordering::Relaxed)
+        self.read() + self.written.load(Ordering::Relaxed)
     }
 
     /// Whether the other side takes nothing now.
@@ -43,16 +49,12 @@ impl Meter {
         self.look.store(true, Ordering::Relaxed);
     }
 
-    fn count<T>(&self, moved: Poll<io::Result<T>>, bytes: impl Fn(&T) -> usize) -> Poll<io::Result<T>> {
-        if let Poll::Ready(Ok(done)) = &moved {
-            self.moved.fetch_add(bytes(done) as u64, Ordering::Relaxed);
-        }
-        moved
-    }
-
     fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.is_write_blocked.store(written.is_pending(), Ordering::Relaxed);
-        self.count(written, |written| *written)
+        if let Poll::Ready(Ok(n)) = &written {
+            self.written.fetch_add(*n as u64, Ordering::Relaxed);
+        }
+        written
     }
 }
 
@@ -150,7 +152,8 @@ impl AsyncRead for Socket {
             // Nothing large is coming, for now.
             self.slot = None;
         }
-        meter.count(read, |()| n)
+        meter.read.fetch_add(n as u64, Ordering::Relaxed);
+        read
     }
 }
 
