@@ -23,6 +23,17 @@ fn a_client_that_writes_everything_before_it_reads_gets_its_401() {
 }
 
 #[test]
+fn a_client_that_offers_an_upgrade_gets_its_401_too() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n";
+    wire.send(format!("PUT /v2/a/blobs/uploads/u HTTP/1.1\r\nHost: r\r\n{upgrade}Content-Length: {BODY}\r\n\r\n"));
+    wire.try_send(Pattern::new(1, BODY).bytes()).expect("the gate reads on");
+    assert_eq!(wire.response().head.status(), 401);
+}
+
+#[test]
 fn a_client_that_streams_chunks_gets_its_401() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();

@@ -160,7 +160,7 @@ fn kill_within_a_push(data: &Path, start: impl Fn() -> Gate) {
     await_upload(data, 32 << 20);
     gate.signal(Signal::Kill);
     gate.wait(AT_ONCE);
-    assert_ne!(pushing.join().unwrap().exit, 0);
+    assert_ne!(pushing.join().expect("no panic").exit, 0);
     let again = start();
     Api::at(again.door()).request("HEAD", &format!("/v2/big/blobs/{digest}")).run().expect(404);
 }

@@ -31,6 +31,39 @@ fn an_upstream_that_is_down_is_502_with_what_to_do() {
     }
 }
 
+/// It may be the request that the upstream breaks off for.
+#[test]
+fn a_request_that_its_upstream_breaks_off_is_sent_once_more_however_many_connections_wait() {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(head) = connection.request()? {
+            if head.target().contains("poison") {
+                break;
+            }
+            connection.send(&ok("{}"))?;
+        }
+        Ok(())
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let mut clients: Vec<_> = (0..20).map(|_| gate.wire()).collect();
+    for wire in &mut clients {
+        wire.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}\r\n"));
+    }
+    clients.iter_mut().for_each(|wire| assert_eq!(wire.response().head.status(), 200));
+    gate.curl("/v2/poison/tags/list").run().oci_error(502);
+    let sent = upstream.received().iter().filter(|request| request.head.target().contains("poison")).count();
+    assert!(sent <= 2, "{sent} times");
+}
+
+/// hyper sends no such body; the upstream's time counts all the same.
+#[test]
+fn a_get_in_chunks_to_a_silent_upstream_is_504_like_any_other() {
+    let upstream = Upstream::silent();
+    let gate = Gate::before(upstream.url()).set("upstream.read_timeout", "1s").start();
+    let mut wire = gate.wire();
+    wire.send(format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{ALICE}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"));
+    assert_eq!(wire.response().head.status(), 504);
+}
+
 #[test]
 fn a_502_says_close_and_closes() {
     let gate = Gate::before(format!("http://{}", nobody_at("127.77.0.4"))).set("log.format", "json").start();

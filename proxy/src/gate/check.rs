@@ -45,7 +45,9 @@ fn check_connection(headers: &HeaderMap) -> Result<(), OciError> {
     let values = headers.get_all(CONNECTION).iter();
     let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let is_never = |option: &[u8]| NEVER.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
-    if options.by_ref().take(MOST).any(is_never) || options.next().is_some() {
+    // hyper passes over a value with other bytes, and the client would wait for a close.
+    let is_text = headers.get_all(CONNECTION).iter().all(|value| value.to_str().is_ok());
+    if !is_text || options.by_ref().take(MOST).any(is_never) || options.next().is_some() {
         return Err(malformed("Connection names fields of the connection only, and few (RFC 9110, 7.6.1)"));
     }
     Ok(())

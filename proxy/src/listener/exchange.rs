@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     awaits_100: AtomicBool,
     in_hand: AtomicBool,
     ended: AtomicBool,
-    /// The connection ends with it, which hyper may still be about to see to.
+    /// The connection ends with it.
     is_last: AtomicBool,
 }
 
@@ -85,9 +85,19 @@ impl Exchange {
         *lock(&self.unread) = None;
     }
 
-    /// Whether the request has ended, and the connection waits for the next.
+    /// Whether no other request follows.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last.load(Ordering::Relaxed)
+    }
+
+    /// Whether the request has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) && !self.is_last.load(Ordering::Relaxed)
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// hyper is not there any more to mind what becomes of a body.
+    pub(super) fn forget_body(&self) {
+        *lock(&self.unread) = None;
     }
 }
 

@@ -33,6 +33,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -252,11 +253,11 @@ impl<S: Service> Acceptor<S> {
             let exchange = &exchange;
             async move {
                 let mut response = answer.await?;
-                if stopping.is_told() || exchange.awaits_100() {
+                if asks_to_close || stopping.is_told() || exchange.awaits_100() {
                     // The client is not to send its next request into the close.
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                if asks_to_close || response.headers().contains_key(CONNECTION) {
+                if response.headers().contains_key(CONNECTION) {
                     exchange.set_last();
                 }
                 Ok::<_, Gone>(response.map(|body| in_hand.answer(body)))
@@ -269,16 +270,21 @@ impl<S: Service> Acceptor<S> {
         }
         let mut served = builder.serve_connection(TokioIo::new(connection), service);
         let goes_on = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
-            Poll::Ready(ended) => {
-                if let Err(error) = ended {
-                    tracing::debug!(%client, %error, "a connection ended early");
-                }
-                Poll::Ready(false)
+            Poll::Ready(Ok(())) => Poll::Ready(Some(false)),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%client, %error, "a connection ended early");
+                Poll::Ready(None)
             }
-            Poll::Pending if exchange.has_ended() => Poll::Ready(true),
+            Poll::Pending if exchange.has_ended() => Poll::Ready(Some(!exchange.is_last())),
             Poll::Pending => Poll::Pending,
         });
-        goes_on.await.then(|| served.into_parts().io.into_inner())
+        let goes_on = goes_on.await?;
+        let mut connection = served.into_parts().io.into_inner();
+        if !goes_on {
+            // hyper leaves it out where it takes a request for an upgrade. The client may be gone already.
+            let _ = connection.shutdown().await;
+        }
+        goes_on.then_some(connection)
     }
 
     /// Whether a request came before the connection had to end. One that has begun is a request on its way,

@@ -115,8 +115,9 @@ impl Connection {
     ///
     /// # Errors
     /// There is no answer. The connection cannot be used any more.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, NotAnswered> {
+    pub(super) async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<Incoming>, NotAnswered> {
         self.progress = request.body().progress();
+        request.body_mut().goes_over(self.meter.clone());
         self.patience.rest();
         self.moved = self.meter.moved();
         let most = self.meter.read() + MAX_PREAMBLE;

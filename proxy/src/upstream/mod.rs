@@ -62,7 +62,7 @@ impl Upstream {
     /// Sends a permitted request, and comes back with its answer's header.
     ///
     /// A connection that waited may have been closed at its other end just then. What was not sent on it is sent on
-    /// another one; and so is a request without a body that asks for nothing twice (RFC 9110, 9.2.2).
+    /// another one; and so is, once, a request without a body that asks for nothing twice (RFC 9110, 9.2.2).
     ///
     /// # Errors
     /// There is no answer.
@@ -76,7 +76,11 @@ impl Upstream {
             match connection.send(request).await {
                 Ok(response) => return Ok(self.stream(response, connection)),
                 Err(NotAnswered { unsent: Some(unsent), .. }) => request = *unsent,
-                Err(NotAnswered { failure: failure @ Failure::BrokeOff(_), .. }) => request = again.ok_or(failure)?,
+                Err(NotAnswered { failure: failure @ Failure::BrokeOff(_), .. }) => {
+                    // Once: it may be the request that the upstream breaks off for.
+                    request = again.ok_or(failure)?;
+                    break;
+                }
                 Err(NotAnswered { failure, .. }) => return Err(failure),
             }
         }

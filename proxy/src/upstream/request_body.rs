@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::socket::Meter;
 use crate::listener::{self, BodyError};
 
 /// How far a body was read from its client, for whoever does not own it.
@@ -40,6 +41,8 @@ impl Progress {
 pub(crate) struct RequestBody {
     body: Option<listener::RequestBody>,
     progress: Arc<Progress>,
+    /// Of the connection that it is sent over.
+    meter: Option<Arc<Meter>>,
 }
 
 impl RequestBody {
@@ -47,13 +50,18 @@ impl RequestBody {
     pub(crate) fn new(body: listener::RequestBody) -> Self {
         let is_over = AtomicBool::new(body.is_end_stream());
         let progress = Progress { is_over, ..Progress::default() };
-        Self { body: Some(body), progress: Arc::new(progress) }
+        Self { body: Some(body), progress: Arc::new(progress), meter: None }
     }
 
     /// None at all.
     pub(super) fn empty() -> Self {
         let progress = Progress { is_over: AtomicBool::new(true), ..Progress::default() };
-        Self { body: None, progress: Arc::new(progress) }
+        Self { body: None, progress: Arc::new(progress), meter: None }
+    }
+
+    /// It is sent over the connection with this meter.
+    pub(super) fn goes_over(&mut self, meter: Arc<Meter>) {
+        self.meter = Some(meter);
     }
 
     /// What can be known of it while it is on its way.
@@ -62,12 +70,24 @@ impl RequestBody {
     }
 }
 
+impl Drop for RequestBody {
+    /// hyper drops a body that it does not send, as that of a GET without a length: nothing more is awaited of it.
+    fn drop(&mut self) {
+        self.progress.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Self { body: Some(body), progress } = self.get_mut() else { return Poll::Ready(None) };
+        let Self { body: Some(body), progress, meter } = self.get_mut() else { return Poll::Ready(None) };
+        if meter.as_ref().is_some_and(|meter| meter.is_write_blocked()) {
+            // hyper would gather half a megabyte for an upstream that takes nothing. It asks again when the socket, of
+            // which it waits to be writable, has taken what there is.
+            return Poll::Pending;
+        }
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {

@@ -43,6 +43,7 @@ pub(crate) const CASES: &[Case] = &[
         r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: {repeat 2000 a,}close\r\n\r\n",
         "400 closed",
     ),
+    ("Connection high bytes", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: close, \xff\r\n\r\n", "400 closed"),
     ("Connection cookie", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Cookie\r\nCookie: a=b\r\n\r\n", "200 open"),
     ("Connection TE", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Transfer-Encoding\r\n\r\n", "200 open"),
     ("Connection names Authorization", r"GET /v2/ HTTP/1.1\r\n{H}{A}Connection: Authorization\r\n\r\n", "200 open"),

@@ -363,6 +363,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads away what is left of a body that the service did not want, for up to `limits.drain_timeout`. Where it does
     /// not come to its end the connection is of no use any more: `false`.
     pub(super) async fn finish_body(&mut self) -> bool {
+        self.exchange.forget_body();
         self.set_deadline(self.limits.drain_timeout.duration());
         poll_fn(|cx| match self.poll_waste(cx) {
             Poll::Pending => self.deadline.as_mut().poll(cx).map(|()| false),
@@ -463,6 +464,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.exchange.set_last();
         if self.phase != Phase::Closing {
             self.waste = match self.phase().clone() {
                 Phase::Request(body @ (RemainingBody::Length(_) | RemainingBody::Chunked(_))) => Waste::Body(body),

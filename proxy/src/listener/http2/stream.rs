@@ -85,6 +85,9 @@ where
             Some(Some(frame)) => {
                 let is_last = body.is_end_stream();
                 let mut data = frame.into_data().unwrap_or_default();
+                if is_last && data.is_empty() {
+                    return stream.send_data(data, true).map_err(|_| Reason::CANCEL);
+                }
                 while !data.is_empty() {
                     let piece = data.split_to(data.len().min(PIECE));
                     send_piece(piece, is_last && data.is_empty(), stream, patience).await?;
