@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use lockgate_settings::{ByteSize, Endpoint, LogFormat, LogLevel, Period, Prefix, Problems};
+use lockgate_settings::{ByteSize, Endpoint, Log, Period, Prefix, Problems};
 use serde::Deserialize;
 
 use crate::Options;
@@ -60,16 +60,6 @@ pub struct Limits {
     pub idle_timeout: Period,
     /// How long a client may be silent within a request's body.
     pub body_timeout: Period,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// The form of a line.
-    pub format: LogFormat,
-    /// The least severe kind of line that is logged.
-    pub level: LogLevel,
 }
 
 /// `[shutdown]`

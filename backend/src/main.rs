@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lockgate_backend::config::{Config, Log};
+use lockgate_backend::config::Config;
 use lockgate_backend::{DiskStore, Listener, serve};
-use lockgate_settings::{Endpoint, LogFormat, complain, reachable};
+use lockgate_settings::{Endpoint, complain, reachable};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::level_filters::LevelFilter;
 
 /// The configuration cannot be used (EX_USAGE of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
@@ -73,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> io::Result<()> {
-    log_to_stderr(&config.log);
+    config.log.start();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -91,18 +90,6 @@ fn run(config: Config) -> io::Result<()> {
         tracing::info!("stopped");
         Ok(())
     })
-}
-
-fn log_to_stderr(log: &Log) {
-    // Who reads no log shall not be told so on standard error, which panics.
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::from(log.level))
-        .with_writer(io::stderr)
-        .log_internal_errors(false);
-    match log.format {
-        LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
 }
 
 fn check_health(endpoint: &Endpoint) -> io::Result<()> {

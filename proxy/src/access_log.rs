@@ -13,20 +13,21 @@
 //!
 //! Neither passwords nor `Authorization` values are known to this module.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, Uri};
 use lockgate_oci::{OciError, RepositoryName};
+use lockgate_settings::ACCESS;
 
 use crate::access::Permit;
+use crate::client::Client;
 
 /// What stands where there is nothing to say.
 const NONE: &str = "-";
 
 /// What is logged of a request.
 pub(crate) struct Line<'a> {
-    pub(crate) client: SocketAddr,
+    pub(crate) client: &'a Client,
     /// Who was let in, and for what.
     pub(crate) permit: Option<&'a Permit>,
     pub(crate) method: &'a Method,
@@ -47,8 +48,8 @@ pub(crate) fn request(line: &Line<'_>) {
     let target = line.target.authority().map_or("", |authority| authority.as_str());
     let path = line.target.path_and_query().map_or(target, |target| target.as_str());
     tracing::info!(
-        target: "access",
-        client = address(line.client),
+        target: ACCESS,
+        client = line.client.as_str(),
         user = permit.map_or(NONE, |permit| permit.identity().as_str()),
         method = line.method.as_str(),
         path,
@@ -62,10 +63,10 @@ pub(crate) fn request(line: &Line<'_>) {
 }
 
 /// Logs a request that nobody could read.
-pub(crate) fn unreadable(client: SocketAddr, error: &OciError) {
+pub(crate) fn unreadable(client: &Client, error: &OciError) {
     tracing::info!(
-        target: "access",
-        client = address(client),
+        target: ACCESS,
+        client = client.as_str(),
         user = NONE,
         method = NONE,
         path = NONE,
@@ -75,24 +76,7 @@ pub(crate) fn unreadable(client: SocketAddr, error: &OciError) {
     );
 }
 
-/// An IPv4 client is written as one on an IPv6 listener too.
-pub(crate) fn address(client: SocketAddr) -> String {
-    SocketAddr::new(client.ip().to_canonical(), client.port()).to_string()
-}
-
 /// Milliseconds with three decimals' worth of precision.
 fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv4_client_is_written_as_one_on_an_ipv6_listener_too() {
-        let client = |text: &str| address(text.parse().expect("an address"));
-        assert_eq!(client("[::ffff:192.0.2.7]:443"), "192.0.2.7:443");
-        assert_eq!(client("[2001:db8::1]:443"), "[2001:db8::1]:443");
-    }
 }

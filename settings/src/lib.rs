@@ -20,8 +20,8 @@
 //!
 //! # What programs with settings have in common
 //!
-//! [`LogFormat`] and [`LogLevel`] are the values of a `[log]` section; [`complain`] and [`reachable`] are small
-//! things that each of them does.
+//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`] and [`reachable`] are small things
+//! that each of them does.
 
 mod byte_size;
 mod endpoint;
@@ -42,7 +42,7 @@ use serde::de::DeserializeOwned;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Prefix;
-pub use log::{LogFormat, LogLevel};
+pub use log::{ACCESS, Log, LogFormat, LogLevel, flush_log};
 pub use period::{Period, PeriodError};
 pub use problem::{Origin, Problem, Problems};
 pub use program::{complain, reachable};

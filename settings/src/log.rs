@@ -1,7 +1,47 @@
-//! The log of a program: its form, and how much it says.
+//! The log of a program: `[log]`, and how lines are written.
+//!
+//! `tracing` to standard error, as text for people or JSON for machines. Lines of requests, which have the target
+//! [`ACCESS`], are of another kind than all others: there are thousands a second. So they are written by a formatter
+//! that costs a third of the usual one, and gathered until their thread has nothing else to do ([`flush_log`]).
+
+use std::fmt::{self, Debug};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde::Deserialize;
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry};
+
+/// The target of the lines that come with every request.
+pub const ACCESS: &str = "access";
+
+/// Lines of requests that are gathered at most, in bytes.
+const MOST_GATHERED: usize = 32 * 1024;
+
+/// Libraries that say too much. They print whole headers, credentials with them, when they may say all, and
+/// warn of whatever a stranger sends, as of a server name that is none.
+const TALKATIVE: [&str; 5] = ["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
+
+static GATHERED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How the log on standard error is written: "text" for people, "json" for programs.
+    pub format: LogFormat,
+    /// What is written: "error", "warn", "info" (with a line for each request), "debug" or "trace".
+    pub level: LogLevel,
+}
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -36,5 +76,217 @@ impl From<LogLevel> for LevelFilter {
             LogLevel::Debug => Self::DEBUG,
             LogLevel::Trace => Self::TRACE,
         }
+    }
+}
+
+impl Log {
+    /// Starts logging. It stays with the first caller: a process logs in one way.
+    pub fn start(&self) {
+        // Who reads no log shall not be told so on standard error, which panics.
+        let lines = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
+        let layer = match self.format {
+            LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).event_format(Text::default()).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        // Only a second start fails, and the first one's choice stands.
+        let _ = Registry::default().with(layer.with_filter(filter(self.level.into()))).try_init();
+    }
+}
+
+/// Writes the lines of requests that wait. A program that logs with the target [`ACCESS`] calls it when a thread has
+/// nothing to do, and before it ends.
+pub fn flush_log() {
+    write_out(&mut gathered());
+}
+
+fn gathered() -> MutexGuard<'static, Vec<u8>> {
+    // Bytes are whole lines at any time.
+    GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write_out(lines: &mut Vec<u8>) {
+    if !lines.is_empty() {
+        // Nobody is left to be told that nobody reads the log.
+        let _ = io::stderr().write_all(lines);
+        lines.clear();
+    }
+}
+
+/// The most that a talkative library may say: errors, and to who looks for something its warnings.
+/// Never more, at any level that is configured.
+fn most(asked: LevelFilter) -> LevelFilter {
+    asked.min(if asked >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })
+}
+
+fn filter(asked: LevelFilter) -> Targets {
+    Targets::new().with_default(asked).with_targets(TALKATIVE.map(|library| (library, most(asked))))
+}
+
+/// Standard error, behind the lines that are gathered.
+struct Stderr;
+
+/// Takes one line.
+struct Line {
+    waits: bool,
+}
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { waits: false }
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Line {
+        Line { waits: line.target() == ACCESS }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut lines = gathered();
+        lines.extend_from_slice(line);
+        if !self.waits || lines.len() >= MOST_GATHERED {
+            write_out(&mut lines);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lines as `tracing_subscriber` writes them; those of requests without its detours, where there are no colours.
+#[derive(Default)]
+struct Text(Format);
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if event.metadata().target() != ACCESS || writer.has_ansi_escapes() {
+            return self.0.format_event(context, writer, event);
+        }
+        write!(
+            writer,
+            "{} {:>5} {ACCESS}:",
+            humantime::format_rfc3339_micros(SystemTime::now()),
+            event.metadata().level()
+        )?;
+        let mut fields = Fields { writer, written: Ok(()) };
+        event.record(&mut fields);
+        fields.written?;
+        fields.writer.write_char('\n')
+    }
+}
+
+struct Fields<'a> {
+    writer: Writer<'a>,
+    written: fmt::Result,
+}
+
+impl Fields<'_> {
+    fn field(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        let Self { writer, written } = self;
+        *written = written
+            .and_then(|()| writer.write_char(' '))
+            .and_then(|()| writer.write_str(field.name()))
+            .and_then(|()| writer.write_char('='))
+            .and_then(|()| value(writer));
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.field(field, |writer| {
+            if value.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\')) {
+                writer.write_char('"')?;
+                writer.write_str(value)?;
+                return writer.write_char('"');
+            }
+            write!(writer, "{value:?}")
+        });
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.field(field, |writer| write!(writer, "{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[derive(Clone, Default)]
+    struct Memory(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Memory {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(
+        format: impl FormatEvent<Registry, tracing_subscriber::fmt::format::DefaultFields> + Send + Sync + 'static,
+    ) -> String {
+        let memory = Memory::default();
+        let to = memory.clone();
+        let lines =
+            tracing_subscriber::fmt::layer().with_ansi(false).event_format(format).with_writer(move || to.clone());
+        tracing::subscriber::with_default(Registry::default().with(lines), || {
+            let (none, some) = (None::<f64>, Some(0.25));
+            let path = "/v2/a\"\\\u{1b}é";
+            tracing::info!(target: ACCESS, client = "[::1]:1", path, status = 200_u16, bytes = u64::MAX, none, some);
+            tracing::warn!(target: ACCESS, user = "", method = "GET");
+            tracing::info!(size = 1, "another kind of line");
+        });
+        let bytes = memory.0.lock().expect("nobody panics").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn a_line_of_a_request_looks_like_any_other() {
+        // What differs is the time, 27 characters.
+        let without_time = |lines: String| lines.lines().map(|line| line[27..].to_owned()).collect::<Vec<_>>();
+        let ours = without_time(written(Text::default()));
+        assert_eq!(ours, without_time(written(Format::default())));
+        assert_eq!(ours.len(), 3);
+    }
+
+    #[test]
+    fn lines_of_requests_wait_and_all_others_go_out_behind_them() {
+        let line = |waits| Line { waits }.write_all(b"\n").map(|()| gathered().len()).expect("it takes all");
+        flush_log();
+        assert_eq!([line(true), line(true), line(false), line(true)], [1, 2, 0, 1]);
+        flush_log();
+        assert_eq!(gathered().len(), 0);
+        for _ in 0..MOST_GATHERED {
+            Line { waits: true }.write_all(b"\n").expect("it takes all");
+        }
+        assert_eq!(gathered().len(), 0);
+    }
+
+    #[test]
+    fn a_library_s_warnings_are_for_who_looks_for_something() {
+        for library in ["rustls::msgs::handshake", "h2::proto", "pingora_core::protocols", "hyper::proto"] {
+            let says = |asked: Level, level: Level| filter(asked.into()).would_enable(library, &level);
+            assert!(says(Level::INFO, Level::ERROR) && !says(Level::INFO, Level::WARN), "{library}");
+            assert!(says(Level::TRACE, Level::WARN) && !says(Level::TRACE, Level::INFO), "{library}");
+        }
+    }
+
+    #[test]
+    fn nobody_says_more_than_is_asked_for() {
+        assert!(!filter(LevelFilter::OFF).would_enable("rustls", &Level::ERROR));
+        assert!(filter(LevelFilter::WARN).would_enable("lockgate::gate", &Level::WARN));
+        assert!(!filter(LevelFilter::WARN).would_enable(ACCESS, &Level::INFO));
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
+use lockgate_settings::flush_log;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +13,7 @@ use super::Error;
 use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::listener::ListenError;
-use crate::{logging, supervisor};
+use crate::supervisor;
 
 /// Run the gate, in front of a registry or with the registry within.
 ///
@@ -33,7 +34,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
-    logging::start(&config.log);
+    config.log.start();
     on_workers(&config.clone(), async move { serve(&config, given, |_| {}).await })
 }
 
@@ -61,7 +62,10 @@ pub(super) fn on_workers(
 ) -> Result<(), Error> {
     let runtime = runtime(config)?;
     let task = runtime.spawn(future);
-    runtime.block_on(task).map_err(|ended| Error::Command(Box::new(ended)))?
+    let ended = runtime.block_on(task);
+    drop(runtime);
+    flush_log();
+    ended.map_err(|ended| Error::Command(Box::new(ended)))?
 }
 
 /// The threads that everything runs on.
@@ -69,6 +73,7 @@ fn runtime(config: &Config) -> Result<Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.listen.threads().get())
         .enable_all()
+        .on_thread_park(flush_log)
         .build()
         .map_err(failed)
 }

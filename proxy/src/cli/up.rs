@@ -7,7 +7,6 @@ use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
 use crate::config::{Config, Destination, Storage, Tls};
-use crate::logging;
 use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
@@ -46,7 +45,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         names.push(SubjectName::from(args.listen.ip()));
     }
     init::make_missing(init::plain(&args.dir), &names)?;
-    logging::start(&config.log);
+    config.log.start();
     serve::on_workers(
         &config.clone(),
         async move { serve::serve(&config, None, |address| welcome(address, &data)).await },

@@ -74,7 +74,7 @@ fn every_key_of_the_shipped_file_is_explained_as_its_field_is() {
         ("upstream", include_str!("upstream.rs")),
         ("clients", include_str!("clients.rs")),
         ("limits", include_str!("limits.rs")),
-        ("log", include_str!("log.rs")),
+        ("log", include_str!("../../../settings/src/log.rs")),
         ("shutdown", include_str!("shutdown.rs")),
     ];
     let words = |text: &str| text.replace('`', "").split_whitespace().map(str::to_owned).collect::<Vec<_>>();

@@ -1,6 +1,5 @@
 //! Where permitted requests go.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -9,6 +8,7 @@ use lockgate_backend::Registry;
 use super::answer::Answer;
 use super::{headers, response};
 use crate::access::Permit;
+use crate::client::Client;
 use crate::config;
 use crate::upstream::{Failure, RequestBody, Upstream};
 
@@ -41,7 +41,7 @@ impl Destination {
         &self,
         permit: &Permit,
         mut request: Request<RequestBody>,
-        client: IpAddr,
+        client: &Client,
     ) -> Result<Response<Answer>, Failure> {
         let version = request.version();
         match self {

@@ -1,13 +1,12 @@
 //! What is stripped from a request, what is set, and what every answer carries.
 
-use std::net::IpAddr;
-
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderValue, STRICT_TRANSPORT_SECURITY, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 
+use crate::client::Client;
 use crate::refusal::OwnFields;
 
 /// What only a proxy may say. A client that says it is a stranger claiming to be one.
@@ -39,7 +38,7 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// What is about one connection and goes no further (RFC 9110, 7.6.1), beside what `Connection` names. The framing is
 /// made anew by whoever sends on.
-const HOP_BY_HOP: [HeaderName; 7] = [
+static HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("http2-settings"),
     HeaderName::from_static("keep-alive"),
@@ -54,7 +53,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 /// their `Location`s from it. A client of HTTP/1.0 that sent none gets `host`, the upstream's own name.
 ///
 /// `Expect` goes no further: whether the client may send its body was decided here.
-pub(super) fn forward<B>(request: &mut Request<B>, client: IpAddr, keep_authorization: bool, host: &HeaderValue) {
+pub(super) fn forward<B>(request: &mut Request<B>, client: &Client, keep_authorization: bool, host: &HeaderValue) {
     name_host(request, host);
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
@@ -64,11 +63,9 @@ pub(super) fn forward<B>(request: &mut Request<B>, client: IpAddr, keep_authoriz
     if !keep_authorization {
         headers.remove(AUTHORIZATION);
     }
-    let client = client.to_canonical().to_string();
-    let forwarded_for = appended(headers, &client);
+    let forwarded_for = appended(headers, client.ip_value());
     headers.insert(X_FORWARDED_FOR, forwarded_for);
-    // An IP address is visible ASCII.
-    headers.insert(X_REAL_IP, HeaderValue::try_from(client).unwrap_or(HeaderValue::from_static("")));
+    headers.insert(X_REAL_IP, client.ip_value().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
 }
 
@@ -94,28 +91,32 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
+    strip(headers, |name| HOP_BY_HOP.contains(name));
 }
 
 /// What is for a proxy is dropped with it (RFC 9110, 11.7), and what has an underscore, as nginx does: many a server
 /// reads `X_Forwarded_Proto` and `X-Forwarded-Proto` as one variable.
 fn strip_strangers_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| {
+    strip(headers, |name| {
         name == FORWARDED
             || name.as_str().contains('_')
             || name.as_str().starts_with("proxy")
             || STRANGERS_CLAIMS.contains(&name.as_str())
-    };
-    // Mostly there is none, and nothing is allocated.
-    while let Some(name) = headers.keys().find(|name| is_claim(name)).cloned() {
+    });
+}
+
+/// Mostly there is none: to look at each name that is there costs less than to look up each that might be.
+fn strip(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_meant(name)).cloned() {
         headers.remove(name);
     }
 }
 
 /// `X-Forwarded-For` as it came, with the client's address behind it.
-fn appended(headers: &HeaderMap, client: &str) -> HeaderValue {
+fn appended(headers: &HeaderMap, client: &HeaderValue) -> HeaderValue {
+    if !headers.contains_key(X_FORWARDED_FOR) {
+        return client.clone();
+    }
     let mut hops = Vec::new();
     for value in headers.get_all(X_FORWARDED_FOR) {
         hops.extend_from_slice(value.as_bytes());
@@ -186,7 +187,7 @@ mod tests {
 
     fn forwarded(headers: &[(&str, &str)]) -> Request<()> {
         let mut request = request(headers);
-        forward(&mut request, "192.0.2.7".parse().expect("an address"), false, &HOST_OF_UPSTREAM);
+        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), false, &HOST_OF_UPSTREAM);
         request
     }
 
@@ -251,7 +252,7 @@ mod tests {
     #[test]
     fn over_http_2_the_host_of_the_target_is_named() {
         let mut request = Request::get("https://reg.test:5043/v2/?n=1").version(Version::HTTP_2).body(()).expect("one");
-        forward(&mut request, "192.0.2.7".parse().expect("an address"), false, &HOST_OF_UPSTREAM);
+        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), false, &HOST_OF_UPSTREAM);
         assert_eq!(
             (value(&request, "host"), request.uri().to_string()),
             (vec!["reg.test:5043"], "/v2/?n=1".to_owned())
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn authorization_goes_on_only_where_it_is_configured() {
         let mut request = request(&[("Authorization", "Basic YTpi")]);
-        forward(&mut request, "192.0.2.7".parse().expect("an address"), true, &HOST_OF_UPSTREAM);
+        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), true, &HOST_OF_UPSTREAM);
         assert!(request.headers().contains_key(AUTHORIZATION));
     }
 

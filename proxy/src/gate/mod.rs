@@ -8,7 +8,6 @@ mod login;
 mod passage;
 mod response;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::header::USER_AGENT;
@@ -18,6 +17,7 @@ use lockgate_oci::{Action, ErrorCode, OciError};
 
 use crate::access::Permit;
 use crate::auth::Verifier;
+use crate::client::Client;
 use crate::config::{ClientRule, Config, Limits};
 use crate::listener::{BodyError, Gone, RequestBody, Service};
 use crate::refusal::{self, OwnFields, Refusal};
@@ -53,14 +53,14 @@ impl Service for Gate {
     async fn answer(
         self: Arc<Self>,
         request: Request<RequestBody>,
-        client: SocketAddr,
+        client: Client,
     ) -> Result<Response<AnswerBody>, Gone> {
-        let mut passage = Passage::begin(&request, client);
+        let mut passage = Passage::begin(&request, client.clone());
         let is_for_localhost = headers::is_for_localhost(&request);
-        let mut answer = match self.judge(&request, client).await {
+        let mut answer = match self.judge(&request, &client).await {
             Judgement::Forward(permit) => {
                 passage.admit(&permit);
-                self.forward(&permit, request, client, &mut passage).await?
+                self.forward(&permit, request, &client, &mut passage).await?
             }
             // Who is refused is not read on: its body might be meant as a request.
             Judgement::Answer(refusal) => {
@@ -91,11 +91,11 @@ impl Gate {
     }
 
     /// The whole judgement, in the order in which it is made.
-    async fn judge(&self, request: &Request<RequestBody>, client: SocketAddr) -> Judgement {
+    async fn judge(&self, request: &Request<RequestBody>, client: &Client) -> Judgement {
         self.permit(request, client).await.map_or_else(Judgement::Answer, Judgement::Forward)
     }
 
-    async fn permit(&self, request: &Request<RequestBody>, client: SocketAddr) -> Result<Permit, Refusal> {
+    async fn permit(&self, request: &Request<RequestBody>, client: &Client) -> Result<Permit, Refusal> {
         check_method(request.method()).map_err(Refusal::hanging_up)?;
         if request.version() == Version::HTTP_2 {
             check_header_size(request, &self.limits)?;
@@ -118,12 +118,12 @@ impl Gate {
         &self,
         permit: &Permit,
         request: Request<RequestBody>,
-        client: SocketAddr,
+        client: &Client,
         passage: &mut Passage,
     ) -> Result<Response<Answer>, Gone> {
         let request = request.map(upstream::RequestBody::new);
         passage.forwarded(request.body().progress());
-        let failure = match self.destination.ask(permit, request, client.ip()).await {
+        let failure = match self.destination.ask(permit, request, client).await {
             Ok(answer) => {
                 passage.upstream_answered();
                 return Ok(answer);

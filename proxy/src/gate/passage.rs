@@ -1,6 +1,5 @@
 //! What the gate knows of one request, from its arrival to its line in the access log.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,13 +7,14 @@ use http::{Method, Request, StatusCode, Uri};
 
 use crate::access::Permit;
 use crate::access_log::{self, Line};
+use crate::client::Client;
 use crate::upstream::Progress;
 
 /// A request on its way. Its line is written when it is dropped: with the last byte of the answer, or when the client
 /// leaves.
 pub(super) struct Passage {
     arrived: Instant,
-    client: SocketAddr,
+    client: Client,
     method: Method,
     target: Uri,
     permit: Option<Permit>,
@@ -29,7 +29,7 @@ pub(super) struct Passage {
 
 impl Passage {
     /// A request whose header is complete.
-    pub(super) fn begin<B>(request: &Request<B>, client: SocketAddr) -> Self {
+    pub(super) fn begin<B>(request: &Request<B>, client: Client) -> Self {
         Self {
             arrived: Instant::now(),
             client,
@@ -74,7 +74,7 @@ impl Passage {
 impl Drop for Passage {
     fn drop(&mut self) {
         access_log::request(&Line {
-            client: self.client,
+            client: &self.client,
             permit: self.permit.as_ref(),
             method: &self.method,
             target: &self.target,

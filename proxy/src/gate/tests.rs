@@ -31,7 +31,11 @@ async fn ask(
     let request = Request::builder().method(method).uri(target).header("Host", "registry.test");
     let request = credentials.into_iter().fold(request, |request, shown| request.header("Authorization", shown));
     let request = request.body(RequestBody::Bytes(Full::default())).expect("a request");
-    let answer = gate.clone().answer(request, ([192, 0, 2, 1], 1).into()).await.expect("the client is there");
+    let answer = gate
+        .clone()
+        .answer(request, std::net::SocketAddr::from(([192, 0, 2, 1], 1)).into())
+        .await
+        .expect("the client is there");
     let (parts, body) = answer.into_parts();
     (parts.status, parts.headers, body.collect().await.expect("a whole answer").to_bytes())
 }

@@ -25,7 +25,8 @@ pub(super) struct Exchange {
     /// The client waits for a 100 before it sends its body.
     awaits_100: AtomicBool,
     in_hand: AtomicBool,
-    ended: AtomicBool,
+    /// The connection is taken from hyper.
+    is_left: AtomicBool,
     /// The connection ends with it.
     is_last: AtomicBool,
 }
@@ -38,7 +39,7 @@ impl Exchange {
         *lock(&self.begun) = Some(body);
         *lock(&self.unread) = None;
         for (state, now) in
-            [(&self.awaits_100, awaits_100), (&self.in_hand, true), (&self.ended, false), (&self.is_last, false)]
+            [(&self.awaits_100, awaits_100), (&self.in_hand, true), (&self.is_left, false), (&self.is_last, false)]
         {
             state.store(now, Ordering::Relaxed);
         }
@@ -72,11 +73,19 @@ impl Exchange {
         lock(&self.unread).is_some()
     }
 
-    /// All that hyper had is out. Whether with it the request has ended.
-    pub(super) fn end_if_answered(&self) -> bool {
-        let answered = !self.in_hand.load(Ordering::Relaxed);
-        self.ended.store(answered, Ordering::Relaxed);
-        answered
+    /// Whether hyper has all of the answer.
+    pub(super) fn is_answered(&self) -> bool {
+        !self.in_hand.load(Ordering::Relaxed)
+    }
+
+    /// hyper is not needed any more.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is not.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
     }
 
     /// No other request follows on the connection.
@@ -88,11 +97,6 @@ impl Exchange {
     /// Whether no other request follows.
     pub(super) fn is_last(&self) -> bool {
         self.is_last.load(Ordering::Relaxed)
-    }
-
-    /// Whether the request has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
     }
 
     /// hyper is not there any more to mind what becomes of a body.

@@ -1,17 +1,17 @@
 //! The listener: accepts, shakes hands, serves each connection with a `Service`, and lets those in flight finish
 //! when it is told to stop. It knows no gate.
 //!
-//! hyper serves the requests of an HTTP/1.1 connection, the h2 crate those of an HTTP/2 one. What it has no word for is seen to around it: TLS versions and
-//! tickets, a handshake deadline, budgets of headers and bodies, connections in all and from one address, and an end
-//! that cuts nobody off.
+//! hyper serves the requests of an HTTP/1.1 connection ([`http1`]), the h2 crate those of an HTTP/2 one ([`http2`]).
+//! What they have no word for is seen to around them: TLS versions and tickets, a handshake deadline, budgets of
+//! headers and bodies, connections in all and from one address, and an end that cuts nobody off.
 
 mod admission;
 mod body_error;
 mod connection;
-
 mod exchange;
 mod handover;
 mod handshakes;
+mod http1;
 mod http1_body;
 pub(crate) mod http2;
 mod listening_socket;
@@ -20,20 +20,12 @@ mod service;
 mod socket;
 mod stopping;
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HeaderValue};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -60,13 +52,6 @@ type ClientConnection = connection::Connection<TlsStream<ReadAhead>>;
 
 /// How long to wait before accepting again when the system has no file descriptor or memory left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-
-/// Fields for which hyper has room without asking for memory.
-const HYPER_FIELDS: usize = 100;
-
-/// What hyper buffers of what it reads, at most: pieces of a layer are this long. A header that our own budget
-/// allows must fit as well.
-const READ_BUFFER: usize = 128 * 1024;
 
 /// What every connection is served with.
 pub(crate) struct Settings<S> {
@@ -200,12 +185,12 @@ impl<S: Service> Acceptor<S> {
         };
         let Some(stream) = stream else { return };
         let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let connection = ClientConnection::new(stream, peer, self.limits.clone(), self.own_fields.clone());
+        let connection = ClientConnection::new(stream, peer.into(), self.limits.clone(), self.own_fields.clone());
         if speaks_h2 {
             // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
             Box::pin(http2::serve(self.service.clone(), &self.admission, &self.limits, connection, stopping)).await;
         } else {
-            self.serve_http1(Box::new(connection), stopping).await;
+            http1::serve(&self.service, &self.admission, &self.limits, Box::new(connection), stopping).await;
         }
     }
 
@@ -223,88 +208,6 @@ impl<S: Service> Acceptor<S> {
         }
         None
     }
-
-    /// Requests one after the other, each by a hyper of its own: an idle connection has none in its memory.
-    async fn serve_http1(&self, mut connection: Box<ClientConnection>, stopping: &Stopping) {
-        while self.next_header(&mut connection, stopping).await {
-            // Boxed for the same reason.
-            let Some(kept) = Box::pin(self.serve_request(connection, stopping)).await else { return };
-            connection = kept;
-            if !connection.finish_body().await {
-                return;
-            }
-        }
-    }
-
-    /// The request whose header is there. The connection comes back where another one may follow.
-    async fn serve_request(
-        &self,
-        connection: Box<ClientConnection>,
-        stopping: &Stopping,
-    ) -> Option<Box<ClientConnection>> {
-        let (client, exchange) = (connection.client(), connection.exchange());
-        let service = service_fn(|request: http::Request<Incoming>| {
-            let in_hand = exchange.begin(request.headers());
-            let asks_to_close = asks_to_close(&request);
-            let answer = self.service.clone().answer(
-                request.map(|body| RequestBody::Http1(http1_body::RequestBody::new(body, exchange.clone()))),
-                client,
-            );
-            let exchange = &exchange;
-            async move {
-                let mut response = answer.await?;
-                if asks_to_close || stopping.is_told() || exchange.awaits_100() {
-                    // The client is not to send its next request into the close.
-                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
-                if response.headers().contains_key(CONNECTION) {
-                    exchange.set_last();
-                }
-                Ok::<_, Gone>(response.map(|body| in_hand.answer(body)))
-            }
-        });
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(READ_BUFFER.max(2 * self.limits.header_size.get())).title_case_headers(true);
-        if self.limits.header_count.get() > HYPER_FIELDS {
-            builder.max_headers(self.limits.header_count.get());
-        }
-        let mut served = builder.serve_connection(TokioIo::new(connection), service);
-        let goes_on = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
-            Poll::Ready(Ok(())) => Poll::Ready(Some(false)),
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(%client, %error, "a connection ended early");
-                Poll::Ready(None)
-            }
-            Poll::Pending if exchange.has_ended() => Poll::Ready(Some(!exchange.is_last())),
-            Poll::Pending => Poll::Pending,
-        });
-        let goes_on = goes_on.await?;
-        let mut connection = served.into_parts().io.into_inner();
-        if !goes_on {
-            // hyper leaves it out where it takes a request for an upgrade. The client may be gone already.
-            let _ = connection.shutdown().await;
-        }
-        goes_on.then_some(connection)
-    }
-
-    /// Whether a request came before the connection had to end. One that has begun is a request on its way,
-    /// and is heard also by a process that stops.
-    async fn next_header(&self, connection: &mut ClientConnection, stopping: &Stopping) -> bool {
-        let began = tokio::select! {
-            began = connection.next_request() => began,
-            () = self.admission.idle_place_is_needed() => false,
-            () = stopping.silence() => false,
-        };
-        began && connection.header().await
-    }
-}
-
-/// Whether a client wants the connection to end with this request (RFC 9112, 9.3).
-fn asks_to_close(request: &http::Request<Incoming>) -> bool {
-    let mut options =
-        request.headers().get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let mut has = |option: &[u8]| options.any(|named| named.trim_ascii().eq_ignore_ascii_case(option));
-    if request.version() == http::Version::HTTP_11 { has(b"close") } else { !has(b"keep-alive") }
 }
 
 async fn wait_after(error: &io::Error, failures: &RateLimitedWarning) {

@@ -1,7 +1,6 @@
 //! What the listener serves, whatever it is: a request comes in, an answer goes out.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,6 +12,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::body_error::BodyError;
 use super::http1_body;
 use super::http2::request_body;
+use crate::client::Client;
 
 /// Answers requests.
 pub(crate) trait Service: Send + Sync + 'static {
@@ -22,14 +22,14 @@ pub(crate) trait Service: Send + Sync + 'static {
         + Unpin
         + 'static;
 
-    /// Answers one request of the client at this address. It is dropped when the client leaves.
+    /// Answers one request of this client. It is dropped when the client leaves.
     ///
     /// # Errors
     /// There is nobody to answer: the client is gone.
     fn answer(
         self: Arc<Self>,
         request: Request<RequestBody>,
-        client: SocketAddr,
+        client: Client,
     ) -> impl Future<Output = Result<Response<Self::Body>, Gone>> + Send;
 }
 

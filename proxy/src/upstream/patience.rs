@@ -1,20 +1,17 @@
 //! How long another side is waited for.
 
-use std::future::Future as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
+
+use crate::timer::Timer;
 
 /// A wait that begins anew whenever something moves.
-///
-/// A layer has many thousand pieces. A timer for each would be set for each, so there is one, which when it rings is
-/// set to when it should have been by then.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
 }
 
 impl Patience {
@@ -25,18 +22,8 @@ impl Patience {
 
     /// Ready when nothing has moved for `limit`.
     pub(super) fn poll_over(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let end = *self.since.get_or_insert_with(Instant::now) + limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        if timer.deadline() > end {
-            timer.as_mut().reset(end);
-        }
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= end {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(end);
-        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.timer.poll_until(since + limit, cx)
     }
 }
 

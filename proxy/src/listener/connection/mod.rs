@@ -9,7 +9,7 @@
 //!   any of them ──shutdown──▶ Closing
 //! ```
 //!
-//! While it waits no hyper exists, and so none is in an idle connection's memory. hyper gets a header in one piece,
+//! After [`LINGER`] no hyper exists, and so none is in an idle connection's memory. hyper gets a header in one piece,
 //! after [`header_scan`] has looked at each of its bytes once and refused what two readers could read in two ways,
 //! and a body to its last byte and never more ([`remaining_body`]), so that each header comes under the budgets. In
 //! a request a client has to keep a [`pace`], in both directions. What hyper writes before the service has a request
@@ -18,31 +18,33 @@
 //! An HTTP/2 connection stays in `Request`; its budgets are in [`super::http2`].
 
 pub(crate) mod chunks;
+mod closing;
 pub(crate) mod header_scan;
 pub(super) mod pace;
 pub(crate) mod remaining_body;
 #[cfg(test)]
 mod tests;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use lockgate_oci::OciError;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use super::body_error::BodyError;
 use super::exchange::Exchange;
-use crate::access_log;
+use crate::client::Client;
 use crate::config::Limits;
 use crate::refusal::{self, OwnFields};
+use crate::timer::Timer;
+use closing::Waste;
 use header_scan::{Budget, Flaw, HeaderScan};
 use pace::{Pace, Rule};
 use remaining_body::RemainingBody;
@@ -50,6 +52,10 @@ use remaining_body::RemainingBody;
 /// The most that is read of a client at once where nothing is to be done with it but to keep it or to throw it
 /// away: a TLS record holds no more.
 const RECORD: usize = 16 * 1024;
+
+/// How long hyper is kept for the next request. A client that has several in hand sends it sooner, and to make hyper
+/// anew costs a tenth of a small request.
+const LINGER: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -63,28 +69,19 @@ enum Phase {
     Closing,
 }
 
-/// What a client may still be sending when its connection ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Waste {
-    /// Nothing that is known of.
-    Nothing,
-    /// The rest of a body, which is read before the end is told: some clients take that for the end of their request.
-    Body(RemainingBody),
-    /// Something without a known end, which is read after the end was told.
-    Anything,
-}
-
 /// A connection as hyper reads and writes it.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     io: S,
-    client: SocketAddr,
+    client: Client,
     limits: Arc<Limits>,
     phase: Phase,
     exchange: Arc<Exchange>,
     /// Read from the client and not handed over: a header, or what came after a request.
     ahead: Vec<u8>,
-    deadline: Pin<Box<Sleep>>,
+    /// Of what is waited for, outside of a pace.
+    deadline: Instant,
+    timer: Timer,
     /// How the client sends the request's body.
     sending: Pace,
     /// Whether a byte of that body has come.
@@ -104,14 +101,15 @@ pub(super) struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Takes over a connection whose TLS handshake is done, and on which HTTP/1.1 is spoken.
-    pub(super) fn new(io: S, client: SocketAddr, limits: Arc<Limits>, own_fields: OwnFields) -> Self {
+    pub(super) fn new(io: S, client: Client, limits: Arc<Limits>, own_fields: OwnFields) -> Self {
         Self {
             io,
             client,
             phase: Phase::Waiting,
             exchange: Arc::default(),
             ahead: Vec::new(),
-            deadline: Box::pin(tokio::time::sleep(limits.idle_timeout.duration())),
+            deadline: Instant::now(),
+            timer: Timer::default(),
             sending: Pace::new(Rule::sending(&limits)),
             has_sent: false,
             taking: Pace::new(Rule::taking(&limits)),
@@ -129,8 +127,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// The other end's address.
-    pub(super) fn client(&self) -> SocketAddr {
-        self.client
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// What is shared with the service that answers the requests.
@@ -141,28 +139,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Waits for the first byte of the next request. `false` when none comes: the client left, or asked
     /// for nothing within the idle timeout. It is told nothing.
     pub(super) async fn next_request(&mut self) -> bool {
+        self.begin();
+        self.set_deadline(self.limits.idle_timeout.duration());
+        !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
+    }
+
+    /// The client may send its next request.
+    fn begin(&mut self) {
         self.phase = Phase::Waiting;
         self.taking = Pace::new(Rule::taking(&self.limits));
         self.sending = Pace::new(Rule::sending(&self.limits));
         self.has_sent = false;
-        self.set_deadline(self.limits.idle_timeout.duration());
-        !self.ahead.is_empty() || matches!(self.more_in_time().await, Some(Ok(1..)))
     }
 
     /// Waits until the request's header is there as a whole. `false` when it does not come; what can be
     /// no request is answered.
     pub(super) async fn header(&mut self) -> bool {
         self.set_deadline(self.limits.header_timeout.duration());
-        let budget = Budget { size: self.limits.header_size.get(), count: self.limits.header_count.get() };
         let mut scan = HeaderScan::default();
         loop {
-            self.is_head = asks_for_head(&self.ahead);
-            match scan.advance(&self.ahead, budget) {
-                Ok(Some(left)) => {
-                    self.phase = Phase::Header { left };
-                    return true;
-                }
-                Ok(None) => {}
+            match self.scan_header(&mut scan) {
+                Ok(true) => return true,
+                Ok(false) => {}
                 Err(flaw) => return self.refuse_and_close(&describe(flaw, &self.limits)).await,
             }
             match self.more_in_time().await {
@@ -176,8 +174,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Whether all of a header is there.
+    fn scan_header(&mut self, scan: &mut HeaderScan) -> Result<bool, Flaw> {
+        let budget = Budget { size: self.limits.header_size.get(), count: self.limits.header_count.get() };
+        self.is_head = asks_for_head(&self.ahead);
+        let Some(left) = scan.advance(&self.ahead, budget)? else { return Ok(false) };
+        self.phase = Phase::Header { left };
+        Ok(true)
+    }
+
     fn set_deadline(&mut self, timeout: Duration) {
-        self.deadline.as_mut().reset(Instant::now() + timeout);
+        self.deadline = Instant::now() + timeout;
+    }
+
+    /// Ready at that deadline.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.poll_until(self.deadline, cx)
     }
 
     /// The phase, after what the service said since the last look.
@@ -194,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn more_in_time(&mut self) -> Option<io::Result<usize>> {
         poll_fn(|cx| match self.poll_ahead(cx) {
             Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => self.deadline.as_mut().poll(cx).map(|()| None),
+            Poll::Pending => self.poll_late(cx).map(|()| None),
         })
         .await
     }
@@ -212,19 +224,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         buf.put_slice(&self.ahead[..n]);
         // Mostly all of it: then nothing is kept.
         self.ahead = self.ahead.split_off(n);
-    }
-
-    /// Decides what the client is told. The words go out on flush or shutdown.
-    fn refuse(&mut self, error: &OciError) {
-        access_log::unreadable(self.client, error);
-        self.refusal = Some(error.on_the_wire(self.is_head, &self.own_fields).into());
-    }
-
-    async fn refuse_and_close(&mut self, error: &OciError) -> bool {
-        self.refuse(error);
-        // The client may be gone already: nobody is left to tell.
-        let _ = self.shutdown().await;
-        false
     }
 
     /// The header, and after it nothing until the service has it.
@@ -296,6 +295,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Pending
     }
 
+    /// All of an answer is out. Mostly another request follows at once.
+    fn end_request(&mut self, cx: &mut Context<'_>, body: RemainingBody) {
+        if self.exchange.is_last() || self.exchange.is_left_unread() || !body.is_over() {
+            self.phase = Phase::Waiting;
+            self.waste = Waste::Body(body);
+            return self.exchange.leave();
+        }
+        self.begin();
+        self.set_deadline(LINGER);
+        if self.ahead.is_empty() {
+            // hyper does not ask where it was told just now that there is nothing, but then there is a deadline.
+            let _ = self.poll_late(cx);
+        } else {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// The next header, if it comes soon and in one piece; else whoever serves the connection takes it back.
+    fn poll_read_next(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let has_come = !self.ahead.is_empty() || {
+            let read = self.poll_ahead(cx);
+            if read.is_pending() && self.poll_late(cx).is_pending() {
+                return Poll::Pending;
+            }
+            matches!(read, Poll::Ready(Ok(1..)))
+        };
+        if has_come
+            && let Ok(true) = self.scan_header(&mut HeaderScan::default())
+            && let Phase::Header { left } = self.phase
+        {
+            return self.poll_read_header(left, buf);
+        }
+        self.exchange.leave();
+        Poll::Pending
+    }
+
     /// The client sent so much of its body.
     fn sent(&mut self, bytes: usize) {
         self.has_sent |= bytes > 0;
@@ -306,7 +341,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_too_slow<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let deadline = self.sending.wait(Instant::now());
         let error = if self.has_sent { BodyError::TooSlow } else { BodyError::Stalled };
-        self.poll_deadline(cx, deadline).map(|()| Err(error.into()))
+        self.timer.poll_until(deadline, cx).map(|()| Err(error.into()))
     }
 
     /// Gives up a write of which the client took nothing, or too little, in its time.
@@ -321,84 +356,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 let deadline = self.taking.wait(Instant::now());
-                return self.poll_deadline(cx, deadline).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                return self.timer.poll_until(deadline, cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
             }
         }
         written
-    }
-
-    /// Ready when the client's time is over. The timer is for both directions: it wakes at the first of
-    /// their deadlines, and each looks at its own.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let now = Instant::now();
-        if deadline <= now {
-            return Poll::Ready(());
-        }
-        let timer = self.deadline.deadline();
-        if timer <= now || deadline < timer {
-            self.deadline.as_mut().reset(deadline);
-        }
-        self.deadline.as_mut().poll(cx)
-    }
-
-    /// Says what was decided in place of an answer, if it was.
-    fn poll_say(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(words) = self.refusal.as_mut().filter(|words| words.has_remaining()) {
-            let said = ready!(Pin::new(&mut self.io).poll_write(cx, words))?;
-            words.advance(said);
-        }
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    /// Says the last word, and stays until the client had the chance to hear it.
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_say(cx))?;
-        if matches!(self.waste, Waste::Body(_)) {
-            ready!(self.poll_waste(cx));
-        }
-        ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
-        self.poll_waste(cx).map(|_| Ok(()))
-    }
-
-    /// Reads away what is left of a body that the service did not want, for up to `limits.drain_timeout`. Where it does
-    /// not come to its end the connection is of no use any more: `false`.
-    pub(super) async fn finish_body(&mut self) -> bool {
-        self.exchange.forget_body();
-        self.set_deadline(self.limits.drain_timeout.duration());
-        poll_fn(|cx| match self.poll_waste(cx) {
-            Poll::Pending => self.deadline.as_mut().poll(cx).map(|()| false),
-            ended => ended,
-        })
-        .await
-    }
-
-    /// Reads what is waste. Whether it came to its end.
-    fn poll_waste(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut body = match &self.waste {
-            Waste::Nothing => return Poll::Ready(true),
-            Waste::Body(body) => body.clone(),
-            Waste::Anything => RemainingBody::Unknown,
-        };
-        let mut space = [MaybeUninit::uninit(); RECORD];
-        let ahead = std::mem::take(&mut self.ahead);
-        let mut taken = body.take(&ahead).map(|n| self.ahead.extend_from_slice(&ahead[n..]));
-        while taken.is_ok() && !body.is_over() {
-            let mut buf = ReadBuf::uninit(&mut space);
-            let read = Pin::new(&mut self.io).poll_read(cx, &mut buf);
-            if read.is_pending() {
-                if matches!(self.waste, Waste::Body(_)) {
-                    self.waste = Waste::Body(body);
-                }
-                return Poll::Pending;
-            }
-            let new = buf.filled();
-            if !matches!(read, Poll::Ready(Ok(()))) || new.is_empty() {
-                break;
-            }
-            taken = body.take(new).map(|n| self.ahead.extend_from_slice(&new[n..]));
-        }
-        self.waste = Waste::Nothing;
-        Poll::Ready(body.is_over())
     }
 }
 
@@ -435,8 +396,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
                 }
                 read
             }
-            // Who serves the connection takes it back.
-            Phase::Waiting => Poll::Pending,
+            Phase::Waiting => self.poll_read_next(cx, buf),
             Phase::Closing => Poll::Ready(Ok(())),
         }
     }
@@ -455,29 +415,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         ready!(this.in_time(cx, flushed, |()| 0))?;
         if let Phase::Request(body) = this.phase().clone()
             && (body.is_over() || this.exchange.is_left_unread())
-            && this.exchange.end_if_answered()
+            && this.exchange.is_answered()
         {
-            this.waste = Waste::Body(body);
-            this.phase = Phase::Waiting;
+            this.end_request(cx, body);
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.exchange.set_last();
-        if self.phase != Phase::Closing {
-            self.waste = match self.phase().clone() {
-                Phase::Request(body @ (RemainingBody::Length(_) | RemainingBody::Chunked(_))) => Waste::Body(body),
-                Phase::Request(RemainingBody::Unknown) => Waste::Anything,
-                _ if self.refusal.is_some() => Waste::Anything,
-                _ => Waste::Nothing,
-            };
-            self.phase = Phase::Closing;
-            let patience = self.limits.drain_timeout.duration();
-            self.set_deadline(patience);
-        }
-        let closed = self.poll_close(cx);
-        if closed.is_pending() { self.deadline.as_mut().poll(cx).map(Ok) } else { closed }
+        self.poll_end(cx)
     }
 
     fn poll_write_vectored(

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::listener::exchange::InHand;
 use crate::refusal::own_fields;
 use lockgate_settings::ByteSize;
+use std::future::Future;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt, DuplexStream};
 
 /// More than any of these tests writes at once.
@@ -23,7 +24,7 @@ fn pair() -> (Connection<DuplexStream>, DuplexStream) {
 }
 
 fn connection(stream: DuplexStream, limits: Limits) -> Connection<DuplexStream> {
-    let client = SocketAddr::from(([192, 0, 2, 1], 1));
+    let client = std::net::SocketAddr::from(([192, 0, 2, 1], 1)).into();
     Connection::new(stream, client, Arc::new(limits), own_fields(None))
 }
 
@@ -280,13 +281,42 @@ async fn a_request_ends_with_the_flush_behind_its_answer_and_the_next_one_waits_
     let (mut connection, mut client, in_hand) = in_request(limits(), RemainingBody::Length(0), PIPE).await;
     client.write_all(GET).await.expect("sent");
     say(&mut connection, b"first words").await.expect("written");
-    assert!(!connection.exchange().has_ended() && waits(connection.read(&mut [0])));
+    assert!(waits(connection.read(&mut [0])));
     drop(in_hand);
     say(&mut connection, b", last words").await.expect("written");
-    assert!(connection.exchange().has_ended() && waits(connection.read(&mut [0])));
-    assert_eq!(read_header(&mut connection).await, GET);
+    let mut header = Vec::with_capacity(PIPE);
+    connection.read_buf(&mut header).await.expect("read");
+    assert!(header == GET && !connection.exchange().is_left());
     drop(connection);
     assert_eq!(told(client).await, "first words, last words");
+}
+
+/// A connection whose first request was answered just now.
+async fn answered() -> (Connection<DuplexStream>, DuplexStream) {
+    let (mut connection, client, in_hand) = in_request(limits(), RemainingBody::Length(0), PIPE).await;
+    drop(in_hand);
+    say(&mut connection, b"an answer").await.expect("written");
+    (connection, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn hyper_is_left_when_no_other_request_follows_soon() {
+    let (mut connection, mut client) = answered().await;
+    assert!(waits(connection.read(&mut [0])) && !connection.exchange().is_left());
+    tokio::time::sleep(LINGER).await;
+    assert!(waits(connection.read(&mut [0])) && connection.exchange().is_left());
+    client.write_all(GET).await.expect("sent");
+    assert_eq!(read_header(&mut connection).await, GET);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hyper_is_left_for_what_is_no_whole_header_or_none_at_all() {
+    for bytes in [&GET[..9], b"GET / HTTP/1.1\n\n", b""] {
+        let (mut connection, mut client) = answered().await;
+        client.write_all(bytes).await.expect("sent");
+        drop(client);
+        assert!(waits(connection.read(&mut [0])) && connection.exchange().is_left(), "{bytes:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

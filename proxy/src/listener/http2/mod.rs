@@ -39,7 +39,7 @@ use super::admission::Admission;
 use super::connection::Connection;
 use super::service::Service;
 use super::stopping::Stopping;
-use crate::access_log;
+use crate::client::Client;
 use crate::config::Limits;
 use guard::{Fault, Guard, STREAM_WINDOW};
 use guarded_stream::GuardedStream;
@@ -91,7 +91,7 @@ struct Serving<'a, S, I> {
     admission: &'a Admission,
     limits: &'a Limits,
     connection: h2::server::Connection<GuardedStream<Connection<I>>, Bytes>,
-    client: std::net::SocketAddr,
+    client: Client,
     guard: Guard,
     requests: FuturesUnordered<InWork>,
     /// When the last request ended.
@@ -108,7 +108,7 @@ pub(super) async fn serve<S: Service, I: AsyncRead + AsyncWrite + Unpin>(
     connection: Connection<I>,
     stopping: &Stopping,
 ) {
-    let client = connection.client();
+    let client = connection.client().clone();
     let guard = Guard::new(limits);
     let stream = GuardedStream::new(connection.for_http2(), guard.clone());
     let shaken = timeout(limits.header_timeout.duration(), settings(limits).handshake(stream)).await;
@@ -169,7 +169,7 @@ impl<S: Service, I: AsyncRead + AsyncWrite + Unpin> Serving<'_, S, I> {
             tracing::debug!(rule, "an HTTP/2 request is malformed");
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
-        let (service, client) = (self.service.clone(), self.client);
+        let (service, client) = (self.service.clone(), self.client.clone());
         self.requests.push(Box::pin(stream::serve(
             service,
             request,
@@ -215,7 +215,7 @@ impl<S: Service, I: AsyncRead + AsyncWrite + Unpin> Serving<'_, S, I> {
     async fn close(mut self, end: End) {
         let reason = match end {
             End::Fault(fault) => {
-                let client = access_log::address(self.client);
+                let client = self.client.as_str();
                 tracing::info!(client, reason = %fault, "an HTTP/2 connection was ended");
                 Reason::ENHANCE_YOUR_CALM
             }

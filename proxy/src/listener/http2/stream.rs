@@ -1,7 +1,6 @@
 //! One request of an HTTP/2 connection, from its header to the last frame of its answer.
 
 use std::future::{Future as _, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,6 +17,7 @@ use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
 use super::request_body::RequestBody;
+use crate::client::Client;
 use crate::listener::service::{self, Service};
 
 /// What of an answer has to be taken within `limits.send_timeout`. A larger piece is sent in such ones, so that the
@@ -29,7 +29,7 @@ pub(super) async fn serve<S: Service>(
     service: Arc<S>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    client: SocketAddr,
+    client: Client,
     send_timeout: Duration,
 ) {
     let is_head = request.method() == Method::HEAD;
