@@ -23,7 +23,7 @@ const HYPER_FIELDS: usize = 100;
 
 /// What hyper buffers of what it reads, at most: pieces of a layer are this long. A header that our own budget
 /// allows must fit as well.
-const READ_BUFFER: usize = 128 * 1024;
+const READ_BUFFER: usize = 64 * 1024;
 
 /// Answers requests until the connection ends. hyper is there while they follow each other closely.
 pub(super) async fn serve<S: Service>(

@@ -119,6 +119,8 @@ impl Connection {
         self.progress = request.body().progress();
         request.body_mut().goes_over(self.meter.clone());
         self.patience.rest();
+        // What is found closed then gives the request back unsent.
+        self.meter.look();
         self.moved = self.meter.moved();
         let most = self.meter.read() + MAX_PREAMBLE;
         let mut answer = pin!(self.sender.try_send_request(request));

@@ -39,11 +39,11 @@ impl IdlePool {
         waiting.push(Waiting { since: Instant::now(), connection });
     }
 
-    /// The one that was used last, of those to an address that `is_current` and that can still be used.
+    /// The one that was used last, of those to an address that `is_current`. Its other side may have closed it.
     pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Box<Connection>> {
         loop {
-            let Waiting { since, mut connection } = lock(&self.waiting).pop()?;
-            if since.elapsed() < self.idle_timeout && is_current(connection.address()) && connection.is_usable() {
+            let Waiting { since, connection } = lock(&self.waiting).pop()?;
+            if since.elapsed() < self.idle_timeout && is_current(connection.address()) {
                 return Some(connection);
             }
         }

@@ -15,7 +15,7 @@ mod socket;
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use crate::access::Permit;
@@ -111,7 +111,7 @@ impl Upstream {
 }
 
 fn may_be_repeated(request: &Request<RequestBody>) -> bool {
-    request.method().is_idempotent() && *request.method() != Method::TRACE && request.body().is_end_stream()
+    request.method().is_idempotent() && request.body().is_end_stream()
 }
 
 fn bodyless_copy(request: &Request<RequestBody>) -> Request<RequestBody> {

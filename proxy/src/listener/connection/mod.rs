@@ -352,8 +352,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         match &written {
-            Poll::Ready(Ok(taken)) => self.taking.moved(bytes(taken), Rule::taking(&self.limits), Instant::now()),
-            Poll::Ready(Err(_)) => {}
+            // hyper flushes several times a request, mostly nothing.
+            Poll::Ready(Ok(taken)) if bytes(taken) > 0 || self.taking.is_waiting() => {
+                self.taking.moved(bytes(taken), Rule::taking(&self.limits), Instant::now());
+            }
+            Poll::Ready(_) => {}
             Poll::Pending => {
                 let deadline = self.taking.wait(Instant::now());
                 return self.timer.poll_until(deadline, cx).map(|()| Err(io::ErrorKind::TimedOut.into()));

@@ -59,6 +59,11 @@ impl Pace {
         }
     }
 
+    /// Whether it is the client's turn.
+    pub(in crate::listener) fn is_waiting(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
     /// Whether it was the client's turn for too long.
     pub(in crate::listener) fn is_over(&self, now: Instant) -> bool {
         self.waiting_since.is_some_and(|since| now - since >= self.credit)

@@ -22,9 +22,9 @@ use handshake_buffer::HandshakeBuffer;
 use handshake_buffer::HandshakeOver;
 use quiet_socket::{GULP, QuietSocket};
 
-/// rustls asks for 4 KiB at a time; reading this much ahead turns sixteen and more of its reads into one
-/// system call.
-const READ_AHEAD: usize = 128 * 1024;
+/// rustls asks for 4 KiB at a time. Reading more ahead turns many of its reads into one system call, where more comes:
+/// a read is given so much at first, and four times as much after each that was full.
+const READ_AHEAD: RangeInclusive<usize> = 4 * 1024..=64 * 1024;
 
 /// Less than this is a small read. Each costs a system call and a wake of the task, whatever it brings.
 const SMALL: usize = 512;
@@ -55,6 +55,8 @@ const MUCH: usize = 1024 * 1024;
 pub(super) struct ReadAhead {
     socket: QuietSocket,
     ahead: BytesMut,
+    /// What the next read is given.
+    room: usize,
     /// Bytes that were written.
     sent: usize,
     small_reads: u32,
@@ -75,6 +77,7 @@ impl ReadAhead {
         Self {
             socket: QuietSocket::Watched(socket),
             ahead: BytesMut::new(),
+            room: *READ_AHEAD.start(),
             sent: 0,
             small_reads: 0,
             pause: None,
@@ -97,13 +100,18 @@ impl ReadAhead {
                 return Poll::Ready(self.space_out(n, GULP));
             }
         }
-        self.ahead.reserve(READ_AHEAD);
+        self.ahead.reserve(self.room);
         // `read_buf` has no state of its own between two polls.
         let read = pin!(self.socket.watched()?.read_buf(&mut self.ahead)).poll(cx);
         if self.ahead.is_empty() {
             self.ahead = BytesMut::new();
         }
         let n = ready!(read)?;
+        self.room = match n {
+            _ if n == self.room => (4 * self.room).min(*READ_AHEAD.end()),
+            _ if n < self.room / 8 => *READ_AHEAD.start(),
+            _ => self.room,
+        };
         Poll::Ready(self.space_out(n, SMALL))
     }
 
@@ -135,9 +143,11 @@ impl ReadAhead {
 
     /// Ends a rest. Its timer does, since a task may be waiting for that.
     fn hear(&mut self) {
-        let now = Instant::now();
-        if let Some(gathering) = self.gathering.as_mut().filter(|gathering| gathering.deadline() > now) {
-            gathering.as_mut().reset(now);
+        if let Some(gathering) = &mut self.gathering {
+            let now = Instant::now();
+            if gathering.deadline() > now {
+                gathering.as_mut().reset(now);
+            }
         }
     }
 

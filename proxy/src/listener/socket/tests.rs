@@ -18,7 +18,7 @@ async fn bytes_arrive_whole_in_small_reads_and_a_waiting_connection_owns_no_buff
     assert!(nothing_yet(&mut stream));
     assert_eq!(stream.ahead.capacity(), 0);
 
-    let sent: Vec<u8> = (0..3 * READ_AHEAD).map(|at| (at % 251) as u8).collect();
+    let sent: Vec<u8> = (0..3 * READ_AHEAD.end()).map(|at| (at % 251) as u8).collect();
     let sending = tokio::spawn({
         let (mut client, sent) = (client, sent.clone());
         async move {
