@@ -141,6 +141,19 @@ fn the_backend_explains_what_is_wrong_too() {
 }
 
 #[test]
+fn a_storage_that_is_no_directory_is_a_wrong_configuration() {
+    let dir = fresh_dir();
+    let data = dir.path().join("data");
+    fs::write(&data, "").unwrap();
+    let failed = Gate::over(&data).refused();
+    assert_eq!(failed.status.code(), Some(64), "{failed}");
+    assert!(
+        failed.stderr.contains("storage.data: ") && failed.stderr.contains("data: it is not a directory"),
+        "{failed}"
+    );
+}
+
+#[test]
 fn a_deployment_where_deleting_is_switched_off_refuses_deletes() {
     let dir = fresh_dir();
     let backend = Backend::over(dir.path());

@@ -75,6 +75,9 @@ impl DiskStore {
     /// # Errors
     /// The directory cannot be made, or cannot be written to; the message names it.
     pub fn open(data: &Path) -> io::Result<Self> {
+        if data.exists() && !data.is_dir() {
+            return Err(at(data)(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory")));
+        }
         fs::create_dir_all(data).map_err(at(data))?;
         // A path from the root: what is synced on the way up must have a name.
         let data = fs::canonicalize(data).map_err(at(data))?;

@@ -9,6 +9,8 @@ mod output;
 mod serve;
 mod up;
 
+use std::io::ErrorKind;
+
 use clap::{Parser, Subcommand};
 use lockgate_settings::Problems;
 
@@ -60,6 +62,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Start(StartError::Files(_) | StartError::SharedStorage) => EXIT_USAGE,
+            Self::Start(StartError::Storage(error)) if error.kind() == ErrorKind::NotADirectory => EXIT_USAGE,
             Self::Start(_) | Self::Command(_) => EXIT_FAILURE,
         }
     }

@@ -96,7 +96,7 @@ impl Gate {
     }
 
     async fn permit(&self, request: &Request<RequestBody>, client: &Client) -> Result<Permit, Refusal> {
-        check_method(request.method()).map_err(Refusal::hanging_up)?;
+        check_method(request.method())?;
         if request.version() == Version::HTTP_2 {
             check_header_size(request, &self.limits)?;
         }

@@ -71,8 +71,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_say(cx))?;
-        if matches!(self.waste, Waste::Body(_)) {
-            ready!(self.poll_waste(cx));
+        if matches!(self.waste, Waste::Body(_)) && !ready!(self.poll_waste(cx)) {
+            // It turned out to be malformed: nobody can tell where it ends.
+            self.waste = Waste::Anything;
         }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
         self.poll_waste(cx).map(|_| Ok(()))

@@ -320,6 +320,20 @@ async fn hyper_is_left_for_what_is_no_whole_header_or_none_at_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_follows_a_malformed_body_is_read_away_before_the_close() {
+    let body = RemainingBody::Chunked(chunks::Chunks::begin());
+    let (mut connection, mut client, in_hand) = in_request(limits(), body, 64).await;
+    drop(in_hand);
+    let sending = tokio::spawn(async move {
+        client.write_all(&[b'x'; 4096]).await.expect("somebody reads");
+        client.shutdown().await
+    });
+    AsyncWriteExt::shutdown(&mut connection).await.expect("closed");
+    let sent = tokio::time::timeout(Duration::from_secs(1), sending).await;
+    sent.expect("all was read").expect("no panic").expect("an end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_is_read_in_large_pieces_however_small_the_ones_are_that_came() {
     let (mut connection, mut client, _in_hand) = in_request(limits(), RemainingBody::Length(64 * 1024), PIPE).await;
     for _ in 0..64 {
