@@ -2,13 +2,13 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError, Route};
 
 use super::headers::is_chunked;
 use crate::config::Limits;
-use crate::refusal::{self, Refusal, malformed};
+use crate::refusal::{self, malformed};
 
 /// Refuses what RFC 9112 forbids and hyper lets through: a body's length that not every reader reads alike, or a
 /// header that does not mean the same to all. What only the bytes tell the listener has refused.
@@ -116,19 +116,17 @@ pub(super) fn check_header_size<B>(request: &Request<B>, limits: &Limits) -> Res
 ///
 /// # Errors
 /// 501 (RFC 9110, 9.1); 405 for CONNECT, which everybody knows.
-pub(super) fn check_method(method: &Method) -> Result<(), Refusal> {
+pub(super) fn check_method(method: &Method) -> Result<(), OciError> {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
     if KNOWN.contains(method) {
         return Ok(());
     }
     if method == Method::CONNECT {
-        let error = OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported");
-        // Where it would lead to no method is allowed (RFC 9110, 10.2.1).
-        return Err(Refusal { allow: Some(HeaderValue::from_static("")), ..Refusal::hanging_up(error) });
+        return Err(OciError::new(ErrorCode::Unsupported, "a registry does not tunnel: CONNECT is not supported"));
     }
     let message = "a registry has the methods GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS, in capitals";
-    Err(Refusal::hanging_up(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED)))
+    Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))
 }
 
 /// Whether a request is for a path below the registry API, by its target in origin form (RFC 9112, 3.2.1).
@@ -199,15 +197,6 @@ mod tests {
         for good in ["0", "010", "9223372036854775807"] {
             assert_eq!(framing(&[host, ("Content-Length", good)]), Ok(()), "{good:?}");
         }
-    }
-
-    #[test]
-    fn the_405_of_a_tunnel_allows_no_method() {
-        let refusal = check_method(&Method::CONNECT).expect_err("no tunnel");
-        assert_eq!(
-            (refusal.error.status(), refusal.allow.as_ref().map(HeaderValue::as_bytes)),
-            (StatusCode::METHOD_NOT_ALLOWED, Some(&b""[..]))
-        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod response;
 
 use std::sync::Arc;
 
-use http::header::USER_AGENT;
-use http::{HeaderMap, Request, Response, Version};
+use http::header::{HeaderValue, USER_AGENT};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use lockgate_oci::{Action, ErrorCode, OciError};
 
@@ -96,7 +96,7 @@ impl Gate {
     }
 
     async fn permit(&self, request: &Request<RequestBody>, client: &Client) -> Result<Permit, Refusal> {
-        check_method(request.method())?;
+        check_method(request.method()).map_err(no_such_method)?;
         if request.version() == Version::HTTP_2 {
             check_header_size(request, &self.limits)?;
         }
@@ -150,18 +150,24 @@ fn words_for(failure: &Failure) -> Result<Refusal, Gone> {
     })
 }
 
+/// The 405 to CONNECT says that nothing is allowed where it would lead to (RFC 9110, 10.2.1).
+fn no_such_method(error: OciError) -> Refusal {
+    let allow = (error.status() == StatusCode::METHOD_NOT_ALLOWED).then_some(HeaderValue::from_static(""));
+    Refusal { allow, ..Refusal::hanging_up(error) }
+}
+
 fn user_agent(headers: &HeaderMap) -> &str {
     headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn not_a_registry_path() -> OciError {
     OciError::new(ErrorCode::Unsupported, "this is a container registry: its API is below /v2/")
-        .with_status(http::StatusCode::NOT_FOUND)
+        .with_status(StatusCode::NOT_FOUND)
 }
 
 fn legacy_client() -> OciError {
     OciError::new(ErrorCode::Unsupported, "this client is too old for this registry (clients.refuse); update it")
-        .with_status(http::StatusCode::NOT_FOUND)
+        .with_status(StatusCode::NOT_FOUND)
 }
 
 #[cfg(test)]

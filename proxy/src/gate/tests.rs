@@ -1,7 +1,6 @@
 use super::*;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body_util::{BodyExt as _, Full};
 use lockgate_backend::{MemoryStore, Options, Registry};
 
@@ -62,6 +61,7 @@ async fn who_is_refused_hears_why_and_nothing_is_done() {
         ("OPTIONS", "/v2/", Some(ALICE), StatusCode::METHOD_NOT_ALLOWED),
         ("GET", "/v2/_catalog?n=1&n=2", Some(ALICE), StatusCode::BAD_REQUEST),
         ("TRACE", "/v2/", Some(ALICE), StatusCode::NOT_IMPLEMENTED),
+        ("CONNECT", "/v2/", Some(ALICE), StatusCode::METHOD_NOT_ALLOWED),
     ] {
         let (got, headers, body) = ask(&gate, method, target, credentials).await;
         assert_eq!(got, status, "{method} {target}");

@@ -108,7 +108,7 @@ impl ReadAhead {
         }
         let n = ready!(read)?;
         self.room = match n {
-            _ if n == self.room => (4 * self.room).min(*READ_AHEAD.end()),
+            _ if n >= self.room => (4 * self.room).min(*READ_AHEAD.end()),
             _ if n < self.room / 8 => *READ_AHEAD.start(),
             _ => self.room,
         };
