@@ -94,6 +94,14 @@ fn an_idle_connection_is_answered_after_a_hand_over_and_told_that_it_ends() {
     gate.curl("/v2/").run().expect(200);
 }
 
+/// It listens no more just before it tells its connections; that it stops it says before.
+fn await_the_stop(gate: &Gate) {
+    gate.log().await_line(PATIENCE, "the word that it stops", |line| line.contains("stopping"));
+    eventually(PATIENCE, "the end of listening", || {
+        std::net::TcpStream::connect(gate.door().address).is_err().then_some(())
+    });
+}
+
 #[test]
 fn a_request_that_is_on_its_way_when_the_gate_is_stopped_is_answered() {
     let upstream = Upstream::answering(ok("{}"));
@@ -102,7 +110,7 @@ fn a_request_that_is_on_its_way_when_the_gate_is_stopped_is_answered() {
     let mut kept = door.connect().unwrap();
     assert!(!kept.exchange(&get()).unwrap().is_last());
     gate.signal(Signal::Terminate);
-    gate.log().await_line(PATIENCE, "the word that it stops", |line| line.contains("stopping"));
+    await_the_stop(&gate);
     let answer = kept.exchange(&get()).unwrap();
     assert_eq!((answer.head.status(), answer.is_last()), (200, true));
     assert!(gate.wait(PATIENCE).success());
@@ -122,10 +130,7 @@ fn an_answer_that_is_begun_after_the_stop_says_that_it_is_the_last() {
     connection.send(get()).unwrap();
     upstream.await_received("the request", |_| true);
     gate.signal(Signal::Terminate);
-    gate.log().await_line(PATIENCE, "the word that it stops", |line| line.contains("stopping"));
-    eventually(PATIENCE, "the end of listening", || {
-        std::net::TcpStream::connect(gate.door().address).is_err().then_some(())
-    });
+    await_the_stop(&gate);
     answer.send(()).unwrap();
     assert!(connection.response().unwrap().is_last());
     assert!(gate.wait(PATIENCE).success());
