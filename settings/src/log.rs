@@ -7,7 +7,7 @@
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::Deserialize;
 use tracing::field::{Field, Visit};
@@ -24,14 +24,24 @@ use tracing_subscriber::{Layer as _, Registry};
 /// The target of the lines that come with every request.
 pub const ACCESS: &str = "access";
 
-/// Lines of requests that are gathered at most, in bytes.
-const MOST_GATHERED: usize = 32 * 1024;
+/// Lines of requests that are gathered at most, in bytes: a pipe that two processes write to takes so much in one piece
+/// (`PIPE_BUF`).
+const MOST_GATHERED: usize = 4096;
+
+/// How long a line waits at most for another, where its thread is never idle.
+const OLDEST: Duration = Duration::from_millis(100);
 
 /// Libraries that say too much. They print whole headers, credentials with them, when they may say all, and
 /// warn of whatever a stranger sends, as of a server name that is none.
 const TALKATIVE: [&str; 5] = ["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
 
-static GATHERED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+static GATHERED: Mutex<Gathered> = Mutex::new(Gathered { lines: Vec::new(), since: None });
+
+struct Gathered {
+    lines: Vec<u8>,
+    /// When the first of them came.
+    since: Option<Instant>,
+}
 
 /// `[log]`: what is written to standard error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -96,19 +106,33 @@ impl Log {
 /// Writes the lines of requests that wait. A program that logs with the target [`ACCESS`] calls it when a thread has
 /// nothing to do, and before it ends.
 pub fn flush_log() {
-    write_out(&mut gathered());
+    gathered().write_out();
 }
 
-fn gathered() -> MutexGuard<'static, Vec<u8>> {
+fn gathered() -> MutexGuard<'static, Gathered> {
     // Bytes are whole lines at any time.
     GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_out(lines: &mut Vec<u8>) {
-    if !lines.is_empty() {
-        // Nobody is left to be told that nobody reads the log.
-        let _ = io::stderr().write_all(lines);
-        lines.clear();
+impl Gathered {
+    fn add(&mut self, line: &[u8]) {
+        if self.lines.len() + line.len() > MOST_GATHERED {
+            self.write_out();
+        }
+        self.lines.extend_from_slice(line);
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn is_old(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= OLDEST)
+    }
+
+    fn write_out(&mut self) {
+        if self.since.take().is_some() {
+            // Nobody is left to be told that nobody reads the log.
+            let _ = io::stderr().write_all(&self.lines);
+            self.lines.clear();
+        }
     }
 }
 
@@ -144,10 +168,10 @@ impl<'a> MakeWriter<'a> for Stderr {
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut lines = gathered();
-        lines.extend_from_slice(line);
-        if !self.waits || lines.len() >= MOST_GATHERED {
-            write_out(&mut lines);
+        let mut gathered = gathered();
+        gathered.add(line);
+        if !self.waits || gathered.is_old() {
+            gathered.write_out();
         }
         Ok(line.len())
     }
@@ -263,15 +287,19 @@ mod tests {
 
     #[test]
     fn lines_of_requests_wait_and_all_others_go_out_behind_them() {
-        let line = |waits| Line { waits }.write_all(b"\n").map(|()| gathered().len()).expect("it takes all");
+        let line = |waits| {
+            Line { waits }.write_all(b"\n").expect("it takes all");
+            gathered().lines.len()
+        };
         flush_log();
         assert_eq!([line(true), line(true), line(false), line(true)], [1, 2, 0, 1]);
         flush_log();
-        assert_eq!(gathered().len(), 0);
-        for _ in 0..MOST_GATHERED {
-            Line { waits: true }.write_all(b"\n").expect("it takes all");
-        }
-        assert_eq!(gathered().len(), 0);
+        assert_eq!(gathered().lines.len(), 0);
+        let much = vec![b'\n'; MOST_GATHERED];
+        Line { waits: true }.write_all(&much).expect("it takes all");
+        assert_eq!(line(true), 1, "what waited is out");
+        gathered().since = Instant::now().checked_sub(OLDEST);
+        assert_eq!(line(true), 0);
     }
 
     #[test]

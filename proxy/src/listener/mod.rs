@@ -1,7 +1,7 @@
 //! The listener: accepts, shakes hands, serves each connection with a `Service`, and lets those in flight finish
 //! when it is told to stop. It knows no gate.
 //!
-//! hyper serves the requests of an HTTP/1.1 connection ([`http1`]), the h2 crate those of an HTTP/2 one ([`http2`]).
+//! hyper serves the requests of an HTTP/1.1 connection (`http1.rs`), the h2 crate those of an HTTP/2 one (`http2/`).
 //! What they have no word for is seen to around them: TLS versions and tickets, a handshake deadline, budgets of
 //! headers and bodies, connections in all and from one address, and an end that cuts nobody off.
 

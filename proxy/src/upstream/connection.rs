@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pingora::protocols::l4::socket::SocketAddr;
+use tokio::task::coop::unconstrained;
 
 use super::failure::Failure;
 use super::patience::Patience;
@@ -123,7 +124,8 @@ impl Connection {
         self.meter.look();
         self.moved = self.meter.moved();
         let most = self.meter.read() + MAX_PREAMBLE;
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // A task that has done much is told to wait by what it asks then, and would not see a request that came back.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|cx| {
             let driven = self.poll_drive(cx);
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {

@@ -71,9 +71,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_say(cx))?;
-        if matches!(self.waste, Waste::Body(_)) && !ready!(self.poll_waste(cx)) {
-            // It turned out to be malformed: nobody can tell where it ends.
-            self.waste = Waste::Anything;
+        if matches!(self.waste, Waste::Body(_)) {
+            ready!(self.poll_waste(cx));
         }
         ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
         self.poll_waste(cx).map(|_| Ok(()))
@@ -113,7 +112,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             taken = body.take(new).map(|n| self.ahead.extend_from_slice(&new[n..]));
         }
-        self.waste = Waste::Nothing;
+        // Of a body that is malformed nobody can tell where it ends.
+        self.waste = if taken.is_err() { Waste::Anything } else { Waste::Nothing };
         Poll::Ready(body.is_over())
     }
 }

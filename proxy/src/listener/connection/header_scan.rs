@@ -65,7 +65,7 @@ impl HeaderScan {
             match bytes[at] {
                 b'\n' if self.end_line(&bytes[self.line..at], budget)? => return Ok(Some(at + 1)),
                 b'\n' => self.line = at + 1,
-                b'\r' if !after_cr && bytes.get(at + 1).is_none_or(|next| *next == b'\n') => {}
+                b'\r' if !after_cr && within.get(at + 1).is_none_or(|next| *next == b'\n') => {}
                 _ => return Err(Flaw::Malformed),
             }
             self.seen = at + 1;

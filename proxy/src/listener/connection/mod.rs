@@ -315,11 +315,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// The next header, if it comes soon and in one piece; else whoever serves the connection takes it back.
     fn poll_read_next(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let has_come = !self.ahead.is_empty() || {
-            let read = self.poll_ahead(cx);
+            // An error is told only once.
+            let read = self.poll_ahead(cx)?;
             if read.is_pending() && self.poll_late(cx).is_pending() {
                 return Poll::Pending;
             }
-            matches!(read, Poll::Ready(Ok(1..)))
+            matches!(read, Poll::Ready(1..))
         };
         if has_come
             && let Ok(true) = self.scan_header(&mut HeaderScan::default())
