@@ -213,3 +213,28 @@ fn failure(error: &hyper::Error, progress: &Progress) -> Failure {
     }
     Failure::BrokeOff(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+    #[tokio::test]
+    async fn a_request_for_a_dead_connection_comes_back_however_much_its_task_has_done() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = SocketAddr::Inet(listener.local_addr().expect("an address"));
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts { connect: second, read: second, write: second };
+        let opened = Connection::open(address, timeouts, &ReadAheadBudget::new(0)).await;
+        let mut connection = opened.expect("a connection");
+        drop(listener.accept().await.expect("accepted"));
+        let mut send = pin!(connection.send(Request::post("/").body(RequestBody::empty()).expect("a request")));
+        let sent = poll_fn(|cx| {
+            while has_budget_remaining() {
+                let _ = pin!(consume_budget()).poll(cx);
+            }
+            send.as_mut().poll(cx)
+        });
+        assert!(sent.await.is_err_and(|failed| failed.unsent.is_some()));
+    }
+}

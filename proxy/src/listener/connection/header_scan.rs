@@ -220,6 +220,8 @@ mod tests {
         assert_eq!(scan(header(BUDGET.size)), Ok(Some(BUDGET.size)));
         assert_eq!(scan(header(BUDGET.size + 1)), Err(Flaw::TooLarge));
         assert_eq!(scan("a".repeat(BUDGET.size + 1)), Err(Flaw::TooLarge));
+        let ends_with_cr = format!("{}b", header(BUDGET.size + 3).trim_end_matches("\n\r\n"));
+        assert_eq!((ends_with_cr.as_bytes()[BUDGET.size - 1], scan(&ends_with_cr)), (b'\r', Err(Flaw::TooLarge)));
         assert_eq!(scan("\r\n".repeat(BUDGET.size)), Err(Flaw::Malformed));
     }
 

@@ -319,6 +319,51 @@ async fn hyper_is_left_for_what_is_no_whole_header_or_none_at_all() {
     }
 }
 
+/// A stream that tells an error once, as TLS does.
+struct Failing {
+    io: DuplexStream,
+    fails: bool,
+}
+
+impl AsyncRead for Failing {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.fails) {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_just_behind_an_answer_is_heard() {
+    let (io, mut client) = tokio::io::duplex(PIPE);
+    let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 1)).into();
+    let mut connection = Connection::new(Failing { io, fails: false }, peer, Arc::new(limits()), own_fields(None));
+    client.write_all(GET).await.expect("sent");
+    assert!(connection.next_request().await && connection.header().await);
+    connection.read_buf(&mut Vec::with_capacity(PIPE)).await.expect("read");
+    drop(connection.exchange().begin(&http::HeaderMap::new()));
+    connection.write_all(b"an answer").await.expect("written");
+    AsyncWriteExt::flush(&mut connection).await.expect("flushed");
+    connection.io.fails = true;
+    let read = tokio::time::timeout(Duration::from_secs(1), connection.read(&mut [0])).await;
+    assert!(read.expect("an end").is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_follows_a_malformed_body_is_read_away_before_the_close() {
     let body = RemainingBody::Chunked(chunks::Chunks::begin());
