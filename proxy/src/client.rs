@@ -1,6 +1,5 @@
 //! Who is at the other end of a connection.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -40,12 +39,6 @@ impl From<SocketAddr> for Client {
         let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let ip = HeaderValue::try_from(address.ip().to_string()).expect("an IP address is visible ASCII");
         Self(Arc::new(Written { address, ip, text: address.to_string() }))
-    }
-}
-
-impl fmt::Display for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `tracing` to standard error, as text for people or JSON for machines. Lines of requests, which have the target
 //! [`ACCESS`], are of another kind than all others: there are thousands a second. So they are written by a formatter
-//! that costs a third of the usual one, and gathered until their thread has nothing else to do ([`flush_log`]).
+//! that costs less than half of the usual one, and gathered until their thread has nothing else to do ([`flush_log`]).
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _, Write};

@@ -78,12 +78,12 @@ impl Exchange {
         !self.in_hand.load(Ordering::Relaxed)
     }
 
-    /// hyper is not needed any more.
+    /// Whoever serves the connection takes it from hyper.
     pub(super) fn leave(&self) {
         self.is_left.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is not.
+    /// Whether it is to be taken from hyper.
     pub(super) fn is_left(&self) -> bool {
         self.is_left.load(Ordering::Relaxed)
     }

@@ -92,7 +92,7 @@ async fn serve_requests<S: Service>(
     let goes_on = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Some(false)),
         Poll::Ready(Err(error)) => {
-            tracing::debug!(%client, %error, "a connection ended early");
+            tracing::debug!(client = client.as_str(), %error, "a connection ended early");
             Poll::Ready(None)
         }
         Poll::Pending if exchange.is_left() => Poll::Ready(Some(!exchange.is_last())),
