@@ -9,7 +9,7 @@ CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
 export PATH := $(PATH):$(TOOLS)/bin
 
-.PHONY: help up test check fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
+.PHONY: help up test check conf fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -22,6 +22,9 @@ test: tools clients engine programs image ## unit, property and end-to-end tests
 	cargo test --release --locked --workspace --no-fail-fast
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
+
+conf: tools ## write what is made of the fields of the configuration: conf/*.toml, their schemas, docs/configuration.md
+	UPDATE_EXPECT=1 cargo test --release --locked -p lockgate -p lockgate-backend --lib -- made_of_the_fields
 
 fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use lockgate_backend::config::Config;
 use lockgate_backend::{DiskStore, Listener, serve};
-use lockgate_settings::{Endpoint, complain, reachable};
+use lockgate_settings::{Configuration as _, Endpoint, complain, reachable};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The configuration cannot be used (EX_USAGE of sysexits.h).
@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> io::Result<()> {
-    config.log.start();
+    config.log.start(&["hyper"]);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -86,7 +86,7 @@ fn run(config: Config) -> io::Result<()> {
             }
             tracing::info!("stopping");
         };
-        serve(listener, Arc::new(store), config.options(), shutdown).await;
+        serve(listener, Arc::new(store), config, shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })

@@ -32,7 +32,7 @@ impl Registry {
     {
         let began = Instant::now();
         let (request, body) = request.into_parts();
-        let mut body = RequestBody::new(body, self.options.body_timeout);
+        let mut body = RequestBody::new(body, self.limits.body_timeout.duration());
         let outcome = match action {
             Ok(action) => dispatch(self, action, &request, &mut body).await,
             Err(no_action) => Err(no_action.into()),
@@ -60,10 +60,10 @@ async fn dispatch(registry: &Registry, action: Action, request: &Parts, body: &m
         Action::PushManifest { repository, reference, tags } => {
             manifest::put(registry, request, body, &repository, reference, tags).await
         }
-        Action::DeleteManifest(..) if !registry.options.delete => Err(no_deleting("GET, HEAD, PUT")),
+        Action::DeleteManifest(..) if !registry.storage.delete => Err(no_deleting("GET, HEAD, PUT")),
         Action::DeleteManifest(repository, reference) => manifest::delete(registry, &repository, &reference).await,
         Action::PullBlob(repository, digest) => blob::get(registry, request, &repository, &digest).await,
-        Action::DeleteBlob(..) if !registry.options.delete => Err(no_deleting("GET, HEAD")),
+        Action::DeleteBlob(..) if !registry.storage.delete => Err(no_deleting("GET, HEAD")),
         Action::DeleteBlob(repository, digest) => blob::delete(registry, &repository, &digest).await,
         Action::BeginUpload { repository, algorithm } => upload::begin(registry, &repository, algorithm).await,
         Action::Mount { repository, digest, from, algorithm } => {

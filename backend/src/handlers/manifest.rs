@@ -56,7 +56,7 @@ pub(crate) async fn put(
     let (digest, tags) = names(reference, tags, &content)?;
     let manifest = Manifest::pushed(&content, header(request, &CONTENT_TYPE)).map_err(OciError::from)?;
     let subject = manifest.subject().cloned();
-    let requires = if registry.options.sparse { Vec::new() } else { manifest.requires() };
+    let requires = if registry.storage.sparse { Vec::new() } else { manifest.requires() };
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
     let reply =
         tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
@@ -69,7 +69,7 @@ pub(crate) async fn put(
 }
 
 async fn content(registry: &Registry, body: &mut RequestBody) -> Result<Bytes, OciError> {
-    let limit = registry.options.manifest_size;
+    let limit = registry.storage.manifest_size.bytes();
     body.collect(limit).await?.ok_or_else(|| {
         let message = format!("a manifest has at most {limit} bytes here (storage.manifest_size)");
         OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)

@@ -1,6 +1,5 @@
 use http::Request;
 use http_body_util::Full;
-use lockgate_backend::Options;
 
 use crate::harness::{ON_EVERY_ANSWER, RawEnd, TestRegistry, sha256};
 
@@ -69,7 +68,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
 
 #[tokio::test]
 async fn where_deleting_is_switched_off_it_is_no_method() {
-    let registry = TestRegistry::start_with(Options { delete: false, ..Options::default() }).await;
+    let registry = TestRegistry::start_with(|config| config.storage.delete = false).await;
     let digest = registry.push_image("a", "v1", "layer").await;
     for path in [format!("manifests/{digest}"), "manifests/v1".into(), format!("blobs/{}", sha256(b"layer"))] {
         let path = format!("/v2/a/{path}");

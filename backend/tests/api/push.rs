@@ -5,10 +5,8 @@ use futures_util::stream;
 use http::Request;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use lockgate_backend::Options;
-use std::time::Duration;
 
-use crate::harness::{RawEnd, TestRegistry, content, sha256, sha512, until, upload_directory};
+use crate::harness::{RawEnd, TestRegistry, content, millis, sha256, sha512, until, upload_directory};
 
 /// A body without a length ahead: it is sent chunked.
 fn chunked(
@@ -188,8 +186,7 @@ async fn a_chunked_push_that_is_cut_off_is_no_shorter_blob() {
 
 #[tokio::test]
 async fn a_client_that_falls_silent_loses_its_request_and_not_its_bytes() {
-    let options = Options { body_timeout: Duration::from_millis(50), ..Options::default() };
-    let registry = TestRegistry::start_with(options).await;
+    let registry = TestRegistry::start_with(|config| config.limits.body_timeout = millis(50)).await;
     let url = registry.begin("a").await;
     let request = format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhello");
     let answer = registry.raw(request.as_bytes(), RawEnd::Close).await;

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use lockgate_settings::flush_log;
+use lockgate_settings::{Configuration as _, flush_log};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,10 +31,13 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
+/// Libraries that say too much.
+pub(super) const TALKATIVE: &[&str] = &["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
+
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
-    config.log.start();
+    config.log.start(TALKATIVE);
     on_workers(&config.clone(), async move { serve(&config, given, |_| {}).await })
 }
 

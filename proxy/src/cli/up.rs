@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lockgate_settings::Configuration as _;
+
 use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
-use crate::config::{Config, Destination, Storage, Tls};
+use crate::config::{Config, Tls};
 use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
@@ -45,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         names.push(SubjectName::from(args.listen.ip()));
     }
     init::make_missing(init::plain(&args.dir), &names)?;
-    config.log.start();
+    config.log.start(serve::TALKATIVE);
     serve::on_workers(
         &config.clone(),
         async move { serve::serve(&config, None, |address| welcome(address, &data)).await },
@@ -61,11 +63,7 @@ fn config(args: &Args, data: &Path) -> Result<Config, Error> {
     let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
     config.tls = Tls { certificate, key, additional: Vec::new(), ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
-    let storage = match config.destination {
-        Destination::Storage(storage) => storage,
-        Destination::Upstream(_) => Storage::default(),
-    };
-    config.destination = Destination::Storage(Storage { data: data.to_owned(), ..storage });
+    config.storage.get_or_insert_default().data = data.to_owned();
     Ok(config)
 }
 

@@ -137,6 +137,8 @@ impl fmt::Display for Origin {
     }
 }
 
+lockgate_settings::written_as_text!(Origin, "\"http://host:port\" or \"unix:/path\"");
+
 #[cfg(test)]
 mod tests {
     use super::*;
