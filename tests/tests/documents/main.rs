@@ -43,15 +43,23 @@ fn files(repository: &Repository, document: &Document) -> Vec<String> {
     said_of(&document.words, |word| repository.wrong_file(word).or_else(|| repository.wrong_item(word))).collect()
 }
 
+/// The blocks of code in these languages.
+fn blocks(document: &Document, languages: &[&str]) -> Vec<Found> {
+    let blocks = document.blocks.iter().filter(|block| languages.contains(&block.language.as_str()));
+    blocks.map(|block| block.code.clone()).collect()
+}
+
+fn quotations(repository: &Repository, document: &Document) -> Vec<String> {
+    said_of(&blocks(document, &["rust"]), |code| repository.wrong_quotation(code)).collect()
+}
+
 fn command_lines(repository: &Repository, document: &Document) -> Vec<String> {
-    let blocks = document.blocks.iter().filter(|block| ["", "sh"].contains(&block.language.as_str()));
-    let blocks: Vec<Found> = blocks.map(|block| block.code.clone()).collect();
     let wrong = |text: &str| {
         let wrong: Vec<String> =
             shell::commands(text).iter().filter_map(|words| repository.wrong_command(words)).collect();
         (!wrong.is_empty()).then(|| wrong.join("; "))
     };
-    said_of(&blocks, wrong).chain(said_of(&document.words, wrong)).collect()
+    said_of(&blocks(document, &["", "sh"]), wrong).chain(said_of(&document.words, wrong)).collect()
 }
 
 fn settings(repository: &Repository, document: &Document) -> Vec<String> {
@@ -65,9 +73,7 @@ fn settings(repository: &Repository, document: &Document) -> Vec<String> {
 }
 
 fn configurations(repository: &Repository, document: &Document) -> Vec<String> {
-    let blocks = document.blocks.iter().filter(|block| block.language == "toml");
-    let blocks: Vec<Found> = blocks.map(|block| block.code.clone()).collect();
-    said_of(&blocks, |text| repository.wrong_configuration(text)).collect()
+    said_of(&blocks(document, &["toml"]), |text| repository.wrong_configuration(text)).collect()
 }
 
 #[test]
@@ -78,6 +84,11 @@ fn every_link_leads_to_a_page_and_a_heading_of_it() {
 #[test]
 fn files_and_items_of_the_source_are_where_the_documents_say() {
     nothing_is_missing(files);
+}
+
+#[test]
+fn what_is_quoted_of_the_source_stands_there() {
+    nothing_is_missing(quotations);
 }
 
 #[test]
@@ -126,6 +137,7 @@ fn what_is_not_there_is_found() {
         (files, "`nowhere/mod.rs`", "`gate/mod.rs`"),
         (files, "`proxy/nowhere/<name>.rs`", "`proxy/src/cli/<name>.rs`"),
         (files, "`Gate::nowhere`", "`Gate::permit`"),
+        (quotations, "```rust\nfn nowhere() {}\n```", "```rust\nmod markdown;\n```"),
         (command_lines, "```sh\nlockgate nowhere --config x\n```", "```sh\nlockgate check --config x\n```"),
         (command_lines, "| `lockgate check --nowhere` |\n|---|", "| `lockgate check --config x` |\n|---|"),
         (command_lines, "`sudo lockgate-backend serve --nowhere`", "`sudo lockgate-backend serve --config x`"),

@@ -19,7 +19,9 @@ pub(crate) struct Repository {
     /// Every file and directory, from the root.
     files: BTreeSet<String>,
     pub(crate) documents: Vec<Document>,
-    /// What the Rust source defines.
+    /// All of the Rust source.
+    source: String,
+    /// What it defines.
     items: BTreeSet<String>,
     /// The `--help` of each program and of each of its commands, as in `lockgate` and `lockgate check`.
     help: BTreeMap<String, String>,
@@ -38,13 +40,14 @@ impl Repository {
         let read = |file: &str| fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let ending = |end: &'static str| files.iter().filter(move |file| file.ends_with(end));
         let documents = ending(".md").map(|file| Document::parse(file, &read(file))).collect();
-        let items = ending(".rs").flat_map(|file| items(&read(file))).collect();
+        let source: String = ending(".rs").map(|file| read(file)).collect();
+        let items = items(&source);
         let conf = read("conf/lockgate.toml") + &read("conf/backend.toml");
         let sections = conf.lines().filter_map(|line| section(line.trim_start_matches(['#', ' ']))).map(str::to_owned);
         let sections = sections.collect();
         let compose = read("compose.yaml") + &read("compose.registry2.yaml");
         let makefile = read("Makefile");
-        Self { files, documents, items, help: help(), sections, compose, makefile, root }
+        Self { files, documents, source, items, help: help(), sections, compose, makefile, root }
     }
 
     /// # Panics
@@ -108,6 +111,11 @@ impl Repository {
         let is_there = |part: &&str| self.items.contains(*part) || part.starts_with("lockgate_");
         let is_wrong = parts.len() > 1 && parts.iter().all(|part| is_name(part)) && !parts.iter().all(is_there);
         is_wrong.then(|| format!("nothing in the source is called {word}"))
+    }
+
+    /// Why a piece of source is not what the source says.
+    pub(crate) fn wrong_quotation(&self, code: &str) -> Option<String> {
+        (!self.source.contains(code)).then(|| "this stands in no file of the source".to_owned())
     }
 
     /// Why a command cannot be run as it stands.
@@ -183,7 +191,7 @@ impl Repository {
 }
 
 /// The names behind `fn`, `struct` and the like.
-fn items(source: &str) -> Vec<String> {
+fn items(source: &str) -> BTreeSet<String> {
     const KEYWORDS: [&str; 7] = ["const", "enum", "fn", "mod", "struct", "trait", "type"];
     let words = source.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
     let words: Vec<&str> = words.collect();
