@@ -51,7 +51,7 @@ fn names_are_written_as_registries_write_them() {
 }
 
 #[test]
-fn clients_older_than_docker_1_6_are_told_404_by_the_seeds_rule() {
+fn clients_older_than_docker_1_6_are_told_404_by_the_guides_rule() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
     let status = |agent: &str| gate.curl("/v2/").arg("--user-agent").arg(agent).run().status();
