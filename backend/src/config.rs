@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use lockgate_settings::{ByteSize, Configuration, Endpoint, Log, Period, Prefix};
+use lockgate_settings::{Configuration, Endpoint, Log, Period, Prefix, SizeWithin};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
@@ -53,8 +53,8 @@ pub struct Storage {
     #[default = true]
     pub delete: bool,
     /// The largest manifest that is accepted. Clients count on 4 MiB.
-    #[default(ByteSize::from_mib(4))]
-    pub manifest_size: ByteSize,
+    #[default(const { SizeWithin::of(4 << 20) })]
+    pub manifest_size: SizeWithin<1, { 1 << 30 }>,
     /// Whether a manifest is accepted that names blobs or manifests which are not in its repository, as mirrors push
     /// that copy only some platforms of an image. A pull of what is missing fails later.
     pub sparse: bool,

@@ -24,6 +24,7 @@
 //! that each of them does.
 
 mod byte_size;
+mod content;
 mod endpoint;
 mod environment;
 mod failure;
@@ -46,6 +47,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use byte_size::{ByteSize, ByteSizeError};
+pub use content::{UTF16, is_utf16, read_bounded};
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Prefix;
 pub use log::{ACCESS, Log, LogFormat, LogLevel, flush_log};
@@ -177,10 +179,13 @@ impl Either {
 }
 
 fn read(file: &Path) -> Result<String, Problem> {
-    let bytes = std::fs::read(file).map_err(|error| match error.kind() {
+    let bytes = read_bounded(file).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Problem::in_file(file, "there is no such file; name another with --config"),
         _ => Problem::in_file(file, format!("cannot be read: {error}")),
     })?;
+    if is_utf16(&bytes) {
+        return Err(Problem::in_file(file, UTF16));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let at = At::offset(&String::from_utf8_lossy(&error.as_bytes()[..good]), good);

@@ -345,7 +345,7 @@ fn settings_without_a_file_are_the_defaults_and_the_environment() {
 fn a_directory_is_no_file_to_read() {
     let dir = tempfile::tempdir().unwrap();
     let problems = Untouched::load(dir.path()).expect_err("it is a directory");
-    assert!(problems.to_string().ends_with("cannot be read: Is a directory (os error 21)"), "{problems}");
+    assert!(problems.to_string().contains("cannot be read: it is a directory; "), "{problems}");
 }
 
 #[test]
@@ -356,6 +356,14 @@ fn a_survey_has_defaults_in_the_place_of_mistakes() {
     assert_eq!(problems.len(), 1);
     assert_eq!(shape.map(|Untouched(shape)| shape.listen), Some(Listen { threads: 3, ..Listen::default() }));
     assert_eq!(Untouched::load(file.path()), Err(problems));
+}
+
+#[test]
+fn a_file_in_utf16_is_told_so() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&"[auth]\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let problems = Untouched::load(file.path()).expect_err("it is UTF-16");
+    assert!(problems.to_string().ends_with("save it as UTF-8"), "{problems}");
 }
 
 #[test]

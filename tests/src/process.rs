@@ -32,6 +32,8 @@ pub enum Signal {
     Terminate,
     /// `SIGINT`, as Ctrl-C does.
     Interrupt,
+    /// `SIGHUP`, as a hook sends it that asks for a reload.
+    Hangup,
     /// `SIGKILL`, as a lost machine does.
     Kill,
     /// `SIGSTOP`: it is there, and does nothing.
@@ -94,6 +96,7 @@ impl Process {
         let name = match signal {
             Signal::Terminate => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Hangup => "HUP",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",

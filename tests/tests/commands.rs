@@ -1,6 +1,6 @@
 //! Promise: one command makes a registry and overwrites nothing; the other commands make its parts.
 
-use lockgate_e2e::{Api, Curl, Finished, Signal, Up, finish, fresh_dir, program, tool};
+use lockgate_e2e::{Api, Curl, Finished, PATIENCE, Process, Signal, Up, finish, fresh_dir, program, tool};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -195,4 +195,19 @@ fn an_exit_code_tells_the_same_where_nobody_reads_why() {
         assert_eq!(exit_code(outputs, &["--help"]), Some(0), "{outputs}");
         assert_eq!(exit_code(outputs, &["htpasswd", "conf/htpasswd", "nobody", "--delete"]), Some(1), "{outputs}");
     }
+}
+
+#[test]
+fn up_heeds_the_environment_and_names_what_has_no_effect_on_it() {
+    let dir = fresh_dir();
+    let mut lockgate = program("lockgate");
+    lockgate.env("LOCKGATE_LISTEN_HTTPS", "127.0.0.2:0").env("LOCKGATE_LISTEN_THREADS", "1");
+    lockgate.env("LOCKGATE_TLS_KEY", "/elsewhere.key").env("LOCKGATE_UPSTREAM_URL", "http://registry:5000");
+    let up = Process::start(lockgate.arg("up").arg("--dir").arg(dir.path()));
+    up.stderr().await_line(PATIENCE, "the address that it listens on", |line| line.contains("127.0.0.2:"));
+    let said = up.stderr().text();
+    for variable in ["LOCKGATE_TLS_KEY", "LOCKGATE_UPSTREAM_URL"] {
+        assert!(said.contains(&format!("note: {variable} has no effect here")), "{said}");
+    }
+    assert!(!said.contains("LOCKGATE_LISTEN"), "{said}");
 }

@@ -69,7 +69,7 @@ pub(crate) async fn put(
 }
 
 async fn content(registry: &Registry, body: &mut RequestBody) -> Result<Bytes, OciError> {
-    let limit = registry.storage.manifest_size.bytes();
+    let limit = registry.storage.manifest_size.get() as u64;
     body.collect(limit).await?.ok_or_else(|| {
         let message = format!("a manifest has at most {limit} bytes here (storage.manifest_size)");
         OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)

@@ -1,4 +1,4 @@
-use lockgate_settings::ByteSize;
+use lockgate_settings::SizeWithin;
 use serde_json::{Value, json};
 
 use crate::harness::{OCI_IMAGE, OCI_INDEX, TestRegistry, sha256, sha512};
@@ -141,7 +141,7 @@ async fn four_mebibytes_are_a_manifest_and_one_byte_more_is_too_large() {
     image["annotations"]["fill"] = "x".repeat(fill + 1).into();
     registry.put_manifest("a", "v2", &image).await.expect_error(413, "SIZE_INVALID");
 
-    let small = TestRegistry::start_with(|config| config.storage.manifest_size = ByteSize::from_bytes(10)).await;
+    let small = TestRegistry::start_with(|config| config.storage.manifest_size = SizeWithin::of(10)).await;
     small.call_with("PUT", "/v2/a/manifests/v1", &[], "{\"x\": \"more than ten\"}").await.expect(413);
 }
 

@@ -1,7 +1,7 @@
 //! `lockgate serve`: the gate, in front of a registry or with the registry within.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
@@ -48,11 +48,13 @@ pub(super) async fn serve(
     welcome: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
     let (stop, stop_at_once) = stop_signals().map_err(failed)?;
+    let hung_up = hung_up().map_err(failed)?;
     let app = App::start(config, given).await?;
     welcome(app.address());
     tokio::select! {
         served = app.serve(stop) => drop(served?),
         () = stop_at_once => {}
+        () = hung_up => {}
     }
     Ok(())
 }
@@ -93,6 +95,19 @@ fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = 
         tracing::warn!(signal, "stopped; transfers in flight were cut");
     };
     Ok((stop, stop_at_once))
+}
+
+/// Says that SIGHUP has certificates and users read again (`files::follow` does it). Resolves where it came since the
+/// terminal of this process is gone: nobody would be left to end it.
+fn hung_up() -> io::Result<impl Future<Output = ()>> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let has_terminal = || io::stderr().is_terminal();
+    let had_terminal = has_terminal();
+    Ok(async move {
+        while hangups.recv().await.is_some() && (has_terminal() || !had_terminal) {
+            tracing::info!(signal = "SIGHUP", "certificates and users are read again");
+        }
+    })
 }
 
 /// Resolves when SIGTERM and SIGINT have come so many times together, and tells which was the last.
