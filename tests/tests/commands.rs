@@ -146,8 +146,8 @@ fn a_first_user_whose_password_nobody_can_read_is_not_made() {
 fn up_serves_where_nobody_reads_what_it_says() {
     let dir = fresh_dir();
     finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
-    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDOUT, &["up", "--listen", "127.0.0.1:0"], dir.path()));
-    up.stderr().await_line(lockgate_e2e::PATIENCE, "that it listens", |line| line.contains("listening"));
+    let mut up = Process::start(&mut unheard(NO_STDOUT, &["up", "--listen", "127.0.0.1:0"], dir.path()));
+    up.stderr().await_line(PATIENCE, "that it listens", |line| line.contains("listening"));
     up.signal(Signal::Terminate);
     assert!(up.wait(Duration::from_secs(10)).success());
 }
@@ -158,8 +158,8 @@ fn up_serves_where_nobody_reads_its_log() {
     let made = finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success().stdout;
     let password = made.lines().find_map(|line| line.trim().strip_prefix("password: ")).expect("it is printed").trim();
     let arguments = ["up", "--listen", "127.0.0.1:0"];
-    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDERR, &arguments, dir.path()));
-    let line = up.stdout().await_line(lockgate_e2e::PATIENCE, "where it is", |line| line.contains("docker login"));
+    let mut up = Process::start(&mut unheard(NO_STDERR, &arguments, dir.path()));
+    let line = up.stdout().await_line(PATIENCE, "where it is", |line| line.contains("docker login"));
     let port: u16 = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).expect("a port");
     let door = lockgate_e2e::Door {
         address: ([127, 0, 0, 1], port).into(),

@@ -147,7 +147,7 @@ impl StoredHash {
     }
 
     fn matches_sha_crypt(&self, password: &str, variant: Variant) -> bool {
-        let fields = self.text.get(3..).and_then(|fields| sha_crypt::Fields::parse(fields, variant).ok());
+        let fields = self.text.get(3..).and_then(|fields| sha_crypt::Fields::parse(fields, variant));
         let fields = fields.expect("the text was read so when it was parsed");
         equal(&fields.digest_of(password.as_bytes(), variant), fields.stored_digest())
     }
@@ -208,10 +208,8 @@ fn scheme_of(text: &str) -> Result<Scheme, HashError> {
         return match id {
             "2a" | "2b" | "2y" => bcrypt(text),
             "apr1" => apr1(fields),
-            "5" => sha_crypt::Fields::parse(fields, Variant::Sha256)
-                .map(|read| Scheme::Sha256Crypt { rounds: read.rounds }),
-            "6" => sha_crypt::Fields::parse(fields, Variant::Sha512)
-                .map(|read| Scheme::Sha512Crypt { rounds: read.rounds }),
+            "5" => sha_crypt(fields, Variant::Sha256).map(|rounds| Scheme::Sha256Crypt { rounds }),
+            "6" => sha_crypt(fields, Variant::Sha512).map(|rounds| Scheme::Sha512Crypt { rounds }),
             "1" => Err(HashError::Md5Crypt),
             _ => Err(HashError::Unsupported),
         };
@@ -242,6 +240,11 @@ fn apr1(fields: &str) -> Result<Scheme, HashError> {
     } else {
         Err(HashError::Malformed("apr1"))
     }
+}
+
+fn sha_crypt(fields: &str, variant: Variant) -> Result<u32, HashError> {
+    let fields = sha_crypt::Fields::parse(fields, variant).ok_or(HashError::Malformed("SHA-crypt"))?;
+    Ok(fields.rounds)
 }
 
 /// Thirteen characters, or the twenty of BSDi that start with an underscore.

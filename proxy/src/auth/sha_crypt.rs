@@ -5,7 +5,6 @@
 
 use sha_crypt::Params;
 
-use super::HashError;
 use super::crypt_base64;
 
 /// The least rounds that there are. Programs that are asked for less write this.
@@ -35,26 +34,21 @@ pub(super) enum Variant {
 
 impl<'a> Fields<'a> {
     /// Reads them. A salt is `[^$:\n]{1,16}`, as crypt(5) has it.
-    pub(super) fn parse(fields: &'a str, variant: Variant) -> Result<Self, HashError> {
-        const MALFORMED: HashError = HashError::Malformed("SHA-crypt");
+    pub(super) fn parse(fields: &'a str, variant: Variant) -> Option<Self> {
         let (rounds, fields) = match fields.strip_prefix("rounds=") {
             Some(rest) => {
-                let (rounds, fields) = rest.split_once('$').ok_or(MALFORMED)?;
-                (rounds.parse().map_err(|_| MALFORMED)?, fields)
+                let (rounds, fields) = rest.split_once('$')?;
+                (rounds.parse().ok()?, fields)
             }
             None => (Params::RECOMMENDED_ROUNDS, fields),
         };
-        let (salt, digest) = fields.split_once('$').ok_or(MALFORMED)?;
+        let (salt, digest) = fields.split_once('$')?;
         let len = match variant {
             Variant::Sha256 => SHA256_LEN,
             Variant::Sha512 => SHA512_LEN,
         };
         let salt_fits = (1..=MAX_SALT).contains(&salt.len()) && !salt.contains([':', '\n']);
-        if salt_fits && crypt_base64::is_encoded(digest, len) {
-            Ok(Self { rounds, salt, digest })
-        } else {
-            Err(MALFORMED)
-        }
+        (salt_fits && crypt_base64::is_encoded(digest, len)).then_some(Self { rounds, salt, digest })
     }
 
     /// The digest that is stored.
