@@ -1,4 +1,5 @@
-# The jobs of this repository. Each installs what it needs where it may, and else says in one line what to install.
+# The jobs of this repository. Each installs what it needs (scripts/tools.txt) where it may, and else says in one line
+# what to install.
 # CARGO_TARGET_DIR is respected. Everything that is tested is built with the release profile, so that the
 # dependencies, which are nine tenths of the work, are built once; the image and what is measured are linked with the
 # profile dist (Cargo.toml).
@@ -7,43 +8,56 @@ TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
+TAPLO := 0.9.3
 export PATH := $(PATH):$(TOOLS)/bin
+# What needs a Docker engine is marked #[ignore].
+CARGO_TEST := cargo test --release --locked --workspace --no-fail-fast
 
-.PHONY: help up test check conf fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
+.PHONY: help up test test-without-engine check conf schemas fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 28
 
 up: tools ## build, and bring up a registry on https://localhost:5043
 	cargo run --release
 
 test: tools clients engine programs image ## unit, property and end-to-end tests, with real clients and a real engine
-	cargo test --release --locked --workspace --no-fail-fast
+	$(CARGO_TEST) -- --include-ignored
+
+test-without-engine: tools clients programs ## the same but for those that need a Docker engine, which are named at the end
+	$(CARGO_TEST)
+	@echo "left out, since they need a Docker engine (make test runs them):"
+	@$(CARGO_TEST) --quiet -- --ignored --list 2>/dev/null | sed -n 's/: test$$/ /p'
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
 
 conf: tools ## write what is made of the fields of the configuration: conf/*.toml, their schemas, docs/configuration.md
 	UPDATE_EXPECT=1 cargo test --release --locked -p lockgate -p lockgate-backend --lib -- made_of_the_fields
 
+schemas: ## have conf/*.toml checked by their JSON schemas, as an editor does it (taplo)
+	@scripts/need.sh schemas
+	@[ -x $(TOOLS)/taplo/bin/taplo ] || pip3 install --quiet --target $(TOOLS)/taplo taplo==$(TAPLO)
+	$(TOOLS)/taplo/bin/taplo lint conf/lockgate.toml conf/backend.toml
+
 fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
 	scripts/fuzz.sh
 
-bench: tools ## measure the backend beside docker-registry, ten minutes; tables and plot to docs/performance.md
-	@scripts/need.sh docker-registry taskset=util-linux python3
+bench: tools ## measure the backend beside docker-registry, ten minutes; tables to bench/NOTES.md
+	@scripts/need.sh bench
 	cargo build --profile dist --locked -p lockgate-backend --bins
 	python3 bench/bench.py
 	python3 bench/report.py
 
-compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables and plot to docs/performance.md
-	@scripts/need.sh nginx=nginx-light haproxy caddy wrk hey curl htpasswd=apache2-utils openssl taskset=util-linux python3
+compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables to bench/NOTES.md
+	@scripts/need.sh compare
 	cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
 	python3 bench/proxy.py
 	python3 bench/report.py
 
 sbom: tools ## list what each program is built from, as CycloneDX JSON in target/sbom/
-	@scripts/need.sh jq
+	@scripts/need.sh sbom
 	@command -v cargo-cyclonedx >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-cyclonedx@$(CARGO_CYCLONEDX)
 	scripts/sbom.sh
 
@@ -54,17 +68,13 @@ image: engine ## the container image that compose.yaml runs
 
 tools:
 	@command -v cargo >/dev/null || { echo "missing; please install Rust: https://rustup.rs" >&2; exit 1; }
-	@scripts/need.sh cc=build-essential cmake
+	@scripts/need.sh build
 
 clients:
-	@scripts/need.sh curl skopeo podman buildah htpasswd=apache2-utils openssl docker-registry busybox=busybox-static jq strace testssl=testssl.sh systemd-analyze=systemd wrk
+	@scripts/need.sh test
 
-# The second line is for the project's own machines, which have nothing but package registries to get an engine from.
-ENGINE_SCRIPT := ../shared/ci/docker-engine.sh
 engine:
-	@if [ "$$(id -u)" = 0 ] && [ -x $(ENGINE_SCRIPT) ]; then $(ENGINE_SCRIPT); fi
-	@docker info >/dev/null 2>&1 && docker compose version >/dev/null 2>&1 && docker buildx version >/dev/null 2>&1 || \
-	    { echo "missing; please start a Docker engine you may use, with compose and buildx: https://docs.docker.com/engine/install/" >&2; exit 1; }
+	@scripts/engine.sh
 
 programs: tools
 	cargo build --release --locked --workspace --bins
@@ -75,7 +85,7 @@ fmt:
 	cargo fmt --all --check
 
 circles:
-	@scripts/need.sh python3
+	@scripts/need.sh check
 	scripts/circles.py proxy/src backend/src oci/src settings/src
 
 clippy: tools
@@ -86,6 +96,7 @@ doc: tools
 
 ADVISORIES := https://github.com/rustsec/advisory-db
 deny: tools
+	@scripts/need.sh deny
 	@command -v cargo-deny >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(CARGO_DENY)
 	cargo deny --locked check --hide-inclusion-graph bans licenses sources
 	@# The fuzz targets have a lock of their own, which follows our manifests.

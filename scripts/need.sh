@@ -1,11 +1,19 @@
 #!/bin/sh
-# need.sh COMMAND[=PACKAGE]...: installs the Debian packages of the commands that are missing where it may (as root, or
+# need.sh GROUP...: installs the Debian packages of the commands in tools.txt that are missing, where it may (as root, or
 # with a sudo that asks nothing). Where it may not, it says in one line what to install, and fails.
 set -eu
 
+# Where Debian keeps what it takes for an administrator's.
+PATH=$PATH:/usr/sbin:/sbin
 missing=
-for each; do
-    command -v "${each%=*}" >/dev/null || missing="$missing ${each#*=}"
+for group; do
+    listed=
+    while read -r command package groups; do
+        case "$command: $groups " in "#"*) continue ;; *" $group "*) listed=yes ;; *) continue ;; esac
+        # Not `command -v`: a shell has a `kill` of its own, and a test has not.
+        which "$command" >/dev/null || case "$missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+    done <"$(dirname "$0")/tools.txt"
+    [ -n "$listed" ] || { echo "need.sh: no tool is of the group $group" >&2; exit 1; }
 done
 [ -n "$missing" ] || exit 0
 
@@ -26,4 +34,5 @@ echo "installing:$missing"
 for service in docker-registry nginx haproxy caddy; do
     case "$missing" in *$service*) $as_root systemctl mask "$service" >/dev/null 2>&1 || : ;; esac
 done
-$as_root env DEBIAN_FRONTEND=noninteractive sh -ec "apt-get update -qq; apt-get install -qqy --no-install-recommends$missing" >/dev/null
+$as_root env DEBIAN_FRONTEND=noninteractive sh -ec "apt-get update -qq
+    apt-get install -qqy --no-install-recommends -o DPkg::Lock::Timeout=600$missing" >/dev/null

@@ -1,4 +1,4 @@
-//! Certificates, made with the real `openssl` as the seeds make them.
+//! Certificates, made with the real `openssl` as the guides make them.
 
 use crate::process::finish;
 use crate::programs::tool;
@@ -24,7 +24,7 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// A new one in `dir`, in the seeds' file name `devdockerCA.crt`.
+    /// A new one in `dir`, in the guides' file name `devdockerCA.crt`.
     ///
     /// # Panics
     /// When openssl fails.

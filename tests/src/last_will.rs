@@ -3,7 +3,8 @@
 
 use crate::directory;
 use crate::process::Process;
-use std::process::{Child, Command, Stdio};
+use crate::programs::tool;
+use std::process::{Child, Stdio};
 
 /// What is done when this process has ended, however it ended: the servers are killed, and the directories of
 /// [`crate::fresh_dir`] removed.
@@ -21,9 +22,9 @@ impl LastWill {
     pub fn ending(servers: &[&Process]) -> Self {
         let script = r#"cat; kill -KILL "$@"; rm -rf -- "$0"*"#;
         let directories = std::env::temp_dir().join(directory::prefix());
-        let mut sh = Command::new("sh");
+        let mut sh = tool("sh");
         sh.arg("-c").arg(script).arg(directories).args(servers.iter().map(|server| server.id().to_string()));
         let executor = sh.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { _executor: executor.expect("sh is everywhere") }
+        Self { _executor: executor.expect("sh starts") }
     }
 }

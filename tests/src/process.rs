@@ -1,5 +1,6 @@
 //! A child process: all it prints is kept, it is ended by its id when dropped, and a test that panics shows its log.
 
+use crate::programs::tool;
 use crate::secrets::no_secret_in;
 use crate::waiting::{PATIENCE, eventually};
 use std::ffi::OsStr;
@@ -102,8 +103,8 @@ impl Process {
             Signal::Continue => "CONT",
         };
         // The shell's own `kill`: a bare machine has no other.
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
-        assert!(sent.expect("sh is everywhere").success(), "{} took no signal", self.name);
+        let sent = tool("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
+        assert!(sent.expect("sh starts").success(), "{} took no signal", self.name);
     }
 
     /// Awaits its end.

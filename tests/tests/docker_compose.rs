@@ -22,6 +22,7 @@ const BUILD_PATIENCE: Duration = Duration::from_secs(25 * 60);
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_fresh_clone_comes_up_with_one_command_for_the_user_its_log_names() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let door = deployment.first_door();
@@ -35,6 +36,7 @@ fn a_fresh_clone_comes_up_with_one_command_for_the_user_its_log_names() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn what_was_made_and_pushed_outlives_the_containers() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let door = deployment.first_door();
@@ -55,6 +57,7 @@ fn what_was_made_and_pushed_outlives_the_containers() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn another_user_is_added_with_one_command() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let door = deployment.first_door();
@@ -70,6 +73,7 @@ fn another_user_is_added_with_one_command() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_certificate_and_an_htpasswd_file_that_are_there_already_are_used_as_they_are() {
     let files = TempDir::new().unwrap();
     fs::create_dir(files.path().join("certs")).unwrap();
@@ -91,6 +95,7 @@ fn a_certificate_and_an_htpasswd_file_that_are_there_already_are_used_as_they_ar
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn the_backend_is_reached_through_the_proxy_alone() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let (inside, outside) = (deployment.network("inside"), deployment.network("outside"));
@@ -110,6 +115,7 @@ fn the_backend_is_reached_through_the_proxy_alone() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn the_containers_can_write_nothing_but_their_volumes_and_have_no_privilege() {
     let deployment = Deployment::up("compose.yaml", &[]);
     for (service, forbidden) in
@@ -129,6 +135,7 @@ fn the_containers_can_write_nothing_but_their_volumes_and_have_no_privilege() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn pulls_go_on_when_the_backend_is_created_anew_at_another_address() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let docker_client = Docker::at(&deployment.first_door()).logged_in();
@@ -152,6 +159,7 @@ fn pulls_go_on_when_the_backend_is_created_anew_at_another_address() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn stopping_the_proxy_in_the_middle_of_a_push_is_quick_and_spoils_nothing() {
     let deployment = Deployment::up("compose.yaml", &[]);
     let docker = Docker::at(&deployment.first_door()).logged_in();
@@ -182,6 +190,7 @@ fn stopping_the_proxy_in_the_middle_of_a_push_is_quick_and_spoils_nothing() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn the_same_gate_stands_in_front_of_an_unmodified_registry() {
     let _registry = registry2_image();
     let deployment = Deployment::up("compose.registry2.yaml", &[]);

@@ -47,6 +47,7 @@ fn pushed_digest(output: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn login_is_right_or_refused() {
     before_both(|door| {
         let docker = Docker::at(door);
@@ -64,6 +65,7 @@ fn login_is_right_or_refused() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn the_engine_and_its_client_trust_the_right_authority_and_no_other() {
     before_both_on_the_bridge(|door| {
         let docker = Docker::at(door);
@@ -81,6 +83,7 @@ fn the_engine_and_its_client_trust_the_right_authority_and_no_other() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn an_image_is_pushed_removed_pulled_and_run() {
     before_both(|door| {
         let docker = Docker::at(door).logged_in();
@@ -105,6 +108,7 @@ fn an_image_is_pushed_removed_pulled_and_run() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn an_image_is_pulled_by_its_digest() {
     before_both(|door| {
         let docker = Docker::at(door).logged_in();
@@ -121,6 +125,7 @@ fn an_image_is_pulled_by_its_digest() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn pushing_again_sends_no_layer() {
     before_both(|door| {
         let docker = Docker::at(door).logged_in();
@@ -133,6 +138,7 @@ fn pushing_again_sends_no_layer() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_layer_is_mounted_into_another_repository() {
     before_both(|door| {
         let docker = Docker::at(door).logged_in();
@@ -148,6 +154,7 @@ fn a_layer_is_mounted_into_another_repository() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_manifest_list_is_created_inspected_pushed_and_pulled_by_platform() {
     // On a loopback address `docker manifest push` speaks plain HTTP, whatever it is told.
     before_both_on_the_bridge(|door| {
@@ -182,6 +189,7 @@ fn a_manifest_list_is_created_inspected_pushed_and_pulled_by_platform() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_pull_that_is_cut_in_a_layer_goes_on_by_itself() {
     let data = fresh_dir();
     let registry = DockerRegistry::over(data.path());
@@ -201,6 +209,7 @@ fn a_pull_that_is_cut_in_a_layer_goes_on_by_itself() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_push_goes_through_while_its_registry_is_recreated_under_the_gate() {
     let data = fresh_dir();
     let registry = DockerRegistry::over(data.path());
@@ -219,6 +228,7 @@ fn a_push_goes_through_while_its_registry_is_recreated_under_the_gate() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn a_push_survives_a_gate_that_is_stopped_and_started_again() {
     let data = fresh_dir();
     let registry = DockerRegistry::over(data.path());

@@ -49,7 +49,9 @@ fn what_looks_like_a_certificate_and_is_none_is_told_with_its_cure() {
         openssl(&["x509", "-trustout"], &plain, certificate);
     });
     assert!(trusted.contains("openssl x509 -in"), "{trusted}");
-    let request = refused(|certificate, _| drop(fs::copy(certificate.with_extension("csr"), certificate).unwrap()));
+    let request = refused(|certificate, _| {
+        fs::copy(certificate.with_extension("csr"), certificate).unwrap();
+    });
     assert!(request.contains("a request that a CA has yet to sign"), "{request}");
     let wide = refused(|certificate, _| fs::write(certificate, utf16("-----BEGIN CERTIFICATE-----\n")).unwrap());
     assert!(wide.contains("UTF-16") && wide.contains("save it as UTF-8"), "{wide}");

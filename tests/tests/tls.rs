@@ -113,8 +113,8 @@ fn a_client_that_verifies_trusts_the_right_authority_and_no_other() {
     assert!(refused.output().contains("certificate"), "{refused}");
 }
 
-/// The seeds' own commands, to the letter but for the answers that openssl would ask for.
-fn seeds_certificate(dir: &Path) {
+/// The guides' own commands, to the letter but for the answers that openssl would ask for.
+fn guides_certificate(dir: &Path) {
     let openssl = |arguments: &str| finish(tool("openssl").args(arguments.split(' ')).current_dir(dir)).success();
     openssl("genrsa -out devdockerCA.key 2048");
     openssl("req -x509 -new -nodes -key devdockerCA.key -days 10000 -out devdockerCA.crt -subj /CN=ca");
@@ -127,9 +127,9 @@ fn seeds_certificate(dir: &Path) {
 }
 
 #[test]
-fn the_certificate_that_the_seeds_commands_make_is_served() {
+fn the_certificate_that_the_guides_commands_make_is_served() {
     let dir = fresh_dir();
-    seeds_certificate(dir.path());
+    guides_certificate(dir.path());
     let upstream = Upstream::answering(ok("{}"));
     let pair = lockgate_e2e::Pair { certificate: dir.path().join("domain.crt"), key: dir.path().join("domain.key") };
     let gate = Gate::before(upstream.url()).certificate(&pair).start();

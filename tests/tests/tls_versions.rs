@@ -30,6 +30,7 @@ fn agreed(gate: &Gate, options: &[&str]) -> Option<String> {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn docker_pushes_and_pulls() {
     // On loopback it would verify nothing, and go on in plain HTTP.
     under_each_version(&Docker::bridge(), |gate| {

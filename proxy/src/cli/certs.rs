@@ -1,4 +1,4 @@
-//! `lockgate certs`: a CA of one's own and a certificate that it signed, in the seeds' file names.
+//! `lockgate certs`: a CA of one's own and a certificate that it signed, in the guides' file names.
 
 mod authority;
 mod subject_name;

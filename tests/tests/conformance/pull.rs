@@ -162,6 +162,7 @@ fn a_range_beyond_the_end_is_cut_to_it(visit: &Visit) {
 
 fn a_range_beyond_every_number_is_cut_to_the_end(visit: &Visit) {
     part(visit, "2000-99999999999999999999", 2000, 2047);
+    part(visit, "-99999999999999999999", 0, 2047);
 }
 
 fn a_range_of_one_byte_has_one_byte(visit: &Visit) {

@@ -65,7 +65,7 @@ fn set_up() -> (Upstream, Gate) {
 }
 
 /// The users that the rows name, those among them who must not get in.
-pub(crate) fn users() -> String {
+fn users() -> String {
     let users = [("alice", "correct-horse"), ("colon", "a:b"), ("jürg", "été"), ("long72", &"a".repeat(80))];
     let mut lines: Vec<String> =
         users.iter().map(|(user, password)| htpasswd_line(Scheme::Bcrypt, user, password)).collect();

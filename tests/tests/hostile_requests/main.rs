@@ -7,8 +7,11 @@ mod credentials;
 mod framing;
 mod headers;
 mod paths;
-mod replay;
 mod syntax;
+
+use lockgate_e2e::{Gate, PATIENCE, Upstream, ok};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 
 #[test]
 fn where_a_request_ends_is_never_a_matter_of_opinion() {
@@ -33,4 +36,19 @@ fn a_path_means_what_is_written() {
 #[test]
 fn what_a_client_claims_of_itself_goes_no_further() {
     case::run(headers::CASES);
+}
+
+#[test]
+fn what_is_no_tls_gets_no_answer() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut client = TcpStream::connect(gate.door().address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(&[0xff; 4096]).unwrap();
+    let mut said = Vec::new();
+    if let Err(e) = client.read_to_end(&mut said) {
+        assert_eq!(e.kind(), ErrorKind::ConnectionReset, "{e}");
+    }
+    assert!(!String::from_utf8_lossy(&said).contains("HTTP"), "{said:?}");
+    gate.curl("/v2/").run().expect(200);
 }

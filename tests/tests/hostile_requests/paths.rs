@@ -61,4 +61,17 @@ pub(crate) const CASES: &[Case] = &[
     ("backslash (Q07)", r"GET /v2/..\\canary/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 closed"),
     ("query crlf enc", r"GET /v2/a/tags/list?last=%0d%0aX-A:b HTTP/1.1\r\n{H}{A}\r\n", "200 open"),
     ("admin", r"GET /metrics HTTP/1.1\r\n{H}{A}\r\n", "404 open"),
+    ("traversal in repository name", r"GET /v2/../../etc/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("traversal in digest", r"GET /v2/a/blobs/sha256:../../../../etc/passwd HTTP/1.1\r\n{H}{A}\r\n", "404 open"),
+    ("256-byte repository name", r"GET /v2/{repeat 256 b}/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("reserved component name", r"GET /v2/a/_uploads/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("upper-case hex digest", r"GET /v2/a/blobs/sha256:{repeat 64 A} HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("sha512 name with 64 hex digits", r"GET /v2/a/blobs/sha512:{repeat 64 b} HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("tag of dots", r"GET /v2/a/manifests/.. HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("catalog n negative", r"GET /v2/_catalog?n=-1 HTTP/1.1\r\n{H}{A}\r\n", "200 open"),
+    (
+        "mount from a traversing name",
+        r"POST /v2/a/blobs/uploads/?mount=sha256:{repeat 64 a}&from=../../b HTTP/1.1\r\n{H}{A}Content-Length: 0\r\n\r\n",
+        "200 open",
+    ),
 ];

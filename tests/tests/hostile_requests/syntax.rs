@@ -139,6 +139,7 @@ pub(crate) const CASES: &[Case] = &[
     ("150 headers", r"GET /v2/ HTTP/1.1\r\n{H}{A}{repeat 150 A:b\r\n}\r\n", "431 closed"),
     ("header cut short, FIN", r"GET /v2/ HTTP/1.1\r\nHost: re{fin}", "closed"),
     ("request line cut", r"GET /v{fin}", "closed"),
+    ("a whole request, FIN", r"GET /v2/ HTTP/1.1\r\n{H}{A}\r\n{fin}", "200 closed | closed"),
     ("nothing, FIN", r"{fin}", "closed"),
     ("PROXY inside TLS", r"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nGET /v2/ HTTP/1.1\r\n{H}{A}\r\n", "400 closed"),
 ];

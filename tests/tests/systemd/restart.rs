@@ -8,6 +8,7 @@ use std::net::TcpStream;
 const RESTARTS: usize = 20;
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn twenty_restarts_of_the_shipped_unit_lose_nothing() {
     let installed = Installation::by_the_guide();
     // More than the default: a machine that is busy with other tests can leave a client aside for seconds.
@@ -40,6 +41,7 @@ fn twenty_restarts_of_the_shipped_unit_lose_nothing() {
 const DEFAULT_START_LIMIT: u32 = 5;
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn clients_wait_until_a_mistake_is_corrected() {
     let installed = Installation::by_the_guide();
     installed.rename_key("realm", "raelm");

@@ -6,6 +6,7 @@ use lockgate_e2e::{Api, Authority, Curl, PATIENCE, eventually, fresh_dir, no_pri
 const SERVICES: [&str; 2] = ["lockgate", "lockgate-backend"];
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn who_follows_the_guide_has_a_registry() {
     let installed = Installation::by_the_guide();
     for unit in ["lockgate.service", "lockgate.socket", "lockgate-backend.service"] {
@@ -20,6 +21,7 @@ fn who_follows_the_guide_has_a_registry() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn both_services_run_without_privilege_in_their_sandbox() {
     let installed = Installation::by_the_guide();
     let machine = installed.machine();
@@ -41,6 +43,7 @@ fn both_services_run_without_privilege_in_their_sandbox() {
 }
 
 #[test]
+#[ignore = "needs a Docker engine"]
 fn what_is_renewed_is_read_from_inside_the_sandbox() {
     let installed = Installation::by_the_guide();
     let machine = installed.machine();
