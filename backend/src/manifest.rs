@@ -102,9 +102,9 @@ fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
-/// A media type without its parameters.
-fn essence(content_type: &str) -> &str {
-    content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim()
+/// A media type without its parameters, in lower case: it has none (RFC 9110, 8.3.1).
+fn essence(content_type: &str) -> String {
+    content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim().to_ascii_lowercase()
 }
 
 impl Raw {
@@ -147,12 +147,12 @@ impl Manifest {
         let raw = Raw::parse(content)?;
         let field = raw.own_media_type()?;
         if let Some(header) = content_type.map(essence)
-            && header != field
+            && !header.eq_ignore_ascii_case(field)
         {
             if raw.media_type.is_none() && header.starts_with("application/vnd.docker.") {
                 return Err(ManifestError::MediaTypeMissing);
             }
-            return Err(ManifestError::MediaTypeDiffers { header: header.to_owned(), field: field.to_owned() });
+            return Err(ManifestError::MediaTypeDiffers { header, field: field.to_owned() });
         }
         // It is served under this type: a browser must never be told that it is a page, a style or a picture.
         if !field.starts_with("application/") || http::HeaderValue::try_from(field).is_err() {
@@ -292,6 +292,15 @@ mod tests {
             let error = pushed(&content, content_type).unwrap_err().to_string();
             assert!(error.contains(why), "{content} as {content_type}: {error}");
         }
+    }
+
+    #[test]
+    fn a_content_type_has_no_case() {
+        let image = json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "config": { "digest": A } });
+        for content_type in [&OCI_IMAGE.to_ascii_uppercase(), "Application/vnd.OCI.image.manifest.v1+JSON; Charset=x"] {
+            assert_eq!(pushed(&image, content_type).unwrap().media_type(), OCI_IMAGE, "served as it is written");
+        }
+        assert_eq!(pushed(&image, &DOCKER_SCHEMA_1.to_ascii_uppercase()).unwrap_err(), ManifestError::Schema1);
     }
 
     #[test]

@@ -37,7 +37,7 @@ use self::links::Locks;
 use self::session::Sessions;
 use self::sweep::Sweep;
 use super::paths::{Layout, is_repository};
-use super::{Blob, NewManifest, Result, Store, StoreError, StoredManifest, Upload};
+use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
 /// How long the sweep for stale uploads works at a time, and rests after it: it takes a tenth of one
 /// processor and of the disk's patience at most, and requests go between. Through 100,000 repositories it
@@ -125,7 +125,7 @@ impl Store for DiskStore {
         self.run(move |inner| {
             let layers = inner.layout.repository(&repository).join("_layers");
             let link = inner.layout.layer_link(&repository, &digest);
-            inner.removing(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
+            inner.alone(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
         })
         .await
     }
@@ -182,9 +182,9 @@ impl Store for DiskStore {
         self.run(move |inner| manifests::delete(inner, &repository, &digest, subject.as_ref())).await
     }
 
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| manifests::delete_tag(inner, &repository, &tag)).await
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool> {
+        let (repository, tag, precondition) = (repository.clone(), tag.clone(), precondition.clone());
+        self.run(move |inner| manifests::delete_tag(inner, &repository, &tag, &precondition)).await
     }
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {

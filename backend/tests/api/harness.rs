@@ -327,6 +327,7 @@ fn check_what_holds_for_every_answer(answer: &Answer, head: bool) {
         let values: Vec<_> = answer.headers.get_all(name).iter().collect();
         assert_eq!(values, [value], "{name}: {answer:?}");
     }
+    assert_eq!(answer.headers.get_all("date").iter().count(), 1, "{answer:?}");
     if let Some(location) = answer.headers.get("location") {
         assert!(location.as_bytes().starts_with(b"/v2/"), "{answer:?}");
     }

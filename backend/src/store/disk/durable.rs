@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime};
@@ -77,6 +77,16 @@ impl Durable {
     /// The same, for a file that is to have been modified at some other time than it was.
     pub(super) fn write_dated(&self, path: &Path, content: &[u8], modified: SystemTime) -> io::Result<()> {
         self.replace(path, |aside| write_synced(aside, content, Some(modified)))
+    }
+
+    /// Puts what a file holds from `offset` on at `path`, in place of what may be there.
+    pub(super) fn copy(&self, from: &File, offset: u64, path: &Path) -> io::Result<()> {
+        self.replace(path, |aside| {
+            let (mut from, mut to) = (from, File::create_new(aside)?);
+            from.seek(SeekFrom::Start(offset))?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()
+        })
     }
 
     /// Makes an empty file, unless there is a file.

@@ -91,7 +91,7 @@ fn marked(time: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DiskStore, NewManifest, Store as _};
+    use crate::store::{DiskStore, NewManifest, Precondition, Store as _};
     use bytes::Bytes;
     use lockgate_oci::Algorithm;
     use std::collections::BTreeSet;
@@ -117,7 +117,14 @@ mod tests {
             let content = Bytes::from_static(content.as_bytes());
             let digest = crate::hasher::digest_of(Algorithm::Sha256, &content);
             let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-            let new = NewManifest { digest: digest.clone(), content, tags, subject: None, requires: Vec::new() };
+            let new = NewManifest {
+                digest: digest.clone(),
+                content,
+                tags,
+                subject: None,
+                requires: Vec::new(),
+                precondition: None,
+            };
             self.store.put_manifest(&self.repository, new).await.unwrap();
             digest
         }
@@ -219,7 +226,9 @@ mod tests {
     async fn a_deleted_tag_is_forgotten() {
         let site = Site::new();
         let digest = site.put("m", &["v1", "v2"]).await;
-        assert!(site.store.delete_tag(&site.repository, &"v1".parse().unwrap()).await.unwrap());
+        assert!(
+            site.store.delete_tag(&site.repository, &"v1".parse().unwrap(), &Precondition::default()).await.unwrap()
+        );
         assert_eq!(site.noted(&digest), BTreeSet::from(["v2".to_owned()]));
     }
 
