@@ -84,7 +84,7 @@ pub(super) fn delete(
         return Ok(false);
     }
     // Without the lock, as it may take long. Who sets a tag meanwhile notes it.
-    if !tagged::is_complete(&link)? {
+    if has_few_tags(inner, repository)? || !tagged::is_complete(&link)? {
         look_at_every_tag(inner, repository, digest)?;
     }
     inner.alone(repository, || {
@@ -120,6 +120,13 @@ pub(super) fn delete_tag(
         }
         Ok(removed)
     })
+}
+
+/// Whether looking at every tag costs next to nothing. Then those are found, too, that somebody put there by hand.
+fn has_few_tags(inner: &Inner, repository: &RepositoryName) -> Result<bool> {
+    let tags = inner.layout.tags(repository);
+    let names = listing::names(&inner.durable.directories, &tags, "", listing::BATCH)?;
+    Ok(names.is_none_or(|names| names.len() < listing::BATCH))
 }
 
 /// Removes the tags that point at a manifest, where only looking tells which they are: the cost of the
