@@ -246,3 +246,37 @@ fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, content).unwrap();
 }
+
+#[tokio::test]
+async fn a_directory_that_vanished_is_made_again_by_the_next_push() {
+    let registry = TestRegistry::start().await;
+    for vanished in ["repositories/a", "repositories", "../../../docker", "../../../.lockgate", "../../.."] {
+        registry.push_image("a", "v1", "layer").await;
+        fs::remove_dir_all(registry.path(vanished)).unwrap();
+        assert_eq!(registry.call("HEAD", "/v2/a/manifests/v1").await.status == 404, vanished != "../../../.lockgate");
+        registry.get("/v2/_catalog").await.expect(200);
+        let image = Image::pushed(&registry, "v2", "layer").await;
+        assert_served(&registry, "v2", &image).await;
+        registry.call("DELETE", "/v2/a/manifests/v2").await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn repositories_and_tags_are_listed_through_links_as_they_are_pulled() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("a", "v1", "layer").await;
+    symlink("a", registry.path("repositories/alias")).unwrap();
+    symlink("v1", registry.path("repositories/a/_manifests/tags/latest")).unwrap();
+    assert_eq!(registry.get("/v2/_catalog").await.json()["repositories"], json!(["a", "alias"]));
+    for name in ["a", "alias"] {
+        let list = registry.get(&format!("/v2/{name}/tags/list")).await.expect(200).json();
+        assert_eq!(list["tags"], json!(["latest", "v1"]));
+        registry.get(&format!("/v2/{name}/manifests/latest")).await.expect(200);
+    }
+    let digest = registry.get("/v2/a/manifests/v1").await.header("docker-content-digest").to_owned();
+    registry.call("DELETE", "/v2/a/manifests/latest").await.expect(202);
+    registry.get("/v2/a/manifests/v1").await.expect(200);
+    symlink("v1", registry.path("repositories/a/_manifests/tags/latest")).unwrap();
+    registry.call("DELETE", &format!("/v2/alias/manifests/{digest}")).await.expect(202);
+    assert_eq!(registry.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!([]));
+}
