@@ -150,6 +150,58 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
+fn a_check_tells_every_problem_of_the_file_and_of_what_it_names() {
+    let site = Site::new();
+    let output = site.run("check");
+    assert!(output.status.success() && !site.path("data").exists(), "{}", stderr(&output));
+    let serving = site.serve();
+    assert!(site.run("check").status.success(), "a running one hinders nothing");
+    drop(serving);
+
+    let socket = site.path("backend.sock");
+    std::fs::write(site.path("file"), "").unwrap();
+    site.configure(&format!(
+        "[listen]\nhttp = \"unix:{}\"\n[storage]\ndata = \"{}\"\n[log]\nlevel = \"loud\"\n",
+        socket.display(),
+        site.path("file").display()
+    ));
+    let output = site.run("check");
+    assert_eq!(output.status.code(), Some(64));
+    let told = stderr(&output);
+    assert!(told.contains("log.level: ") && told.contains("file: it is not a directory"), "{told}");
+    site.configure("[listen]\nhttp = 1\n[storage]\ndelete = 1\n");
+    let told = stderr(&site.run("check"));
+    assert!(
+        told.contains("listen.http") && told.contains("storage.delete") && !told.contains("storage.data"),
+        "{told}"
+    );
+}
+
+#[test]
+fn sighup_ends_nothing_and_is_told() {
+    let site = Site::new();
+    let log = site.path("log");
+    let child = site.command("serve").stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let mut serving = Serving(child);
+    until(|| site.healthy());
+    serving.signal("HUP");
+    until(|| std::fs::read_to_string(&log).unwrap().contains("SIGHUP"));
+    assert!(site.healthy() && serving.0.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let site = Site::new();
+    let script = format!("ulimit -Sn 64; exec {PROGRAM} serve --config {}", site.path("backend.toml").display());
+    let serving = Serving(Command::new("sh").arg("-c").arg(script).stderr(Stdio::null()).spawn().unwrap());
+    until(|| site.healthy());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.0.id())).unwrap();
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|at| open_files.split_whitespace().nth(at).unwrap());
+    assert_eq!(soft, hard, "{open_files}");
+}
+
+#[test]
 fn nobody_listening_is_ill_health() {
     let output = Site::new().run("health");
     assert_eq!(output.status.code(), Some(1));
