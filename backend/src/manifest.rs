@@ -17,8 +17,6 @@ pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const DOCKER_IMAGE: &str = "application/vnd.docker.distribution.manifest.v2+json";
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
-/// As distribution stores it: the signatures it makes when it serves one.
-const UNSIGNED_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
 
 /// A manifest, read.
 #[derive(Debug)]
@@ -53,6 +51,8 @@ struct Descriptor {
     media_type: Option<String>,
     #[serde(deserialize_with = "digest")]
     digest: Digest,
+    #[serde(default)]
+    size: Option<i64>,
     urls: Option<Vec<String>>,
 }
 
@@ -134,12 +134,13 @@ impl Raw {
     }
 
     /// The media type that a manifest has by its own fields, as distribution tells it.
-    fn own_media_type(&self) -> &str {
+    fn own_media_type(&self) -> Result<&str, ManifestError> {
         match &self.media_type {
-            Some(media_type) => media_type,
-            None if self.schema_version == Some(1) => UNSIGNED_SCHEMA_1,
-            None if self.manifests.is_some() => OCI_INDEX,
-            None => OCI_IMAGE,
+            Some(media_type) if media_type.starts_with(DOCKER_SCHEMA_1) => Err(ManifestError::Schema1),
+            Some(media_type) => Ok(media_type),
+            None if self.schema_version == Some(1) => Err(ManifestError::Schema1),
+            None if self.manifests.is_some() => Ok(OCI_INDEX),
+            None => Ok(OCI_IMAGE),
         }
     }
 
@@ -163,10 +164,7 @@ impl Manifest {
             return Err(ManifestError::Schema1);
         }
         let raw = Raw::strict(content)?;
-        let field = raw.own_media_type();
-        if field.starts_with(DOCKER_SCHEMA_1) {
-            return Err(ManifestError::Schema1);
-        }
+        let field = raw.own_media_type()?;
         if raw.media_type.is_none() && raw.config.is_none() && raw.manifests.is_none() {
             return Err(ManifestError::MediaTypeMissing);
         }
@@ -195,7 +193,7 @@ impl Manifest {
     /// Reads a manifest that is in the store, perhaps put there by another registry: what that one took is served.
     pub(crate) fn stored(content: &[u8]) -> Result<Self, ManifestError> {
         let raw = lenient::read(content)?;
-        Ok(Self { media_type: raw.own_media_type().to_owned(), raw })
+        Ok(Self { media_type: raw.own_media_type()?.to_owned(), raw })
     }
 
     pub(crate) fn media_type(&self) -> &str {
@@ -221,6 +219,12 @@ impl Manifest {
         let layers = self.raw.layers.iter().chain(&self.raw.blobs).flatten().filter(|layer| layer.is_distributed());
         let blobs = self.raw.config.iter().chain(layers).map(|blob| Requirement::Blob(blob.digest.clone()));
         blobs.chain(self.children().map(|child| Requirement::Manifest(child.clone()))).collect()
+    }
+
+    /// The blobs that it says the size of, with that size.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Digest, u64)> {
+        let blobs = self.raw.config.iter().chain(self.raw.layers.iter().flatten());
+        blobs.filter_map(|blob| Some((&blob.digest, u64::try_from(blob.size?).ok()?)))
     }
 
     /// What filters go by: the artifact's type, which for an image is by default its config's.
@@ -335,8 +339,7 @@ mod tests {
         for content_type in [prettyjws, "application/json"] {
             assert_eq!(pushed(&content, content_type).unwrap_err(), ManifestError::Schema1);
         }
-        let stored = Manifest::stored(content.to_string().as_bytes()).unwrap();
-        assert_eq!(stored.media_type(), UNSIGNED_SCHEMA_1, "what registry:2 has of old can be pulled and converted");
+        assert_eq!(Manifest::stored(content.to_string().as_bytes()).unwrap_err(), ManifestError::Schema1);
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(crate) async fn put(
     let precondition = conditional::precondition(request).map(|precondition| (reference.clone(), precondition));
     let (digest, tags) = names(reference, tags, &content)?;
     let manifest = Manifest::pushed(&content, header(request, &CONTENT_TYPE)).map_err(OciError::from)?;
+    look_after_sizes(registry, name, &manifest).await?;
     let subject = manifest.subject().cloned();
     let requires = if registry.storage.sparse { Vec::new() } else { manifest.requires() };
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
@@ -67,6 +68,17 @@ pub(crate) async fn put(
         Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
         None => reply,
     })
+}
+
+/// A layout of distribution's records no sizes, so that a blob which a crash has cut short is found when a manifest
+/// tells another: then its bytes are looked at. A blob that was lost is missing, and clients push it again.
+async fn look_after_sizes(registry: &Registry, name: &RepositoryName, manifest: &Manifest) -> Result<(), StoreError> {
+    for (digest, size) in manifest.sizes() {
+        if registry.store.blob(name, digest).await?.is_some_and(|blob| blob.size() != size) {
+            registry.store.forget_if_corrupt(name, digest).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn content(registry: &Registry, body: &mut RequestBody) -> Result<Bytes, OciError> {

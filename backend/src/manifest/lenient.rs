@@ -104,7 +104,7 @@ fn descriptor(value: &RawValue) -> Option<Descriptor> {
     let digest: Digest = fields.text("digest")?.parse().ok()?;
     let urls: Option<Vec<Text>> = fields.get("urls");
     let urls = urls.map(|urls| urls.into_iter().map(|Text(url)| url).collect());
-    Some(Descriptor { media_type: fields.text("mediaType"), digest, urls })
+    Some(Descriptor { media_type: fields.text("mediaType"), digest, size: fields.get("size"), urls })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod blob;
 mod buffer_pool;
+mod corrupt;
 mod directories;
 mod durable;
 mod errors;
@@ -147,6 +148,11 @@ impl Store for DiskStore {
             inner.alone(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
         })
         .await
+    }
+
+    async fn forget_if_corrupt(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| corrupt::forget_if_corrupt(inner, &repository, &digest)).await
     }
 
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {

@@ -50,6 +50,12 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a blob out of a repository; other repositories keep it. False when it was not in it.
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
 
+    /// Reads a blob, and forgets its bytes, in every repository, when they have not the digest that they are kept
+    /// under. A store that loses no bytes has nothing to do.
+    async fn forget_if_corrupt(&self, _repository: &RepositoryName, _digest: &Digest) -> Result<()> {
+        Ok(())
+    }
+
     /// Opens an upload session. `algorithm` is what its digest will likely be asked in; another one
     /// is right too and costs a second reading.
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid>;

@@ -216,7 +216,6 @@ async fn a_manifest_that_another_registry_took_is_served_as_that_one_served_it()
         ),
         (br#"{"schemaVersion":2,"manifests":null}"#.to_vec(), OCI_IMAGE),
         (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), OCI_INDEX),
-        (br#"{"schemaVersion":1,"fsLayers":[]}"#.to_vec(), "application/vnd.docker.distribution.manifest.v1+json"),
     ];
     for (content, media_type) in table {
         let digest = put_by_hand(&registry, "v1", &content);
@@ -279,4 +278,22 @@ async fn repositories_and_tags_are_listed_through_links_as_they_are_pulled() {
     symlink("v1", registry.path("repositories/a/_manifests/tags/latest")).unwrap();
     registry.call("DELETE", &format!("/v2/alias/manifests/{digest}")).await.expect(202);
     assert_eq!(registry.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!([]));
+}
+
+#[tokio::test]
+async fn a_layer_that_was_cut_short_is_missing_once_a_manifest_tells_its_size_and_a_push_repairs_it() {
+    let registry = TestRegistry::start().await;
+    let (content, digest) = ("a layer of some length", sha256(b"a layer of some length"));
+    let mut image = registry.image_of("a", content).await;
+    let path = format!("/v2/a/blobs/{digest}");
+    // A size that is wrong in the manifest is the manifest's, and costs nobody a blob.
+    registry.put_manifest("a", "v1", &image).await.expect(201);
+    registry.call("HEAD", &path).await.expect(200);
+    image["layers"][0]["size"] = json!(content.len());
+    fs::write(data(&registry, &digest), &content[..9]).unwrap();
+    registry.put_manifest("a", "v1", &image).await.expect_error(404, "MANIFEST_BLOB_UNKNOWN");
+    registry.call("HEAD", &path).await.expect(404);
+    registry.push_blob("a", content).await;
+    registry.put_manifest("a", "v1", &image).await.expect(201);
+    assert_eq!(registry.get(&path).await.expect(200).body, content);
 }

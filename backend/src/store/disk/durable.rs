@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, Once};
 use std::time::{Duration, SystemTime};
@@ -186,6 +187,20 @@ impl Durable {
         // It is gone for every reader: what is left of it is the next sweep's.
         let _ = fs::remove_dir_all(&aside);
         Ok(true)
+    }
+
+    /// Removes the file that was opened as this one, unless another has come in its place.
+    pub(super) fn remove_opened(&self, path: &Path, opened: &File) -> io::Result<()> {
+        let aside = self.aside()?;
+        if if_there(fs::rename(path, &aside)).map_err(at(path))?.is_none() {
+            return Ok(());
+        }
+        let (moved, opened) = (fs::metadata(&aside).map_err(at(&aside))?, opened.metadata().map_err(at(path))?);
+        if moved.ino() == opened.ino() {
+            let _ = fs::remove_file(&aside);
+            return sync_directory(parent(path));
+        }
+        self.rename(&aside, path)
     }
 
     /// Makes a directory and those above it that are missing.
