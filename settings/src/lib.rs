@@ -20,7 +20,7 @@
 //!
 //! # What programs with settings have in common
 //!
-//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`] and [`reachable`] are small things
+//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`], [`reachable`] and [`raise_open_files`] are small things
 //! that each of them does.
 
 mod byte_size;
@@ -53,7 +53,7 @@ pub use environment::Prefix;
 pub use log::{ACCESS, Log, LogFormat, LogLevel, flush_log};
 pub use period::{Period, PeriodError};
 pub use problem::{Origin, Problem, Problems};
-pub use program::{complain, reachable};
+pub use program::{complain, raise_open_files, reachable};
 pub use reference::Reference;
 pub use within::{SizeWithin, Within};
 

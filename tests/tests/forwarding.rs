@@ -142,6 +142,25 @@ fn a_query_that_two_readers_read_differently_goes_nowhere() {
 }
 
 #[test]
+fn a_digest_of_any_algorithm_goes_to_the_registry_that_may_know_it_and_what_is_none_goes_nowhere() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    for digest in ["md5:d41d8cd98f00b204e9800998ecf8427e", "blake3:af13", "sha256+b64u:LCa0a2j_xo-5m0U8="] {
+        for path in [format!("blobs/{digest}"), format!("manifests/{digest}"), format!("referrers/{digest}")] {
+            gate.curl(&format!("/v2/a/{path}")).run().expect(200);
+            assert_eq!(upstream.received().last().unwrap().head.target(), format!("/v2/a/{path}"));
+        }
+    }
+    let (query, uploads) = ("digest-algorithm=blake3&mount=blake3:af13&from=b", "/v2/a/blobs/uploads/");
+    gate.curl(&format!("{uploads}?{query}")).method("POST").run().expect(200);
+    let received = upstream.received().len();
+    for path in ["/v2/a/blobs/MD5:00", "/v2/a/blobs/sha256:00", "/v2/a/referrers/md5:"] {
+        gate.curl(path).run().oci_error(400);
+    }
+    assert_eq!(upstream.received().len(), received);
+}
+
+#[test]
 fn a_mount_from_nowhere_reaches_the_upstream_as_an_ordinary_upload() {
     let upstream = Upstream::answering("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
     let gate = Gate::before(upstream.url()).start();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use lockgate_backend::DiskStore;
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 use super::Error;
@@ -105,8 +106,8 @@ impl Findings {
 
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
-        if storage.data.exists() && !storage.data.is_dir() {
-            self.add(file, "storage.data", format!("{}: it is not a directory", storage.data.display()));
+        for problem in DiskStore::problems(&storage.data) {
+            self.add(file, "storage.data", problem);
         }
     }
 
