@@ -34,6 +34,7 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 use self::buffer_pool::BufferPool;
+use self::corrupt::LookedAt;
 use self::durable::Durable;
 use self::errors::at;
 use self::links::Locks;
@@ -58,6 +59,7 @@ struct Inner {
     sessions: Sessions,
     buffers: BufferPool,
     locks: Locks,
+    looked_at: LookedAt,
 }
 
 /// Runs what blocks off the async threads.
@@ -101,7 +103,8 @@ impl DiskStore {
             }
         };
         let (sessions, buffers, locks) = (Sessions::default(), BufferPool::new(), Locks::default());
-        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks })))
+        let looked_at = LookedAt::default();
+        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
     }
 
     /// What is wrong with a directory that is to be opened, one a line. Changes nothing. Blocks.

@@ -1,7 +1,9 @@
 //! Bytes that are not what their name says. Nothing that was pushed here is lost so; but distribution does not sync what
 //! it writes, and disks fail.
 
+use std::collections::HashSet;
 use std::io::Read as _;
+use std::sync::Mutex;
 
 use lockgate_oci::{Digest, RepositoryName};
 
@@ -10,11 +12,35 @@ use super::buffer_pool::BUFFER;
 use super::errors::at;
 use crate::hasher::Hasher;
 use crate::store::Result;
+use crate::store::lock::held;
+
+/// Blobs that are remembered as looked at, at most.
+const REMEMBERED: usize = 10_000;
+
+/// The blobs that were looked at since the start. What a crash or a disk did was done before; and who pushes manifests
+/// with wrong sizes shall not have a blob read each time.
+#[derive(Default)]
+pub(super) struct LookedAt(Mutex<HashSet<Digest>>);
+
+impl LookedAt {
+    /// Whether a blob is looked at for the first time.
+    fn is_first(&self, digest: &Digest) -> bool {
+        let mut seen = held(self.0.lock());
+        if seen.len() == REMEMBERED {
+            seen.clear();
+        }
+        seen.insert(digest.clone())
+    }
+}
 
 /// Forgets a blob's bytes when they have another digest than the one they are kept under: from then on it is missing.
+/// Once looked at, it is not looked at again.
 pub(super) fn forget_if_corrupt(inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
     let Some(target) = inner.link(&inner.layout.layer_link(repository, digest))? else { return Ok(()) };
     let Some(blob) = inner.open_blob(repository, digest)? else { return Ok(()) };
+    if !inner.looked_at.is_first(&target) {
+        return Ok(());
+    }
     let path = inner.layout.blob_data(&target);
     let mut hasher = Hasher::new(target.algorithm());
     let mut buffer = vec![0; BUFFER];
@@ -61,6 +87,9 @@ mod tests {
         assert!(is_there().await);
         let data = store.0.layout.blob_data(&digest);
         fs::File::options().write(true).open(&data).unwrap().set_len(5).unwrap();
+        store.forget_if_corrupt(&repository, &digest).await.unwrap();
+        assert!(is_there().await, "it is looked at once");
+        held(store.0.looked_at.0.lock()).clear();
         store.forget_if_corrupt(&repository, &digest).await.unwrap();
         assert!(!is_there().await);
         store.forget_if_corrupt(&repository, &digest).await.unwrap();
