@@ -29,7 +29,7 @@ pub(super) enum Waste {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Decides what the client is told. The words go out on flush or shutdown.
     pub(super) fn refuse(&mut self, error: &OciError) {
-        access_log::unreadable(&self.client, error);
+        access_log::unreadable(&self.client, error.status().as_u16(), error.message());
         self.refusal = Some(error.on_the_wire(self.is_head, &self.own_fields).into());
     }
 
