@@ -123,6 +123,22 @@ fn a_start_that_fails_is_exit_1_and_says_where() {
 }
 
 #[test]
+fn a_second_backend_on_one_directory_is_refused_until_the_first_has_ended() {
+    let site = Site::new();
+    let mut serving = site.serve();
+    let second = Site::new();
+    second
+        .configure(&std::fs::read_to_string(site.path("backend.toml")).unwrap().replace("backend.sock", "second.sock"));
+    let output = second.run("serve");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("another process serves this data directory"), "{}", stderr(&output));
+    assert!(site.healthy());
+    serving.signal("KILL");
+    serving.0.wait().unwrap();
+    let _again = site.serve();
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let site = Site::new();
     let elsewhere = site.path("elsewhere");

@@ -11,7 +11,7 @@ use crate::hasher::digest_of;
 use crate::http::{Outcome, Reply, RequestBody, header, header_value};
 use crate::manifest::{Manifest, ManifestError};
 use crate::registry::Registry;
-use crate::store::{NewManifest, StoredManifest};
+use crate::store::{NewManifest, StoreError, StoredManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -29,7 +29,7 @@ fn unknown(reference: &Reference) -> OciError {
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, reference: &Reference) -> Outcome {
     let stored = registry.store.manifest(name, reference).await?.ok_or_else(|| unknown(reference))?;
     let StoredManifest { digest, content } = stored;
-    if let Some(reply) = conditional::not_modified(request, &digest) {
+    if let Some(reply) = conditional::instead_of(request, &digest)? {
         return Ok(reply);
     }
     let manifest = Manifest::stored(&content).map_err(unreadable)?;
@@ -53,6 +53,7 @@ pub(crate) async fn put(
     tags: Vec<Tag>,
 ) -> Outcome {
     let content = content(registry, body).await?;
+    let precondition = conditional::precondition(request).map(|precondition| (reference.clone(), precondition));
     let (digest, tags) = names(reference, tags, &content)?;
     let manifest = Manifest::pushed(&content, header(request, &CONTENT_TYPE)).map_err(OciError::from)?;
     let subject = manifest.subject().cloned();
@@ -60,7 +61,7 @@ pub(crate) async fn put(
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
     let reply =
         tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
-    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires };
+    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires, precondition };
     registry.store.put_manifest(name, new).await?;
     Ok(match subject {
         Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
@@ -96,13 +97,22 @@ fn names(reference: Reference, tags: Vec<Tag>, content: &[u8]) -> Result<(Digest
 }
 
 /// `DELETE`: removes a tag; or, by digest, a manifest with its tags.
-pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, reference: &Reference) -> Outcome {
+pub(crate) async fn delete(
+    registry: &Registry,
+    request: &Parts,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Outcome {
+    let precondition = conditional::precondition(request).unwrap_or_default();
     let deleted = match reference {
-        Reference::Tag(tag) => registry.store.delete_tag(name, tag).await?,
+        Reference::Tag(tag) => registry.store.delete_tag(name, tag, &precondition).await?,
         Reference::Digest(digest) => {
             // One that cannot be read, or is not what its name says, can still be deleted.
-            let stored = registry.store.manifest(name, reference).await.ok().flatten();
-            let manifest = stored.and_then(|stored| Manifest::stored(&stored.content).ok());
+            let stored = registry.store.manifest(name, reference).await;
+            if !matches!(stored, Ok(None)) && !precondition.holds(Some(digest)) {
+                return Err(StoreError::PreconditionFailed.into());
+            }
+            let manifest = stored.ok().flatten().and_then(|stored| Manifest::stored(&stored.content).ok());
             let subject = manifest.as_ref().and_then(Manifest::subject);
             registry.store.delete_manifest(name, digest, subject).await?
         }

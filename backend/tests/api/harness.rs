@@ -43,9 +43,18 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    fn open(&self, data: &Path) -> Arc<dyn Store> {
+    async fn open(&self, data: &Path) -> Arc<dyn Store> {
         match self {
-            Self::Disk => Arc::new(DiskStore::open(data).unwrap()),
+            Self::Disk => {
+                // What a server before it does on other threads may be about to end.
+                let mut opened = None;
+                until(|| match DiskStore::open(data) {
+                    Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => false,
+                    store => opened.replace(store.unwrap()).is_none(),
+                })
+                .await;
+                Arc::new(opened.unwrap())
+            }
             Self::Memory(store) => Arc::new(store.clone()),
         }
     }
@@ -117,14 +126,14 @@ impl TestRegistry {
 
     async fn launch(storage: Storage, config: Config) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (address, server) = launch(storage.open(directory.path()), config).await;
+        let (address, server) = launch(storage.open(directory.path()).await, config).await;
         Self { address, storage, directory, server: Some(server) }
     }
 
     /// Ends the server and starts another over the same storage, opened anew.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        let (address, server) = launch(self.storage.open(self.directory.path()), Config::default()).await;
+        let (address, server) = launch(self.storage.open(self.directory.path()).await, Config::default()).await;
         self.address = address;
         self.server = Some(server);
     }
@@ -147,10 +156,11 @@ impl TestRegistry {
         self.directory.path().join("docker/registry/v2").join(below)
     }
 
-    /// Every file of the data directory, relative to it, sorted.
+    /// Every file of the data directory but its lock, relative to it, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         collect_files(self.directory.path(), self.directory.path(), &mut files);
+        files.retain(|file| file != ".lockgate/lock");
         files.sort();
         files
     }
@@ -327,6 +337,7 @@ fn check_what_holds_for_every_answer(answer: &Answer, head: bool) {
         let values: Vec<_> = answer.headers.get_all(name).iter().collect();
         assert_eq!(values, [value], "{name}: {answer:?}");
     }
+    assert_eq!(answer.headers.get_all("date").iter().count(), 1, "{answer:?}");
     if let Some(location) = answer.headers.get("location") {
         assert!(location.as_bytes().starts_with(b"/v2/"), "{answer:?}");
     }

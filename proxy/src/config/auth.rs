@@ -28,6 +28,10 @@ pub struct Auth {
     /// cost 14 is about a second.
     #[default(const { Within::of(14) })]
     pub max_bcrypt_cost: Within<4, 31>,
+    /// The most rounds of SHA-crypt ($5$, $6$) that are accepted from the file. 1,000,000 take a little less than
+    /// bcrypt with cost 12. Ansible and passlib write 656,000.
+    #[default(const { Within::of(1_000_000) })]
+    pub max_sha_crypt_rounds: Within<1000, 999_999_999>,
     /// Threads that compute password hashes, at a low priority. 0: half of the cores, so that a flood of wrong
     /// passwords leaves the other half to those who are known.
     #[default(const { Within::of(0) })]
@@ -43,9 +47,8 @@ pub struct Auth {
     /// After which time one of them is forgiven.
     #[default(Period::from_secs(10))]
     pub failure_interval: Period,
-    /// The same for all users together, against an address that tries many names. First logins that are
-    /// still being checked count too: raise it where many users come from one address, as behind a company's NAT or a
-    /// load balancer.
+    /// The same for all users together, against an address that tries many names. Raise it where many
+    /// users come from one address, as behind a company's NAT or a load balancer.
     #[default(const { Within::of(50) })]
     pub address_failures: Within<1, 1_000_000>,
     /// After which time one of them is forgiven.
@@ -60,7 +63,7 @@ pub struct Auth {
 impl Auth {
     /// Which hashes of the users' file are accepted.
     pub fn policy(&self) -> Policy {
-        Policy { max_bcrypt_cost: self.max_bcrypt_cost.into(), ..Policy::default() }
+        Policy { max_bcrypt_cost: self.max_bcrypt_cost.into(), max_sha_crypt_rounds: self.max_sha_crypt_rounds.into() }
     }
 
     /// How much hashing goes on, and for whom.
