@@ -47,6 +47,43 @@ fn a_target_in_absolute_form_is_forwarded_as_its_path() {
     }
 }
 
+/// Registries know more algorithms than others do (OCI image specification, "Digests").
+#[test]
+fn a_digest_of_any_algorithm_reaches_the_registry_and_what_is_none_does_not() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let blake3 = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    let targets = |digest: &str| {
+        [
+            ("GET", format!("/v2/a/blobs/{digest}")),
+            ("HEAD", format!("/v2/a/manifests/{digest}")),
+            ("PUT", format!("/v2/a/manifests/{digest}")),
+            ("GET", format!("/v2/a/referrers/{digest}")),
+            ("POST", format!("/v2/a/blobs/uploads/?mount={digest}&from=b")),
+            ("PUT", format!("/v2/a/blobs/uploads/u?digest={digest}")),
+        ]
+    };
+    for digest in [blake3, "md5:d41d8cd98f00b204e9800998ecf8427e", "a+b.c_d-e:LCa0a2j_xo-5m0U8HTBBNBNCLXBkg7-g="] {
+        for (method, target) in targets(&digest.replace('+', "%2B")) {
+            // A path has no escapes, and in a query a plus is a space.
+            let target = if target.contains('?') { target } else { target.replace("%2B", "+") };
+            let status = gate.curl(&target).method(method).run().status();
+            assert_eq!(status, 200, "{method} {target}");
+            assert_eq!(upstream.received().pop().expect("a request").head.target(), target);
+        }
+    }
+    gate.curl("/v2/a/blobs/uploads/?digest-algorithm=blake3").method("POST").run().expect(200);
+    let before = upstream.received().len();
+    for none in ["BLAKE3:00", "blake3:", "blake3:0:0", "b--3:00", "blake3-:00", "sha256:00", "sha512:00", "blake3:a~"] {
+        for (method, target) in targets(none) {
+            // A mount whose digest is none is refused; a reference without an algorithm would be a tag.
+            let status = gate.curl(&target).method(method).run().status();
+            assert!([400, 404].contains(&status), "{method} {target}: {status}");
+        }
+    }
+    assert_eq!(upstream.received().len(), before, "{:#?}", upstream.received().pop());
+}
+
 #[test]
 fn what_a_client_makes_its_request_depend_on_goes_on_and_comes_back() {
     let upstream = Upstream::answering("HTTP/1.1 412 Precondition Failed\r\nEtag: \"a\"\r\nContent-Length: 0\r\n\r\n");

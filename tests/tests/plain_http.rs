@@ -69,6 +69,7 @@ fn the_answer_carries_what_every_answer_does_but_neither_hsts_nor_a_challenge() 
     ] {
         assert_eq!(head.one(name), value);
     }
+    assert!(head.one("date").ends_with(" GMT"), "{head:#?}");
     for name in ["strict-transport-security", "www-authenticate"] {
         assert!(head.all(name).is_empty(), "{head:#?}");
     }

@@ -60,5 +60,18 @@ pub(crate) const CASES: &[Case] = &[
     ("enc cr", r"GET /v2/canary%0d%0aX:y/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 closed"),
     ("backslash (Q07)", r"GET /v2/..\\canary/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 closed"),
     ("query crlf enc", r"GET /v2/a/tags/list?last=%0d%0aX-A:b HTTP/1.1\r\n{H}{A}\r\n", "200 open"),
+    ("other digest", r"GET /v2/a/blobs/blake3:00 HTTP/1.1\r\n{H}{A}\r\n", "200 open"),
+    ("digest with a path", r"GET /v2/a/blobs/md5:../canary HTTP/1.1\r\n{H}{A}\r\n", "400 open | 404 open"),
+    ("digest that is dots", r"GET /v2/canary/blobs/md5:.. HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("digest with a parameter", r"GET /v2/canary/blobs/md5:00;x HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("digest with an escape", r"GET /v2/canary/blobs/md5:%30 HTTP/1.1\r\n{H}{A}\r\n", "400 closed"),
+    ("digest with a port", r"GET /v2/canary/blobs/md5:00:80 HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("digest in capitals", r"GET /v2/canary/blobs/MD5:00 HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("known digest cut short", r"GET /v2/canary/blobs/sha256:00 HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    (
+        "digest with an escaped line end in the query",
+        r"PUT /v2/canary/blobs/uploads/u?digest=md5:0%0d%0aX:y HTTP/1.1\r\n{H}{A}Content-Length: 0\r\n\r\n",
+        "400 open",
+    ),
     ("admin", r"GET /metrics HTTP/1.1\r\n{H}{A}\r\n", "404 open"),
 ];
