@@ -69,5 +69,6 @@ async fn who_is_refused_hears_why_and_nothing_is_done() {
         assert!(body.starts_with(br#"{"errors":[{"code":""#), "{body:?}");
         assert_eq!(headers.contains_key("www-authenticate"), status == StatusCode::UNAUTHORIZED);
         assert_eq!(headers.contains_key("allow"), status == StatusCode::METHOD_NOT_ALLOWED);
+        assert!(headers.contains_key("date"));
     }
 }
