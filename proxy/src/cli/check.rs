@@ -278,7 +278,7 @@ mod tests {
         site.append("[upstream]\n[storage]\n");
         let problems = site.problems();
         assert_eq!(problems.len(), 2, "{problems:#?}");
-        assert!(problems[0].starts_with("lockgate.toml:4:1: upstream: there are both "), "{problems:#?}");
+        assert!(problems[0].starts_with("lockgate.toml:5:2: storage: there are both "), "{problems:#?}");
     }
 
     #[test]
