@@ -60,12 +60,22 @@ impl Durable {
     pub(super) fn new(staging: &Path) -> io::Result<Self> {
         let durable = Self::read_only(staging);
         durable.claim()?;
-        // Whether it can be written to, and what can be synced, is to be known at the start.
-        let probe = durable.aside()?;
-        write_synced(&probe, b"", None).map_err(at(&probe))?;
-        fs::remove_file(&probe).map_err(at(&probe))?;
-        sync_directory(staging)?;
+        durable.probe()?;
         Ok(durable)
+    }
+
+    /// Whether it can be written to, and what can be synced, is to be known at the start. A disk that is full is no
+    /// reason not to: what is deleted makes room.
+    fn probe(&self) -> io::Result<()> {
+        let probe = self.aside()?;
+        let written = write_synced(&probe, b"", None).and_then(|()| fs::remove_file(&probe));
+        match written {
+            Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                tracing::warn!(path = %probe.display(), %error, "nothing can be pushed");
+            }
+            written => written.map_err(at(&probe))?,
+        }
+        sync_directory(&self.staging)
     }
 
     /// For a file system on which nothing can be written.

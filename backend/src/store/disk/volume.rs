@@ -46,23 +46,25 @@ fn refused(directory: &Path) -> Option<String> {
     }
 }
 
-/// The first directory below that cannot be read and written, and how many more there are.
+/// The first directory of the layout that cannot be read and written, and how many more there are. What else stands
+/// in the data directory, as `lost+found`, is not the registry's.
 fn foreign(data: &Path) -> Option<String> {
-    let mut waiting = VecDeque::from([data.to_owned()]);
-    let (mut first, mut others, mut left) = (None, 0, LOOKED_AT);
-    while let Some(directory) = waiting.pop_front() {
-        for path in directories(&directory).take(left) {
-            left -= 1;
-            match (refused(&path), &first) {
-                (None, _) => waiting.push_back(path),
-                (Some(why), None) => first = Some((path, why)),
-                (Some(_), Some(_)) => others += 1,
+    let mut waiting = VecDeque::from(["docker", ".lockgate"].map(|name| data.join(name)));
+    waiting.retain(|directory| directory.is_dir());
+    let (mut first, mut others, mut seen) = (None, 0, waiting.len());
+    while let Some(path) = waiting.pop_front() {
+        match (refused(&path), &first) {
+            (None, _) => {
+                let found = waiting.len();
+                waiting.extend(directories(&path).take(LOOKED_AT.saturating_sub(seen)));
+                seen += waiting.len() - found;
             }
+            (Some(why), None) => first = Some((path, why)),
+            (Some(_), Some(_)) => others += 1,
         }
     }
     let (path, why) = first?;
-    let more =
-        if others > 0 { format!(" (and {others} more of the first {LOOKED_AT} directories)") } else { String::new() };
+    let more = if others > 0 { format!(" (and {others} more of the first {seen} directories)") } else { String::new() };
     Some(format!("{}: {why}{more}", path.display()))
 }
 
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_another_s_is_named_with_its_owner() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["repositories/a", "repositories/b", "blobs"] {
+        for name in ["docker/v2/repositories/a", "docker/v2/repositories/b", "docker/v2/blobs", "lost+found"] {
             let path = directory.path().join(name);
             fs::create_dir_all(&path).unwrap();
             fs::set_permissions(path, fs::Permissions::from_mode(0o500)).unwrap();
@@ -108,7 +110,7 @@ mod tests {
         let problems = problems(directory.path());
         assert_eq!(problems.len(), expected, "{problems:?}");
         for problem in problems {
-            assert!(problem.contains("blobs: user ") && problem.contains("(and 2 more"), "{problem}");
+            assert!(problem.contains("blobs: user ") && problem.contains("(and 2 more of the first 6 "), "{problem}");
         }
     }
 }
