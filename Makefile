@@ -8,11 +8,12 @@ TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
+TAPLO := 0.9.3
 export PATH := $(PATH):$(TOOLS)/bin
 # What needs a Docker engine is marked #[ignore].
 CARGO_TEST := cargo test --release --locked --workspace --no-fail-fast
 
-.PHONY: help up test test-without-engine check fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
+.PHONY: help up test test-without-engine check conf schemas fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -31,17 +32,25 @@ test-without-engine: tools clients programs ## the same but for those that need 
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
 
+conf: tools ## write what is made of the fields of the configuration: conf/*.toml, their schemas, docs/configuration.md
+	UPDATE_EXPECT=1 cargo test --release --locked -p lockgate -p lockgate-backend --lib -- made_of_the_fields
+
+schemas: ## have conf/*.toml checked by their JSON schemas, as an editor does it (taplo)
+	@scripts/need.sh schemas
+	@[ -x $(TOOLS)/taplo/bin/taplo ] || pip3 install --quiet --target $(TOOLS)/taplo taplo==$(TAPLO)
+	$(TOOLS)/taplo/bin/taplo lint conf/lockgate.toml conf/backend.toml
+
 fuzz: tools ## run each fuzz target for a minute (SECONDS_EACH=60)
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-fuzz@$(CARGO_FUZZ)
 	scripts/fuzz.sh
 
-bench: tools ## measure the backend beside docker-registry, ten minutes; tables and plot to docs/performance.md
+bench: tools ## measure the backend beside docker-registry, ten minutes; tables to bench/NOTES.md
 	@scripts/need.sh bench
 	cargo build --profile dist --locked -p lockgate-backend --bins
 	python3 bench/bench.py
 	python3 bench/report.py
 
-compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables and plot to docs/performance.md
+compare: tools ## measure the proxy beside nginx, HAProxy and Caddy, half an hour; tables to bench/NOTES.md
 	@scripts/need.sh compare
 	cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
 	python3 bench/proxy.py

@@ -4,7 +4,7 @@
     python3 bench/bench.py [--quick | --million] [--runs N] [--only transfer,manifests,...] [--work DIRECTORY]
 
 Both programs run in turn, A B A B, each over a fresh directory and on one processor of its own; the client has
-another. It writes `bench/results/registry.json`, and from it `report.py` makes docs/performance.md and its plot.
+another. It writes `bench/results/registry.json`, and from it `report.py` makes the tables of bench/NOTES.md and the plot.
 Needed: docker-registry (Debian has a package of that name), taskset, and a build for deployment of lockgate-backend (--profile dist).
 """
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/performance.md, and its plots, of what `bench.py` and `proxy.py` measured.
+"""Makes the tables of bench/NOTES.md, and the plots of docs/, of what `bench.py` and `proxy.py` measured.
 
     python3 bench/report.py          needs matplotlib (python3 -m pip install matplotlib)
 
@@ -14,7 +14,7 @@ from figures import collect
 from runs import RESULTS
 from servers import REPOSITORY_ROOT
 
-DOCUMENT = REPOSITORY_ROOT / "docs/performance.md"
+DOCUMENT = REPOSITORY_ROOT / "bench/NOTES.md"
 PLOT = REPOSITORY_ROOT / "docs/performance.svg"
 PROXY_PLOT = REPOSITORY_ROOT / "docs/performance-proxy.svg"
 OURS, THEIRS = "lockgate-backend", "docker-registry"
@@ -95,7 +95,7 @@ def measured_section(results, masked):
     if masked:
         transfer = masked["scenarios"]["transfer"]
         yield from ["", "#### The same blob, the SHA instructions masked", "", *table(transfer), *goal(transfer)]
-    yield from ["", "#### Growth", "", "![Cost of a request by what the registry holds](performance.svg)", ""]
+    yield from ["", "#### Growth", "", "![Cost of a request by what the registry holds](../docs/performance.svg)", ""]
     yield from growth_tables(scenarios)
 
 
@@ -148,7 +148,7 @@ def main():
         insert("measured", "\n".join(measured_section(results, results_of("registry-without-sha.json"))))
         plot(results["scenarios"])
     if results := results_of("proxy.json"):
-        picture = f"![Ratios to nginx at its best]({PROXY_PLOT.name})"
+        picture = f"![Ratios to nginx at its best](../docs/{PROXY_PLOT.name})"
         insert("measured proxy", f"{proxy_report.text(results)}\n\n{picture}")
         proxy_report.plot(PROXY_PLOT, results)
 

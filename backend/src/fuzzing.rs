@@ -4,11 +4,15 @@
 use crate::http::{Part, PieceRange, requested};
 use crate::manifest::Manifest;
 
-/// A `Range` asked of a blob of `size` bytes lies in the blob.
+/// What a `Range` asks of a blob of `size` bytes lies in the blob, and is no more than it.
 pub fn range(header: &str, size: u64) {
-    if let Part::Bytes(range) = requested(header, size) {
-        assert!(range.start < range.end && range.end <= size, "{range:?} of {size}");
-    }
+    let ranges = match requested(header, size) {
+        Part::Bytes(range) => vec![range],
+        Part::Several(ranges) => ranges,
+        Part::Whole | Part::Unsatisfiable => return,
+    };
+    assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size), "{ranges:?} of {size}");
+    assert!(ranges.iter().map(|range| range.end - range.start).sum::<u64>() <= size, "{ranges:?} are more than {size}");
 }
 
 /// A `Content-Range` is written as it was read, and its end is a number.

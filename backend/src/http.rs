@@ -1,6 +1,7 @@
 //! The words of the handlers: what they read of a request, and what they answer with.
 
 mod body;
+mod multipart;
 mod page;
 mod range;
 mod reply;
@@ -9,6 +10,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 
 pub(crate) use self::body::RequestBody;
+pub(crate) use self::multipart::Multipart;
 pub(crate) use self::page::Page;
 pub(crate) use self::range::{Part, PieceRange, requested};
 pub use self::reply::ReplyBody;

@@ -10,12 +10,12 @@
 //!   lingering    what a client still sends when it is answered
 //!   router     Action -> handler; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
-//!       registry     store and options; beside it, sweep removes stale uploads
+//!       registry     store and settings; beside it, sweep removes stale uploads
 //!       http         what handlers read and answer with: bodies, pages, ranges, replies
 //!       manifest     what a manifest names
 //!         store        the trait, and two stores: disk (paths draws its tree), memory
 //!           hasher       digests while the bytes pass
-//! config     conf/backend.toml -> Options
+//! config     what can be configured
 //! ```
 //!
 //! To run one inside another program, on a socket:
@@ -23,11 +23,12 @@
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
 //! use std::{path::Path, sync::Arc};
-//! use lockgate_backend::{DiskStore, Listener, Options, serve};
+//! use lockgate_backend::config::Config;
+//! use lockgate_backend::{DiskStore, Listener, serve};
 //!
 //! let store = Arc::new(DiskStore::open(Path::new("data"))?);
 //! let listener = Listener::bind(&"unix:/run/lockgate/backend.sock".parse().expect("an endpoint")).await?;
-//! serve(listener, store, Options::default(), async { /* ready when it shall end */ }).await;
+//! serve(listener, store, Config::default(), async { /* ready when it shall end */ }).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -58,6 +59,6 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
-pub use registry::{Options, Registry};
+pub use registry::Registry;
 pub use server::serve;
 pub use store::{DiskStore, MemoryStore, Store};

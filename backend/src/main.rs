@@ -3,7 +3,9 @@
 // `println!` and `eprintln!` panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::{self, Read as _};
+mod check;
+
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use lockgate_backend::config::Config;
 use lockgate_backend::{DiskStore, Listener, serve};
-use lockgate_settings::{Endpoint, complain, reachable};
+use lockgate_settings::{Configuration as _, Endpoint, Problems, complain, raise_open_files, reachable};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The configuration cannot be used (EX_USAGE of sysexits.h).
@@ -36,6 +38,9 @@ struct Arguments {
 enum Command {
     /// Serve the registry until SIGTERM or SIGINT.
     Serve(ConfigFile),
+    /// Tell everything that is wrong with a configuration and the data directory that it names, and start
+    /// nothing: exit 0 if nothing is, 64 otherwise.
+    Check(ConfigFile),
     /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
     /// 1 if not. For a container's health check.
     Health(ConfigFile),
@@ -49,44 +54,58 @@ struct ConfigFile {
 }
 
 fn main() -> ExitCode {
-    let command = Arguments::parse().command;
-    let (Command::Serve(file) | Command::Health(file)) = &command;
-    let config = match Config::load(&file.path) {
-        Ok(config) => config,
-        Err(problems) => {
-            complain(problems);
-            return ExitCode::from(BAD_CONFIGURATION);
-        }
-    };
-    let done = match command {
-        Command::Serve(_) => run(config),
-        Command::Health(_) => check_health(&config.listen.http),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(format_args!("lockgate-backend: {error}"));
-            ExitCode::FAILURE
+    match Arguments::parse().command {
+        Command::Serve(file) => with_config(&file, run),
+        Command::Health(file) => with_config(&file, |config| check_health(&config.listen.http)),
+        Command::Check(file) => {
+            let problems = check::problems(&file.path);
+            if !problems.is_empty() {
+                return unusable(&problems);
+            }
+            // Where nobody reads it, nobody misses it.
+            let _ = writeln!(io::stdout(), "{}: ok", file.path.display());
+            ExitCode::SUCCESS
         }
     }
 }
 
+fn with_config(file: &ConfigFile, run: impl FnOnce(Config) -> io::Result<()>) -> ExitCode {
+    match Config::load(&file.path).map(run) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            complain(format_args!("lockgate-backend: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(problems) => unusable(&problems),
+    }
+}
+
+fn unusable(problems: &Problems) -> ExitCode {
+    complain(problems);
+    ExitCode::from(BAD_CONFIGURATION)
+}
+
 fn run(config: Config) -> io::Result<()> {
-    config.log.start();
+    config.log.start(&["hyper"]);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut hangup = signal(SignalKind::hangup())?;
+        raise_open_files();
         let store = DiskStore::open(&config.storage.data)?;
         let listener = Listener::bind(&config.listen.http).await?;
         tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data.display(), "listening");
         let shutdown = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read again; a change of the configuration needs a restart"),
+                }
             }
             tracing::info!("stopping");
         };
-        serve(listener, Arc::new(store), config.options(), shutdown).await;
+        serve(listener, Arc::new(store), config, shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })

@@ -3,6 +3,8 @@
 //!
 //! [image-spec, manifest.md and image-index.md]: https://github.com/opencontainers/image-spec
 
+mod lenient;
+
 use std::collections::BTreeMap;
 
 use lockgate_oci::{Digest, ErrorCode, OciError};
@@ -24,7 +26,7 @@ pub(crate) struct Manifest {
 }
 
 /// The fields that a registry reads; the others are the client's.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
     schema_version: Option<u64>,
@@ -38,16 +40,19 @@ struct Raw {
     /// Of the artifact manifest that image-spec had before 1.1.
     blobs: Option<Vec<Descriptor>>,
     subject: Option<Descriptor>,
+    #[serde(default, deserialize_with = "texts")]
     annotations: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Descriptor {
     #[serde(default, deserialize_with = "filled")]
     media_type: Option<String>,
     #[serde(deserialize_with = "digest")]
     digest: Digest,
+    #[serde(default)]
+    size: Option<i64>,
     urls: Option<Vec<String>>,
 }
 
@@ -69,6 +74,8 @@ pub(crate) struct Referrer {
 pub(crate) enum ManifestError {
     #[error("the manifest is not the JSON of one: {0}")]
     Json(String),
+    #[error("the names of the manifest's fields are written as in the specification, capitals too, and stand once")]
+    Ambiguous,
     #[error(
         "manifests of schema 1 are not supported: push with Docker 1.10 or newer, or convert the image with skopeo"
     )]
@@ -102,26 +109,38 @@ fn filled<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
-/// A media type without its parameters.
-fn essence(content_type: &str) -> &str {
-    content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim()
+/// Annotations. Go writes null for an empty text here, and reads it so.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let texts = Option::<BTreeMap<String, Option<String>>>::deserialize(deserializer)?;
+    Ok(texts.map(|texts| texts.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect()))
+}
+
+/// A media type without its parameters, in lower case: it has none (RFC 9110, 8.3.1).
+fn essence(content_type: &str) -> String {
+    content_type.split_once(';').map_or(content_type, |(essence, _)| essence).trim().to_ascii_lowercase()
+}
+
+impl From<serde_json::Error> for ManifestError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error.to_string())
+    }
 }
 
 impl Raw {
-    fn parse(content: &[u8]) -> Result<Self, ManifestError> {
-        serde_json::from_slice(content).map_err(|error| ManifestError::Json(error.to_string()))
+    /// Reads what is pushed: in one way only, so that no reader takes it for something else.
+    fn strict(content: &[u8]) -> Result<Self, ManifestError> {
+        let raw: Self = serde_json::from_slice(content)?;
+        if raw == lenient::read(content)? { Ok(raw) } else { Err(ManifestError::Ambiguous) }
     }
 
-    /// The media type that a manifest has by its own fields.
+    /// The media type that a manifest has by its own fields, as distribution tells it.
     fn own_media_type(&self) -> Result<&str, ManifestError> {
-        let schema_1 = |media_type: &str| media_type.starts_with(DOCKER_SCHEMA_1);
         match &self.media_type {
-            Some(media_type) if schema_1(media_type) => Err(ManifestError::Schema1),
+            Some(media_type) if media_type.starts_with(DOCKER_SCHEMA_1) => Err(ManifestError::Schema1),
             Some(media_type) => Ok(media_type),
             None if self.schema_version == Some(1) => Err(ManifestError::Schema1),
-            None if self.manifests.is_some() && self.config.is_none() => Ok(OCI_INDEX),
-            None if self.config.is_some() => Ok(OCI_IMAGE),
-            None => Err(ManifestError::MediaTypeMissing),
+            None if self.manifests.is_some() => Ok(OCI_INDEX),
+            None => Ok(OCI_IMAGE),
         }
     }
 
@@ -144,15 +163,18 @@ impl Manifest {
         if content_type.is_some_and(|text| essence(text).starts_with(DOCKER_SCHEMA_1)) {
             return Err(ManifestError::Schema1);
         }
-        let raw = Raw::parse(content)?;
+        let raw = Raw::strict(content)?;
         let field = raw.own_media_type()?;
+        if raw.media_type.is_none() && raw.config.is_none() && raw.manifests.is_none() {
+            return Err(ManifestError::MediaTypeMissing);
+        }
         if let Some(header) = content_type.map(essence)
-            && header != field
+            && !header.eq_ignore_ascii_case(field)
         {
             if raw.media_type.is_none() && header.starts_with("application/vnd.docker.") {
                 return Err(ManifestError::MediaTypeMissing);
             }
-            return Err(ManifestError::MediaTypeDiffers { header: header.to_owned(), field: field.to_owned() });
+            return Err(ManifestError::MediaTypeDiffers { header, field: field.to_owned() });
         }
         // It is served under this type: a browser must never be told that it is a page, a style or a picture.
         if !field.starts_with("application/") || http::HeaderValue::try_from(field).is_err() {
@@ -168,9 +190,9 @@ impl Manifest {
         Ok(Self { media_type: field.to_owned(), raw })
     }
 
-    /// Reads a manifest that is in the store, perhaps put there by another registry.
+    /// Reads a manifest that is in the store, perhaps put there by another registry: what that one took is served.
     pub(crate) fn stored(content: &[u8]) -> Result<Self, ManifestError> {
-        let raw = Raw::parse(content)?;
+        let raw = lenient::read(content)?;
         Ok(Self { media_type: raw.own_media_type()?.to_owned(), raw })
     }
 
@@ -197,6 +219,12 @@ impl Manifest {
         let layers = self.raw.layers.iter().chain(&self.raw.blobs).flatten().filter(|layer| layer.is_distributed());
         let blobs = self.raw.config.iter().chain(layers).map(|blob| Requirement::Blob(blob.digest.clone()));
         blobs.chain(self.children().map(|child| Requirement::Manifest(child.clone()))).collect()
+    }
+
+    /// The blobs that it says the size of, with that size.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Digest, u64)> {
+        let blobs = self.raw.config.iter().chain(self.raw.layers.iter().flatten());
+        blobs.filter_map(|blob| Some((&blob.digest, u64::try_from(blob.size?).ok()?)))
     }
 
     /// What filters go by: the artifact's type, which for an image is by default its config's.
@@ -281,7 +309,8 @@ mod tests {
             (json!({ "schemaVersion": 2, "config": config }), DOCKER_IMAGE, "no mediaType"),
             (json!({ "schemaVersion": 2, "config": config, "mediaType": OCI_IMAGE }), "text/plain", "must be the same"),
             (json!({ "schemaVersion": 2 }), OCI_IMAGE, "no mediaType"),
-            (json!({ "schemaVersion": 2, "config": config, "manifests": [] }), OCI_IMAGE, "not of that form"),
+            (json!({ "schemaVersion": 2, "config": config, "manifests": [] }), OCI_IMAGE, "must be the same"),
+            (json!({ "schemaVersion": 2, "config": config, "manifests": [] }), OCI_INDEX, "not of that form"),
             (json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "layers": [] }), OCI_INDEX, "not of that form"),
             (json!({ "schemaVersion": 3, "config": config }), OCI_IMAGE, "must be 2"),
             (json!({ "config": config }), OCI_IMAGE, "must be 2"),
@@ -292,6 +321,15 @@ mod tests {
             let error = pushed(&content, content_type).unwrap_err().to_string();
             assert!(error.contains(why), "{content} as {content_type}: {error}");
         }
+    }
+
+    #[test]
+    fn a_content_type_has_no_case() {
+        let image = json!({ "schemaVersion": 2, "mediaType": OCI_IMAGE, "config": { "digest": A } });
+        for content_type in [&OCI_IMAGE.to_ascii_uppercase(), "Application/vnd.OCI.image.manifest.v1+JSON; Charset=x"] {
+            assert_eq!(pushed(&image, content_type).unwrap().media_type(), OCI_IMAGE, "served as it is written");
+        }
+        assert_eq!(pushed(&image, &DOCKER_SCHEMA_1.to_ascii_uppercase()).unwrap_err(), ManifestError::Schema1);
     }
 
     #[test]

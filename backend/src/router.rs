@@ -7,7 +7,7 @@ use http::header::{ALLOW, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
-use lockgate_oci::{Action, ErrorCode, NoAction, OciError, RouteError};
+use lockgate_oci::{Action, Algorithm, AnyAlgorithm, DigestError, ErrorCode, NoAction, OciError, RouteError};
 
 use crate::handlers::{blob, catalog, manifest, referrer, tag, upload};
 use crate::http::{Outcome, Refusal, Reply, ReplyBody, RequestBody};
@@ -32,7 +32,7 @@ impl Registry {
     {
         let began = Instant::now();
         let (request, body) = request.into_parts();
-        let mut body = RequestBody::new(body, self.options.body_timeout);
+        let mut body = RequestBody::new(body, self.limits.body_timeout.duration());
         let outcome = match action {
             Ok(action) => dispatch(self, action, &request, &mut body).await,
             Err(no_action) => Err(no_action.into()),
@@ -56,30 +56,53 @@ async fn dispatch(registry: &Registry, action: Action, request: &Parts, body: &m
         Action::Catalog(page) => catalog::list(registry, &page).await,
         Action::Extension => Err(OciError::from(RouteError::Unknown).into()),
         Action::Tags(repository, page) => tag::list(registry, &repository, &page).await,
-        Action::PullManifest(repository, reference) => manifest::get(registry, request, &repository, &reference).await,
+        Action::PullManifest(repository, reference) => {
+            manifest::get(registry, request, &repository, &reference.known().map_err(unsupported)?).await
+        }
         Action::PushManifest { repository, reference, tags } => {
+            let reference = reference.known().map_err(unsupported)?;
             manifest::put(registry, request, body, &repository, reference, tags).await
         }
-        Action::DeleteManifest(..) if !registry.options.delete => Err(no_deleting("GET, HEAD, PUT")),
-        Action::DeleteManifest(repository, reference) => manifest::delete(registry, &repository, &reference).await,
-        Action::PullBlob(repository, digest) => blob::get(registry, request, &repository, &digest).await,
-        Action::DeleteBlob(..) if !registry.options.delete => Err(no_deleting("GET, HEAD")),
-        Action::DeleteBlob(repository, digest) => blob::delete(registry, &repository, &digest).await,
-        Action::BeginUpload { repository, algorithm } => upload::begin(registry, &repository, algorithm).await,
+        Action::DeleteManifest(..) if !registry.storage.delete => Err(no_deleting("GET, HEAD, PUT")),
+        Action::DeleteManifest(repository, reference) => {
+            let reference = reference.known().map_err(unsupported)?;
+            manifest::delete(registry, request, &repository, &reference).await
+        }
+        Action::PullBlob(repository, digest) => {
+            blob::get(registry, request, &repository, &digest.known().map_err(unsupported)?).await
+        }
+        Action::DeleteBlob(..) if !registry.storage.delete => Err(no_deleting("GET, HEAD")),
+        Action::DeleteBlob(repository, digest) => {
+            blob::delete(registry, request, &repository, &digest.known().map_err(unsupported)?).await
+        }
+        Action::BeginUpload { repository, algorithm } => upload::begin(registry, &repository, known(algorithm)?).await,
         Action::Mount { repository, digest, from, algorithm } => {
+            let (digest, algorithm) = (digest.known().map_err(unsupported)?, known(algorithm)?);
             upload::mount(registry, &repository, &digest, from.as_ref(), algorithm).await
         }
-        Action::PushBlob { repository, digest } => upload::push(registry, body, &repository, &digest).await,
+        Action::PushBlob { repository, digest } => {
+            upload::push(registry, body, &repository, &digest.known().map_err(unsupported)?).await
+        }
         Action::UploadStatus(repository, id) => upload::status(registry, &repository, &id).await,
         Action::AppendUpload(repository, id) => upload::append(registry, request, body, &repository, &id).await,
         Action::FinishUpload { repository, id, digest } => {
-            upload::finish(registry, request, body, &repository, &id, &digest).await
+            upload::finish(registry, request, body, &repository, &id, &digest.known().map_err(unsupported)?).await
         }
         Action::CancelUpload(repository, id) => upload::cancel(registry, &repository, &id).await,
         Action::Referrers { repository, subject, artifact_type, page } => {
+            let subject = subject.known().map_err(unsupported)?;
             referrer::list(registry, &repository, &subject, artifact_type.as_deref(), &page).await
         }
     }
+}
+
+/// Digests are computed here in two algorithms only.
+fn unsupported(error: DigestError) -> OciError {
+    OciError::new(ErrorCode::DigestInvalid, error.to_string())
+}
+
+fn known(algorithm: Option<AnyAlgorithm>) -> Result<Option<Algorithm>, OciError> {
+    algorithm.map(|algorithm| algorithm.known().map_err(unsupported)).transpose()
 }
 
 /// `GET /v2/`: yes, this is a registry.

@@ -15,10 +15,11 @@ use lockgate_oci::Action;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::config::Config;
 use crate::connection::{Connection, Debt};
 use crate::lingering::Lingering;
 use crate::listener::{Listener, Stream};
-use crate::registry::{Options, Registry};
+use crate::registry::Registry;
 use crate::store::Store;
 
 /// Bytes that a connection buffers of what it reads, at most. A request's head must fit.
@@ -28,18 +29,18 @@ const READ_BUFFER: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves a registry until `shutdown` is ready; then accepts no more, lets the requests that run come
-/// to their end within `options.grace`, and returns. It returns at once when none runs.
+/// to their end within `shutdown.grace`, and returns. It returns at once when none runs.
 pub async fn serve(
     listener: impl Into<Listener>,
     store: Arc<dyn Store>,
-    options: Options,
+    config: Config,
     shutdown: impl Future<Output = ()>,
 ) {
     let listener = listener.into();
-    let grace = options.grace;
+    let grace = config.shutdown.grace.duration();
     // What runs in it ends when it is dropped.
     let mut background = JoinSet::new();
-    let registry = Arc::new(Registry::new(store, options));
+    let registry = Arc::new(Registry::new(store, config.storage, config.limits));
     background.spawn(registry.background());
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -84,7 +85,7 @@ async fn converse<I>(io: I, registry: Arc<Registry>, mut stopping: watch::Receiv
 where
     I: Read + Write + Unpin + 'static,
 {
-    let idle_timeout = registry.options.idle_timeout;
+    let idle_timeout = registry.limits.idle_timeout.duration();
     let debt = Debt::default();
     let io = Connection::new(io, debt.clone());
     let service = service_fn(move |request: Request<Incoming>| {

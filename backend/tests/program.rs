@@ -123,6 +123,22 @@ fn a_start_that_fails_is_exit_1_and_says_where() {
 }
 
 #[test]
+fn a_second_backend_on_one_directory_is_refused_until_the_first_has_ended() {
+    let site = Site::new();
+    let mut serving = site.serve();
+    let second = Site::new();
+    second
+        .configure(&std::fs::read_to_string(site.path("backend.toml")).unwrap().replace("backend.sock", "second.sock"));
+    let output = second.run("serve");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("another process serves this data directory"), "{}", stderr(&output));
+    assert!(site.healthy());
+    serving.signal("KILL");
+    serving.0.wait().unwrap();
+    let _again = site.serve();
+}
+
+#[test]
 fn the_environment_overrides_the_file() {
     let site = Site::new();
     let elsewhere = site.path("elsewhere");
@@ -131,6 +147,58 @@ fn the_environment_overrides_the_file() {
     let _serving = Serving(child);
     until(|| site.healthy());
     assert!(elsewhere.join("docker/registry/v2/blobs").is_dir() && !Path::new(&site.path("data")).exists());
+}
+
+#[test]
+fn a_check_tells_every_problem_of_the_file_and_of_what_it_names() {
+    let site = Site::new();
+    let output = site.run("check");
+    assert!(output.status.success() && !site.path("data").exists(), "{}", stderr(&output));
+    let serving = site.serve();
+    assert!(site.run("check").status.success(), "a running one hinders nothing");
+    drop(serving);
+
+    let socket = site.path("backend.sock");
+    std::fs::write(site.path("file"), "").unwrap();
+    site.configure(&format!(
+        "[listen]\nhttp = \"unix:{}\"\n[storage]\ndata = \"{}\"\n[log]\nlevel = \"loud\"\n",
+        socket.display(),
+        site.path("file").display()
+    ));
+    let output = site.run("check");
+    assert_eq!(output.status.code(), Some(64));
+    let told = stderr(&output);
+    assert!(told.contains("log.level: ") && told.contains("file: it is not a directory"), "{told}");
+    site.configure("[listen]\nhttp = 1\n[storage]\ndelete = 1\n");
+    let told = stderr(&site.run("check"));
+    assert!(
+        told.contains("listen.http") && told.contains("storage.delete") && !told.contains("storage.data"),
+        "{told}"
+    );
+}
+
+#[test]
+fn sighup_ends_nothing_and_is_told() {
+    let site = Site::new();
+    let log = site.path("log");
+    let child = site.command("serve").stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let mut serving = Serving(child);
+    until(|| site.healthy());
+    serving.signal("HUP");
+    until(|| std::fs::read_to_string(&log).unwrap().contains("SIGHUP"));
+    assert!(site.healthy() && serving.0.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let site = Site::new();
+    let script = format!("ulimit -Sn 64; exec {PROGRAM} serve --config {}", site.path("backend.toml").display());
+    let serving = Serving(Command::new("sh").arg("-c").arg(script).stderr(Stdio::null()).spawn().unwrap());
+    until(|| site.healthy());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", serving.0.id())).unwrap();
+    let open_files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|at| open_files.split_whitespace().nth(at).unwrap());
+    assert_eq!(soft, hard, "{open_files}");
 }
 
 #[test]

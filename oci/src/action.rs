@@ -22,9 +22,12 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 
-use crate::{Algorithm, Digest, ErrorCode, OciError, Query, Reference, RepositoryName, Route, Tag, UploadId};
+use crate::{
+    AnyAlgorithm, AnyDigest, ErrorCode, OciError, Query, Reference, ReferenceError, RepositoryName, Route, RouteError,
+    Tag, UploadId,
+};
 
 /// What a request wants, with the parameters that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,46 +41,46 @@ pub enum Action {
     /// List a repository's tags.
     Tags(RepositoryName, Pagination),
     /// Read a manifest.
-    PullManifest(RepositoryName, Reference),
+    PullManifest(RepositoryName, Reference<AnyDigest>),
     /// Write a manifest, and let tags point at it.
     PushManifest {
         /// Where it goes.
         repository: RepositoryName,
         /// Its name in the path: a tag that will point at it, or the digest that it must have.
-        reference: Reference,
+        reference: Reference<AnyDigest>,
         /// The tags of `?tag=`, in their order: they are to point at it, too.
         tags: Vec<Tag>,
     },
     /// Remove a tag; or, by digest, a manifest with its tags.
-    DeleteManifest(RepositoryName, Reference),
+    DeleteManifest(RepositoryName, Reference<AnyDigest>),
     /// Read a blob.
-    PullBlob(RepositoryName, Digest),
+    PullBlob(RepositoryName, AnyDigest),
     /// Remove a blob from its repository.
-    DeleteBlob(RepositoryName, Digest),
+    DeleteBlob(RepositoryName, AnyDigest),
     /// Begin an upload.
     BeginUpload {
         /// Where it goes.
         repository: RepositoryName,
         /// The algorithm of the digest that will be asked for, where the client says so (`?digest-algorithm=`).
-        algorithm: Option<Algorithm>,
+        algorithm: Option<AnyAlgorithm>,
     },
     /// Take a blob over from another repository; begin an upload where that cannot be.
     Mount {
         /// Where it goes.
         repository: RepositoryName,
         /// Which blob.
-        digest: Digest,
+        digest: AnyDigest,
         /// Where it is. `None`: the client does not say, or says what is no name.
         from: Option<RepositoryName>,
         /// As in [`Action::BeginUpload`].
-        algorithm: Option<Algorithm>,
+        algorithm: Option<AnyAlgorithm>,
     },
     /// Write a blob that comes whole with the request.
     PushBlob {
         /// Where it goes.
         repository: RepositoryName,
         /// The digest of the bytes that come.
-        digest: Digest,
+        digest: AnyDigest,
     },
     /// Ask where an upload stands.
     UploadStatus(RepositoryName, UploadId),
@@ -90,7 +93,7 @@ pub enum Action {
         /// Which upload.
         id: UploadId,
         /// The digest of the whole upload.
-        digest: Digest,
+        digest: AnyDigest,
     },
     /// Give an upload up.
     CancelUpload(RepositoryName, UploadId),
@@ -99,7 +102,7 @@ pub enum Action {
         /// Where they are.
         repository: RepositoryName,
         /// The manifest that they refer to.
-        subject: Digest,
+        subject: AnyDigest,
         /// The only type to list (`?artifactType=`); all where it is `None`.
         artifact_type: Option<String>,
         /// Which part of the list.
@@ -169,7 +172,7 @@ impl Action {
     /// [`NoAction`]: 404 or 400 for the path (see [`Route::parse`]), 405 for the method, 400 for a query that
     /// could be read in two ways (see [`Query::parse`]) or has a value that is none.
     pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Self, NoAction> {
-        let route = Route::parse(path)?;
+        let route = Route::parse(path).map_err(|error| unreadable(error, method))?;
         let query = Query::parse(query.unwrap_or_default())?;
         Ok(match (route, method.as_str()) {
             (Route::Base, "GET" | "HEAD") => Self::Base,
@@ -232,6 +235,14 @@ impl Action {
     }
 }
 
+/// The refusal of a path that is no end-point. By a tag that cannot exist no manifest is found.
+fn unreadable(error: RouteError, method: &Method) -> OciError {
+    let is_not_found =
+        matches!(error, RouteError::Reference(ReferenceError::Tag(_))) && matches!(method.as_str(), "GET" | "HEAD");
+    let error = OciError::from(error);
+    if is_not_found { error.with_status(StatusCode::NOT_FOUND) } else { error }
+}
+
 /// The value of a parameter, where the query has it.
 fn read<T: FromStr<Err: Display>>(query: &Query<'_>, name: &str, code: ErrorCode) -> Result<Option<T>, OciError> {
     let value = query.get(name).map(str::parse).transpose();
@@ -244,7 +255,7 @@ fn tags(query: &Query<'_>) -> Result<Vec<Tag>, OciError> {
 }
 
 /// The digest of a whole upload.
-fn digest_of_all(query: &Query<'_>) -> Result<Digest, OciError> {
+fn digest_of_all(query: &Query<'_>) -> Result<AnyDigest, OciError> {
     read(query, "digest", ErrorCode::DigestInvalid)?.ok_or_else(|| {
         let message = "the last request of an upload names the content's digest: ?digest=sha256:...";
         OciError::new(ErrorCode::DigestInvalid, message)
@@ -254,7 +265,6 @@ fn digest_of_all(query: &Query<'_>) -> Result<Digest, OciError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::StatusCode;
     use proptest::prelude::*;
 
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -283,7 +293,7 @@ mod tests {
         "a/b".parse().expect("a name")
     }
 
-    fn digest() -> Digest {
+    fn digest() -> AnyDigest {
         D.parse().expect("a digest")
     }
 
@@ -321,7 +331,6 @@ mod tests {
             ("/", (404, ErrorCode::Unsupported)),
             ("/v2/x", (404, ErrorCode::Unsupported)),
             ("/v2/A/manifests/x", (400, ErrorCode::NameInvalid)),
-            ("/v2/a/manifests/..", (400, ErrorCode::TagInvalid)),
             ("/v2/a/manifests/sha256:x", (400, ErrorCode::DigestInvalid)),
             ("/v2/a/blobs/x", (400, ErrorCode::DigestInvalid)),
         ];
@@ -331,9 +340,22 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_by_a_tag_that_cannot_exist_is_not_there_and_cannot_be_put() {
+        for reference in [".INVALID_MANIFEST_NAME", "..", "-a", &"t".repeat(129)] {
+            let path = format!("/v2/a/manifests/{reference}");
+            for method in ["GET", "HEAD"] {
+                assert_eq!(refused(method, &path, ""), (404, ErrorCode::TagInvalid), "{method} {path}");
+            }
+            for method in ["PUT", "DELETE"] {
+                assert_eq!(refused(method, &path, ""), (400, ErrorCode::TagInvalid), "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
     fn a_post_is_an_upload_or_a_mount_or_a_blob() {
         assert_eq!(upload(""), Action::BeginUpload { repository: name(), algorithm: None });
-        let sha512 = Some(Algorithm::Sha512);
+        let sha512 = Some("sha512".parse().expect("an algorithm"));
         assert_eq!(upload("digest-algorithm=sha512"), Action::BeginUpload { repository: name(), algorithm: sha512 });
         assert_eq!(upload(&format!("digest={D}")), Action::PushBlob { repository: name(), digest: digest() });
         let mount = |from: Option<&str>| {
@@ -382,8 +404,8 @@ mod tests {
         let (uploads, upload) = ("/v2/a/b/blobs/uploads/", "/v2/a/b/blobs/uploads/6b3c");
         let table = [
             ("POST", uploads, "mount=x&from=a", ErrorCode::DigestInvalid),
-            ("POST", uploads, "digest=md5:00", ErrorCode::DigestInvalid),
-            ("POST", uploads, "digest-algorithm=md5", ErrorCode::DigestInvalid),
+            ("POST", uploads, "digest=md5:/", ErrorCode::DigestInvalid),
+            ("POST", uploads, "digest-algorithm=MD5", ErrorCode::DigestInvalid),
             ("PUT", upload, "", ErrorCode::DigestInvalid),
             ("PUT", upload, "digest=x", ErrorCode::DigestInvalid),
             ("PUT", "/v2/a/b/manifests/v1", "tag=v1&tag=-v2", ErrorCode::TagInvalid),

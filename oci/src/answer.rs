@@ -1,6 +1,8 @@
 //! What the answers below `/v2/` have in common, whoever gives them.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use std::time::SystemTime;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::OciError;
@@ -19,11 +21,18 @@ const ON_EVERY_ANSWER: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Sets what every answer below `/v2/` carries, each header once, in place of any that stands there.
+/// Sets what every answer below `/v2/` carries, each header once, in place of any that stands there; and dates it,
+/// unless it is ([RFC 9110, 6.6.1]): not every server does, nor does HTTP/2.
+///
+/// [RFC 9110, 6.6.1]: https://www.rfc-editor.org/rfc/rfc9110#section-6.6.1
 pub fn set_common_headers(headers: &mut HeaderMap) {
     for (name, value) in ON_EVERY_ANSWER {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(DATE).or_insert_with(|| {
+        let date = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()));
+        date.expect("a date is ASCII")
+    });
 }
 
 impl OciError {
@@ -65,6 +74,7 @@ mod tests {
             headers.append("docker-distribution-api-version", HeaderValue::from_static("registry/1.0"));
             headers.append(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src *"));
         }
+        headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
         set_common_headers(&mut headers);
         let mut lines: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
@@ -74,6 +84,7 @@ mod tests {
             [
                 "content-security-policy: default-src 'none'; sandbox",
                 "cross-origin-resource-policy: same-origin",
+                "date: Sun, 06 Nov 1994 08:49:37 GMT",
                 "docker-distribution-api-version: registry/2.0",
                 "x-content-type-options: nosniff",
             ]
@@ -98,6 +109,8 @@ mod tests {
         ] {
             assert!(head.lines().any(|line| line == field), "{field}: {head}");
         }
+        let date = head.lines().find_map(|line| line.strip_prefix("date: ")).expect("a date");
+        assert!(httpdate::parse_http_date(date).is_ok(), "{date}");
         let to_head = String::from_utf8(error.on_the_wire(true, &[])).expect("text");
         assert!(to_head.ends_with("\r\n\r\n") && to_head.contains(&format!("content-length: {}\r\n", body.len())));
     }

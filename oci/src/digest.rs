@@ -61,7 +61,7 @@ pub struct Digest {
 /// Why a text is no digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// There is no colon.
+    /// It is outside the grammar of all digests.
     #[error("a digest is written <algorithm>:<hex>, as in sha256:9f86d0...")]
     Form,
     /// The algorithm is neither `sha256` nor `sha512`.
@@ -125,6 +125,71 @@ impl fmt::Display for Digest {
     }
 }
 
+/// The name of an algorithm, whether or not anything here can compute it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyAlgorithm(Box<str>);
+
+/// A digest as it may stand in a request, by whatever algorithm: registries know more than others do. One of
+/// `sha256` or `sha512` is a [`Digest`] in every part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyDigest(Box<str>);
+
+impl AnyAlgorithm {
+    /// The algorithm, where it is one of the two that registries must know.
+    ///
+    /// # Errors
+    /// [`DigestError::Algorithm`].
+    pub fn known(&self) -> Result<Algorithm, DigestError> {
+        self.0.parse()
+    }
+}
+
+impl AnyDigest {
+    /// The digest, where its algorithm is one of the two that registries must know.
+    ///
+    /// # Errors
+    /// [`DigestError::Algorithm`].
+    pub fn known(&self) -> Result<Digest, DigestError> {
+        self.0.parse()
+    }
+}
+
+impl FromStr for AnyAlgorithm {
+    type Err = DigestError;
+
+    /// Reads `[a-z0-9]+([+._-][a-z0-9]+)*`.
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let component =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let is_name = text.split(['+', '.', '_', '-']).all(component);
+        if is_name { Ok(Self(text.into())) } else { Err(DigestError::Form) }
+    }
+}
+
+impl FromStr for AnyDigest {
+    type Err = DigestError;
+
+    /// Reads `<algorithm>:[a-zA-Z0-9=_-]+`.
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let (algorithm, encoded) = text.split_once(':').ok_or(DigestError::Form)?;
+        let algorithm: AnyAlgorithm = algorithm.parse()?;
+        if algorithm.known().is_ok() {
+            text.parse::<Digest>()?;
+        }
+        let is_encoded = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-');
+        if encoded.is_empty() || !encoded.bytes().all(is_encoded) {
+            return Err(DigestError::Form);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for AnyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +210,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_digest_of_any_algorithm_has_the_grammar_of_all() {
+        let known = format!("sha256:{}", "a".repeat(64));
+        let unknown =
+            ["md5:d41d8cd98f00b204e9800998ecf8427e", "blake3:AF", "sha256+b64u:LCa0a2j_xo-5m0U8=", "a_b.c-d:0"];
+        for text in unknown {
+            let digest: AnyDigest = text.parse().expect("it is in the grammar");
+            assert_eq!((digest.to_string().as_str(), digest.known()), (text, Err(DigestError::Algorithm)));
+        }
+        assert_eq!(known.parse::<AnyDigest>().expect("a digest").known(), known.parse());
+        for text in
+            ["", "md5", "md5:", ":00", "MD5:00", "md5-:00", "-:0", "a++b:0", "md5:../x", "md5:0/0", "md5:0%30", "é:0"]
+        {
+            assert_eq!(text.parse::<AnyDigest>(), Err(DigestError::Form), "{text}");
+        }
+        for text in ["sha256:00", "sha512:../../x", &format!("sha256:{}", "A".repeat(64))] {
+            assert!(matches!(text.parse::<AnyDigest>(), Err(DigestError::Hex(_))), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_digest_is_one_of_any_algorithm_and_none_leaves_its_segment(text in "(sha256|sha512|md5|[a-z+.]{1,4}):[0-9a-f=./%]{0,4}([0-9a-f]{64})?") {
+            let any = text.parse::<AnyDigest>();
+            if text.parse::<Digest>().is_ok() {
+                prop_assert!(any.is_ok());
+            }
+            if let Ok(any) = any {
+                prop_assert!(!any.to_string().contains(['/', '%']) && any.to_string() == text);
+            }
+        }
+
         #[test]
         fn any_text_that_parses_is_printed_as_it_was(text in "(sha256|sha512|SHA256|x):[0-9a-fA-F]{62,130}") {
             if let Ok(digest) = text.parse::<Digest>() {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $status:ident;)*) => {
-        /// A code of the API's error table. The last five are distribution's own.
+        /// A code of the API's error table. The last six are not of the specification.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode { $($(#[$doc])* $variant,)* }
 
@@ -63,6 +63,10 @@ codes! {
     TagInvalid = "TAG_INVALID", BAD_REQUEST;
     /// A range is out of order or unsatisfiable.
     RangeInvalid = "RANGE_INVALID", RANGE_NOT_SATISFIABLE;
+    /// What a request requires of the state before it is not so ([RFC 9110, 13]).
+    ///
+    /// [RFC 9110, 13]: https://www.rfc-editor.org/rfc/rfc9110#section-13
+    PreconditionFailed = "PRECONDITION_FAILED", PRECONDITION_FAILED;
     /// Something failed that the client cannot help.
     Unknown = "UNKNOWN", INTERNAL_SERVER_ERROR;
     /// The service is not there for now.

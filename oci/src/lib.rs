@@ -17,7 +17,7 @@ mod route;
 
 pub use action::{Action, NoAction, Pagination};
 pub use answer::{API_VERSION, set_common_headers};
-pub use digest::{Algorithm, Digest, DigestError};
+pub use digest::{Algorithm, AnyAlgorithm, AnyDigest, Digest, DigestError};
 pub use error::{ErrorCode, OciError};
 pub use query::{Query, is_form, without_mount};
 pub use reference::{Reference, ReferenceError, Tag, TagError};

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Digest, DigestError};
+use crate::{AnyDigest, Digest, DigestError};
 
 /// A tag: a name that points at one manifest of its repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,11 +49,24 @@ impl fmt::Display for Tag {
 
 /// A manifest's name in a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Reference {
+pub enum Reference<D = Digest> {
     /// By tag.
     Tag(Tag),
     /// By digest.
-    Digest(Digest),
+    Digest(D),
+}
+
+impl Reference<AnyDigest> {
+    /// The reference, where a digest's algorithm is one of the two that registries must know.
+    ///
+    /// # Errors
+    /// [`DigestError::Algorithm`].
+    pub fn known(self) -> Result<Reference, DigestError> {
+        Ok(match self {
+            Self::Tag(tag) => Reference::Tag(tag),
+            Self::Digest(digest) => Reference::Digest(digest.known()?),
+        })
+    }
 }
 
 /// Why a text is neither tag nor digest.
@@ -67,7 +80,7 @@ pub enum ReferenceError {
     Digest(#[from] DigestError),
 }
 
-impl FromStr for Reference {
+impl<D: FromStr<Err = DigestError>> FromStr for Reference<D> {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
@@ -76,7 +89,7 @@ impl FromStr for Reference {
     }
 }
 
-impl fmt::Display for Reference {
+impl<D: fmt::Display> fmt::Display for Reference<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag(tag) => tag.fmt(f),

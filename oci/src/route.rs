@@ -10,7 +10,9 @@ use std::str::FromStr;
 
 use http::StatusCode;
 
-use crate::{Digest, DigestError, ErrorCode, OciError, Reference, ReferenceError, RepositoryName, RepositoryNameError};
+use crate::{
+    AnyDigest, DigestError, ErrorCode, OciError, Reference, ReferenceError, RepositoryName, RepositoryNameError,
+};
 
 /// An end-point with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +24,15 @@ pub enum Route {
     /// `/v2/<name>/tags/list` (end-8).
     Tags(RepositoryName),
     /// `/v2/<name>/manifests/<reference>` (end-3, end-7, end-9).
-    Manifest(RepositoryName, Reference),
+    Manifest(RepositoryName, Reference<AnyDigest>),
     /// `/v2/<name>/blobs/<digest>` (end-2, end-10).
-    Blob(RepositoryName, Digest),
+    Blob(RepositoryName, AnyDigest),
     /// `/v2/<name>/blobs/uploads/` (end-4, end-11).
     Uploads(RepositoryName),
     /// `/v2/<name>/blobs/uploads/<id>` (end-5, end-6, end-13).
     Upload(RepositoryName, UploadId),
     /// `/v2/<name>/referrers/<digest>` (end-12).
-    Referrers(RepositoryName, Digest),
+    Referrers(RepositoryName, AnyDigest),
     /// `/v2/_<extension>/...`: an extension of the registry behind, outside every repository.
     Extension,
 }
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn every_end_point_of_the_spec_is_known() {
         let name: RepositoryName = "a/b".parse().expect("a name");
-        let digest: Digest = D.parse().expect("a digest");
+        let digest: AnyDigest = D.parse().expect("a digest");
         let table = [
             ("/v2/".to_owned(), Route::Base),
             ("/v2".to_owned(), Route::Base),
@@ -177,6 +179,7 @@ mod tests {
             ("/v2/a/b/manifests/latest".to_owned(), Route::Manifest(name.clone(), "latest".parse().expect("a tag"))),
             (format!("/v2/a/b/manifests/{D}"), Route::Manifest(name.clone(), Reference::Digest(digest.clone()))),
             (format!("/v2/a/b/blobs/{D}"), Route::Blob(name.clone(), digest.clone())),
+            ("/v2/a/b/blobs/blake3:af".to_owned(), Route::Blob(name.clone(), "blake3:af".parse().expect("a digest"))),
             ("/v2/a/b/blobs/uploads/".to_owned(), Route::Uploads(name.clone())),
             ("/v2/a/b/blobs/uploads".to_owned(), Route::Uploads(name.clone())),
             ("/v2/a/b/blobs/uploads/6b3c-x".to_owned(), Route::Upload(name.clone(), "6b3c-x".parse().expect("an id"))),

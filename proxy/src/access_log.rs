@@ -6,7 +6,7 @@
 //! | `user` | who was let in; `-` when nobody |
 //! | `method`, `path` | as the client sent them, the query with it, control characters escaped |
 //! | `repository` | the repository it is about; `-` for none |
-//! | `status` | the status that the client was sent; 0 when it left before |
+//! | `status` | the status that the client was sent; 0 when it left before, or was reset |
 //! | `bytes_in`, `bytes_out` | the bodies' bytes |
 //! | `duration_ms` | from the complete request header to the end |
 //! | `upstream_ms` | from forwarding to the upstream's response header; absent when it was not asked |
@@ -16,7 +16,7 @@
 use std::time::Duration;
 
 use http::{Method, Uri};
-use lockgate_oci::{OciError, RepositoryName};
+use lockgate_oci::RepositoryName;
 use lockgate_settings::ACCESS;
 
 use crate::access::Permit;
@@ -62,8 +62,8 @@ pub(crate) fn request(line: &Line<'_>) {
     );
 }
 
-/// Logs a request that nobody could read.
-pub(crate) fn unreadable(client: &Client, error: &OciError) {
+/// Logs a request that nobody could read, and why. `status` as in [`Line`].
+pub(crate) fn unreadable(client: &Client, status: u16, reason: &str) {
     tracing::info!(
         target: ACCESS,
         client = client.as_str(),
@@ -71,8 +71,8 @@ pub(crate) fn unreadable(client: &Client, error: &OciError) {
         method = NONE,
         path = NONE,
         repository = NONE,
-        status = error.status().as_u16(),
-        reason = error.message(),
+        status,
+        reason,
     );
 }
 

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use lockgate_backend::config::Limits;
 use lockgate_backend::{DiskStore, Registry};
 use tokio::task::JoinSet;
 
 use crate::auth::{Users, Verifier};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::gate::{Destination, Gate};
 use crate::listener::{Acceptor, Closed, End, ListenError, ListeningSocket, Settings};
 use crate::refusal;
@@ -136,16 +137,16 @@ impl App {
 
 /// What is behind the gate, and what keeps it up to date in the background.
 fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Destination, StartError> {
-    match &config.destination {
-        config::Destination::Upstream(behind) => {
-            let upstream = Arc::new(Upstream::new(behind));
+    match &config.storage {
+        None => {
+            let upstream = Arc::new(Upstream::new(&config.upstream));
             background.spawn(upstream.clone().keep_current());
-            Ok(Destination::upstream(behind, upstream))
+            Ok(Destination::upstream(&config.upstream, upstream))
         }
-        config::Destination::Storage(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
-        config::Destination::Storage(storage) => {
+        Some(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
+        Some(storage) => {
             let store = DiskStore::open(&storage.data).map_err(StartError::Storage)?;
-            let registry = Registry::new(Arc::new(store), storage.options());
+            let registry = Registry::new(Arc::new(store), storage.clone(), Limits::default());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))
         }

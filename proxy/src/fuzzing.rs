@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use lockgate_settings::Configuration as _;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
@@ -116,13 +117,13 @@ pub fn htpasswd(file: &[u8]) {
 /// changes nothing; a problem has its place in the text.
 pub fn config(text: &str) {
     let file = Path::new("fuzz.toml");
-    match Config::parse(text, file) {
+    match Config::parse(text, file, []) {
         Ok(config) => {
             assert!((1 << 10..=1 << 20).contains(&config.limits.header_size.get()));
             assert!((4..=31).contains(&config.auth.max_bcrypt_cost.get()));
             assert!(!config.tls.pairs().is_empty());
             assert!(config.listen.threads.get() <= 1024);
-            assert_eq!(Config::parse(&format!("{text}\n# a comment\n"), file).expect("still accepted"), config);
+            assert_eq!(Config::parse(&format!("{text}\n# a comment\n"), file, []).expect("still accepted"), config);
         }
         Err(problems) => {
             assert!(!problems.is_empty());

@@ -78,6 +78,12 @@ pub(crate) fn no_request_line() -> OciError {
     )
 }
 
+/// 400: HTTP without TLS.
+pub(crate) fn plain_http() -> OciError {
+    let message = "this port speaks HTTPS; write https://. If your client fell back to http:// by itself, https:// was refused: log in (docker login HOST:PORT) with the right password, and let it trust the certificate";
+    with_status(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, message)
+}
+
 /// 400, or what the status line of `page` says: in place of an error page that hyper made.
 pub(crate) fn in_place_of(page: &[u8]) -> OciError {
     let status = page.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok()).unwrap_or(StatusCode::BAD_REQUEST);

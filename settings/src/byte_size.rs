@@ -114,6 +114,8 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+crate::shown_as_text!(ByteSize, ["string", "integer"], "a size, as in \"32KiB\"");
+
 #[cfg(test)]
 mod tests {
     use super::*;

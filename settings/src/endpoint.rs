@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer};
-
 /// A socket to listen on: `127.0.0.1:5000`, `[::]:5000`, or `unix:/run/lockgate/backend.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -73,11 +71,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::parsed(deserializer)
-    }
-}
+crate::written_as_text!(Endpoint, "an IP address and a port, or \"unix:/path\"");
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,11 @@ impl Prefix {
         Self { others, ..self }
     }
 
+    /// The variable of a key.
+    pub(crate) fn variable(self, section: &str, key: &str) -> String {
+        format!("{}_{section}_{key}", self.own).to_ascii_uppercase()
+    }
+
     /// Puts every variable of the program into the document, over what the file says.
     ///
     /// Whether a section or key exists is not known here: the shape refuses what it does not know.

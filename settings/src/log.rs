@@ -9,7 +9,8 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
@@ -31,10 +32,6 @@ const MOST_GATHERED: usize = 4096;
 /// How long a line waits at most for another, where its thread is never idle.
 const OLDEST: Duration = Duration::from_millis(100);
 
-/// Libraries that say too much. They print whole headers, credentials with them, when they may say all, and
-/// warn of whatever a stranger sends, as of a server name that is none.
-const TALKATIVE: [&str; 5] = ["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
-
 static GATHERED: Mutex<Gathered> = Mutex::new(Gathered { lines: Vec::new(), since: None });
 
 struct Gathered {
@@ -43,19 +40,20 @@ struct Gathered {
     since: Option<Instant>,
 }
 
-/// `[log]`: what is written to standard error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// What is written to standard error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// How the log on standard error is written: "text" for people, "json" for programs.
+    /// How the log on standard error is written: "text" for people, "json" for programs, one object a line.
     pub format: LogFormat,
     /// What is written: "error", "warn", "info" (with a line for each request), "debug" or "trace".
     pub level: LogLevel,
 }
 
 /// The form of a log line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum LogFormat {
     /// To be read by people.
     #[default]
@@ -65,8 +63,9 @@ pub enum LogFormat {
 }
 
 /// The least severe kind of line that is logged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 #[expect(missing_docs, reason = "the usual levels")]
 pub enum LogLevel {
     Error,
@@ -91,7 +90,11 @@ impl From<LogLevel> for LevelFilter {
 
 impl Log {
     /// Starts logging. It stays with the first caller: a process logs in one way.
-    pub fn start(&self) {
+    ///
+    /// `talkative` are libraries that say too much. They print whole headers, credentials with them, when they may say
+    /// all, and warn of whatever a stranger sends, as of a server name that is none. Of them errors are logged, and
+    /// warnings to who looks for something.
+    pub fn start(&self, talkative: &[&str]) {
         // Who reads no log shall not be told so on standard error, which panics.
         let lines = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
         let layer = match self.format {
@@ -99,7 +102,7 @@ impl Log {
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         // Only a second start fails, and the first one's choice stands.
-        let _ = Registry::default().with(layer.with_filter(filter(self.level.into()))).try_init();
+        let _ = Registry::default().with(layer.with_filter(filter(self.level.into(), talkative))).try_init();
     }
 }
 
@@ -142,8 +145,9 @@ fn most(asked: LevelFilter) -> LevelFilter {
     asked.min(if asked >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })
 }
 
-fn filter(asked: LevelFilter) -> Targets {
-    Targets::new().with_default(asked).with_targets(TALKATIVE.map(|library| (library, most(asked))))
+fn filter(asked: LevelFilter, talkative: &[&str]) -> Targets {
+    let quiet = talkative.iter().map(|library| (*library, most(asked)));
+    Targets::new().with_default(asked).with_targets(quiet)
 }
 
 /// Standard error, behind the lines that are gathered.
@@ -304,17 +308,16 @@ mod tests {
 
     #[test]
     fn a_library_s_warnings_are_for_who_looks_for_something() {
-        for library in ["rustls::msgs::handshake", "h2::proto", "pingora_core::protocols", "hyper::proto"] {
-            let says = |asked: Level, level: Level| filter(asked.into()).would_enable(library, &level);
-            assert!(says(Level::INFO, Level::ERROR) && !says(Level::INFO, Level::WARN), "{library}");
-            assert!(says(Level::TRACE, Level::WARN) && !says(Level::TRACE, Level::INFO), "{library}");
-        }
+        let library = "rustls::msgs::handshake";
+        let says = |asked: Level, level: Level| filter(asked.into(), &["h2", "rustls"]).would_enable(library, &level);
+        assert!(says(Level::INFO, Level::ERROR) && !says(Level::INFO, Level::WARN));
+        assert!(says(Level::TRACE, Level::WARN) && !says(Level::TRACE, Level::INFO));
     }
 
     #[test]
     fn nobody_says_more_than_is_asked_for() {
-        assert!(!filter(LevelFilter::OFF).would_enable("rustls", &Level::ERROR));
-        assert!(filter(LevelFilter::WARN).would_enable("lockgate::gate", &Level::WARN));
-        assert!(!filter(LevelFilter::WARN).would_enable(ACCESS, &Level::INFO));
+        assert!(!filter(LevelFilter::OFF, &["rustls"]).would_enable("rustls", &Level::ERROR));
+        assert!(filter(LevelFilter::WARN, &["rustls"]).would_enable("lockgate::gate", &Level::WARN));
+        assert!(!filter(LevelFilter::WARN, &["rustls"]).would_enable(ACCESS, &Level::INFO));
     }
 }

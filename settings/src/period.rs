@@ -90,9 +90,21 @@ impl FromStr for Period {
     }
 }
 
+/// The units in which a period is written: in the largest that it is a whole number of.
+const UNITS: &[(&str, u128)] = &[
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1000),
+];
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        let nanos = self.0.as_nanos();
+        let (unit, long) = UNITS.iter().find(|(_, long)| nanos.is_multiple_of(*long)).unwrap_or(&("ns", 1));
+        write!(f, "{}{unit}", nanos / long)
     }
 }
 
@@ -119,6 +131,8 @@ impl<'de> Deserialize<'de> for Period {
         deserializer.deserialize_any(PeriodVisitor)
     }
 }
+
+crate::shown_as_text!(Period, "string", "a duration, as in \"30s\"");
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Says a line on standard error, which a supervisor may have closed: `eprintln!` would panic there. Where nobody
 /// reads, the exit code is left to tell.
 pub fn complain(line: impl Display) {
@@ -18,6 +20,15 @@ pub fn reachable(mut listen: SocketAddr) -> SocketAddr {
         _ => {}
     }
     listen
+}
+
+/// Raises the limit of open files to the hard one, as programs in Go do: the soft one is that low for the sake of
+/// programs that use `select`. Returns how many files may be open.
+pub fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    let in_force = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
+    in_force.current.unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,15 +1,19 @@
 //! What a person is told about settings.
 
+use std::char::ParseCharError;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use proptest::prelude::*;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{ByteSize, Period, Prefix, Problems};
+use crate::{ByteSize, Configuration, Period, Prefix, Problems};
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Shape {
     listen: Listen,
@@ -20,7 +24,7 @@ struct Shape {
     storage: Option<Storage>,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Listen {
     https: String,
@@ -28,41 +32,59 @@ struct Listen {
     threads: usize,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Tls {
     additional: Vec<Pair>,
 }
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pair {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Auth {
     realm: String,
-    #[serde(deserialize_with = "crate::parsed")]
-    initial: char,
+    initial: Initial,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq)]
+struct Initial(char);
+
+impl FromStr for Initial {
+    type Err = ParseCharError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCharError> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Initial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+crate::written_as_text!(Initial, "a letter");
+
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Limits {
     header_size: Option<ByteSize>,
     header_timeout: Option<Period>,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Log {
     format: Format,
 }
 
-#[derive(Debug, Default, PartialEq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Format {
     #[default]
@@ -70,7 +92,7 @@ enum Format {
     Json,
 }
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Storage {
     data: PathBuf,
@@ -78,11 +100,29 @@ struct Storage {
     delete: bool,
 }
 
-const PROXY: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
+impl Configuration for Shape {
+    const PREFIX: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
+}
+
+macro_rules! shape_with_prefix {
+    ($name:ident, $prefix:literal) => {
+        #[derive(Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+        #[serde(transparent)]
+        struct $name(Shape);
+
+        impl Configuration for $name {
+            const PREFIX: Prefix = Prefix::new($prefix);
+        }
+    };
+}
+
+shape_with_prefix!(Backend, "LOCKGATE_BACKEND");
+shape_with_prefix!(Untouched, "LOCKGATE_SETTINGS_TEST");
+shape_with_prefix!(Cargo, "CARGO_PKG");
 
 fn parse(text: &str, env: &[(&str, &str)]) -> Result<Shape, Problems> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    crate::parse(text, Path::new("a.toml"), PROXY, env)
+    Shape::parse(text, Path::new("a.toml"), env)
 }
 
 fn problems(text: &str, env: &[(&str, &str)]) -> Vec<String> {
@@ -201,7 +241,7 @@ fn the_environment_overrides_every_key_as_the_type_that_it_has() {
     let expected = Shape {
         listen: Listen { https: "0.0.0.0:443".to_owned(), http2: true, threads: 4 },
         tls: Tls { additional: vec![Pair { certificate: "a".into(), key: "b".into() }] },
-        auth: Auth { realm: "123".to_owned(), initial: 'é' },
+        auth: Auth { realm: "123".to_owned(), initial: Initial('é') },
         limits: Limits { header_size: Some(ByteSize::from_kib(64)), header_timeout: Some(Period::from_secs(15)) },
         log: Log { format: Format::Json },
         storage: Some(Storage { data: "/data".into(), delete: false }),
@@ -267,8 +307,7 @@ fn variables_that_nobody_wrote_for_this_program_are_passed_over() {
 fn the_backend_reads_its_own_variables_only() {
     let env = [("LOCKGATE_BACKEND_AUTH_REALM", "own"), ("LOCKGATE_AUTH_REALM", "of the proxy")];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let shape: Shape =
-        crate::parse("", Path::new("b.toml"), Prefix::new("LOCKGATE_BACKEND"), env).expect("nothing is wrong");
+    let Backend(shape) = Backend::parse("", Path::new("b.toml"), env).expect("nothing is wrong");
     assert_eq!(shape.auth.realm, "own");
 }
 
@@ -290,42 +329,48 @@ fn a_text_is_not_repeated_in_an_error_about_its_type() {
 #[test]
 fn a_file_that_cannot_be_read_is_one_problem() {
     let missing = Path::new("no/such/file.toml");
-    let problems = crate::load::<Shape>(missing, Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is not there");
+    let problems = Untouched::load(missing).expect_err("it is not there");
     assert_eq!(problems.to_string(), "no/such/file.toml: there is no such file; name another with --config");
 }
 
 #[test]
 fn settings_without_a_file_are_the_defaults_and_the_environment() {
     // cargo sets this one for every test: CARGO_PKG_NAME and its like are no keys of the shape.
-    let problems =
-        crate::from_environment::<Shape>(Prefix::new("CARGO_PKG")).expect_err("the prefix has other variables");
+    let problems = Cargo::from_environment().expect_err("the prefix has other variables");
     assert!(problems.iter().all(|problem| problem.to_string().starts_with("CARGO_PKG_")), "{problems}");
-    assert_eq!(crate::from_environment(Prefix::new("LOCKGATE_SETTINGS_TEST")), Ok(Shape::default()));
+    assert_eq!(Untouched::from_environment(), Ok(Untouched::default()));
 }
 
 #[test]
 fn a_directory_is_no_file_to_read() {
     let dir = tempfile::tempdir().unwrap();
-    let problems =
-        crate::load::<Shape>(dir.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is a directory");
-    assert!(problems.to_string().ends_with("cannot be read: Is a directory (os error 21)"), "{problems}");
+    let problems = Untouched::load(dir.path()).expect_err("it is a directory");
+    assert!(problems.to_string().contains("cannot be read: it is a directory; "), "{problems}");
 }
 
 #[test]
 fn a_survey_has_defaults_in_the_place_of_mistakes() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[listen]\nhttp2 = 7\nthreads = 3\n").unwrap();
-    let (shape, problems) = crate::survey::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST"));
+    let (shape, problems) = Untouched::survey(file.path());
     assert_eq!(problems.len(), 1);
-    assert_eq!(shape.map(|shape| shape.listen), Some(Listen { threads: 3, ..Listen::default() }));
-    assert_eq!(crate::load::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")), Err(problems));
+    assert_eq!(shape.map(|Untouched(shape)| shape.listen), Some(Listen { threads: 3, ..Listen::default() }));
+    assert_eq!(Untouched::load(file.path()), Err(problems));
+}
+
+#[test]
+fn a_file_in_utf16_is_told_so() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&"[auth]\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    let problems = Untouched::load(file.path()).expect_err("it is UTF-16");
+    assert!(problems.to_string().ends_with("save it as UTF-8"), "{problems}");
 }
 
 #[test]
 fn a_file_that_is_not_utf8_is_told_where() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"[auth]\nrealm = '\xff'\n").unwrap();
-    let problems = crate::load::<Shape>(file.path(), Prefix::new("LOCKGATE_SETTINGS_TEST")).expect_err("it is Latin-1");
+    let problems = Untouched::load(file.path()).expect_err("it is Latin-1");
     assert_eq!(
         problems.to_string(),
         format!("{}:2:10: not UTF-8; save the file in that encoding", file.path().display())
@@ -350,7 +395,7 @@ proptest! {
     ) {
         let named = env.into_iter().map(|(name, value)| (format!("LOCKGATE_{name}"), value));
         let env = named.chain([("LOCKGATE_LISTEN_HTTP2".to_owned(), value.clone())]);
-        let read: Result<Shape, Problems> = crate::parse(&text, Path::new("a.toml"), PROXY, env);
+        let read: Result<Shape, Problems> = Shape::parse(&text, Path::new("a.toml"), env);
         match read {
             Ok(shape) => prop_assert_eq!(shape.listen.http2.to_string(), value.trim()),
             Err(problems) => prop_assert!(!problems.is_empty()),

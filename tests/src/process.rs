@@ -33,6 +33,8 @@ pub enum Signal {
     Terminate,
     /// `SIGINT`, as Ctrl-C does.
     Interrupt,
+    /// `SIGHUP`, as a hook sends it that asks for a reload.
+    Hangup,
     /// `SIGKILL`, as a lost machine does.
     Kill,
     /// `SIGSTOP`: it is there, and does nothing.
@@ -95,6 +97,7 @@ impl Process {
         let name = match signal {
             Signal::Terminate => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Hangup => "HUP",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",

@@ -286,6 +286,14 @@ impl Connection {
         Ok(length)
     }
 
+    /// Where the upstream listens.
+    ///
+    /// # Panics
+    /// When the connection is broken.
+    pub fn address(&self) -> SocketAddr {
+        self.stream.local_addr().expect("it is connected")
+    }
+
     /// Sends bytes.
     ///
     /// # Errors

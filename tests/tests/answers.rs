@@ -21,6 +21,37 @@ fn every_answer_says_registry_2_0_once_whatever_the_upstream_said() {
     }
 }
 
+/// RFC 9110, 6.6.1, whoever answers, and over whatever version.
+#[test]
+fn every_answer_is_dated_once() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).set("listen.http2", true).start();
+    let assert_dated = |head: &Head, status: u16| {
+        assert_eq!(head.status(), status);
+        let date = head.one("date");
+        assert!(date.len() == 29 && date.ends_with(" GMT"), "{date}");
+    };
+    let large = format!("GET /v2/ HTTP/1.1\r\nHost: r\r\nX: {}\r\n\r\n", "a".repeat(40_000));
+    for (status, request) in [
+        (401, "GET /v2/ HTTP/1.1\r\nHost: r\r\n\r\n"),
+        (404, "GET /x HTTP/1.1\r\nHost: r\r\n\r\n"),
+        (400, "GET /v2/ HTTP/1.1\r\n\r\n"),
+        (400, "GET https://x/v2/ HTTP/1.1\r\nHost: r\r\n\r\n"),
+        (400, "nonsense\r\n\r\n"),
+        (405, "CONNECT r:443 HTTP/1.1\r\nHost: r:443\r\n\r\n"),
+        (501, "TRACE /v2/ HTTP/1.1\r\nHost: r\r\n\r\n"),
+        (431, &large),
+    ] {
+        let mut wire = gate.wire();
+        wire.send(request);
+        assert_dated(&wire.response().head, status);
+    }
+    for version in ["--http1.1", "--http2"] {
+        assert_dated(gate.stranger("/v2/").args(&[version]).run().head(), 401);
+        assert_dated(gate.curl("/v2/").args(&[version]).run().head(), 200);
+    }
+}
+
 /// A manifest's bytes and type are a stranger's: on the registry's own origin a browser must make nothing of them.
 #[test]
 fn every_answer_forbids_a_browser_to_make_a_page_of_it() {
@@ -51,7 +82,7 @@ fn names_are_written_as_registries_write_them() {
 }
 
 #[test]
-fn clients_older_than_docker_1_6_are_told_404_by_the_seeds_rule() {
+fn clients_older_than_docker_1_6_are_told_404_by_the_guides_rule() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
     let status = |agent: &str| gate.curl("/v2/").arg("--user-agent").arg(agent).run().status();

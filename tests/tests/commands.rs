@@ -1,6 +1,6 @@
 //! Promise: one command makes a registry and overwrites nothing; the other commands make its parts.
 
-use lockgate_e2e::{Api, Curl, Finished, Signal, Up, finish, fresh_dir, program, tool};
+use lockgate_e2e::{Api, Curl, Finished, PATIENCE, Process, Signal, Up, finish, fresh_dir, program, tool};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -146,8 +146,8 @@ fn a_first_user_whose_password_nobody_can_read_is_not_made() {
 fn up_serves_where_nobody_reads_what_it_says() {
     let dir = fresh_dir();
     finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
-    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDOUT, &["up", "--listen", "127.0.0.1:0"], dir.path()));
-    up.stderr().await_line(lockgate_e2e::PATIENCE, "that it listens", |line| line.contains("listening"));
+    let mut up = Process::start(&mut unheard(NO_STDOUT, &["up", "--listen", "127.0.0.1:0"], dir.path()));
+    up.stderr().await_line(PATIENCE, "that it listens", |line| line.contains("listening"));
     up.signal(Signal::Terminate);
     assert!(up.wait(Duration::from_secs(10)).success());
 }
@@ -158,8 +158,8 @@ fn up_serves_where_nobody_reads_its_log() {
     let made = finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success().stdout;
     let password = made.lines().find_map(|line| line.trim().strip_prefix("password: ")).expect("it is printed").trim();
     let arguments = ["up", "--listen", "127.0.0.1:0"];
-    let mut up = lockgate_e2e::Process::start(&mut unheard(NO_STDERR, &arguments, dir.path()));
-    let line = up.stdout().await_line(lockgate_e2e::PATIENCE, "where it is", |line| line.contains("docker login"));
+    let mut up = Process::start(&mut unheard(NO_STDERR, &arguments, dir.path()));
+    let line = up.stdout().await_line(PATIENCE, "where it is", |line| line.contains("docker login"));
     let port: u16 = line.rsplit(':').next().and_then(|port| port.trim().parse().ok()).expect("a port");
     let door = lockgate_e2e::Door {
         address: ([127, 0, 0, 1], port).into(),
@@ -195,4 +195,19 @@ fn an_exit_code_tells_the_same_where_nobody_reads_why() {
         assert_eq!(exit_code(outputs, &["--help"]), Some(0), "{outputs}");
         assert_eq!(exit_code(outputs, &["htpasswd", "conf/htpasswd", "nobody", "--delete"]), Some(1), "{outputs}");
     }
+}
+
+#[test]
+fn up_heeds_the_environment_and_names_what_has_no_effect_on_it() {
+    let dir = fresh_dir();
+    let mut lockgate = program("lockgate");
+    lockgate.env("LOCKGATE_LISTEN_HTTPS", "127.0.0.2:0").env("LOCKGATE_LISTEN_THREADS", "1");
+    lockgate.env("LOCKGATE_TLS_KEY", "/elsewhere.key").env("LOCKGATE_UPSTREAM_URL", "http://registry:5000");
+    let up = Process::start(lockgate.arg("up").arg("--dir").arg(dir.path()));
+    up.stderr().await_line(PATIENCE, "the address that it listens on", |line| line.contains("127.0.0.2:"));
+    let said = up.stderr().text();
+    for variable in ["LOCKGATE_TLS_KEY", "LOCKGATE_UPSTREAM_URL"] {
+        assert!(said.contains(&format!("note: {variable} has no effect here")), "{said}");
+    }
+    assert!(!said.contains("LOCKGATE_LISTEN"), "{said}");
 }

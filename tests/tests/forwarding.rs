@@ -23,10 +23,139 @@ fn the_registry_learns_the_client_s_host_address_and_scheme() {
 fn the_host_is_forwarded_as_the_client_wrote_it() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
-    for host in ["registry.example.com:5043", "registry.example.com", "[::1]:5043"] {
+    for host in ["registry.example.com:5043", "registry.example.com", "[::1]:5043", "registry.example.com:"] {
         gate.curl("/v2/").header(&format!("Host: {host}")).run().expect(200);
         assert_eq!(upstream.received().last().unwrap().head.one("host"), host);
     }
+}
+
+#[test]
+fn a_target_in_absolute_form_is_forwarded_as_its_path() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let mut wire = gate.wire();
+    let catalog = "/v2/_catalog?n=2&last=a%2Fb";
+    for (line, host) in [
+        (format!("GET https://r:5043{catalog} HTTP/1.1\r\nHost: r:5043\r\n"), "r:5043"),
+        (format!("GET HTTPS://R{catalog} HTTP/1.1\r\nHost: r:443\r\n"), "r:443"),
+        (format!("GET https://r:5043{catalog} HTTP/1.0\r\n"), "r:5043"),
+    ] {
+        wire.send(format!("{line}{ALICE}\r\n"));
+        assert_eq!(wire.response().head.status(), 200, "{line}");
+        let head = upstream.received().pop().expect("a request").head;
+        assert_eq!((head.target(), head.one("host")), (catalog, host));
+    }
+}
+
+/// Registries know more algorithms than others do (OCI image specification, "Digests").
+#[test]
+fn a_digest_of_any_algorithm_reaches_the_registry_and_what_is_none_does_not() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    let blake3 = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    let targets = |digest: &str| {
+        [
+            ("GET", format!("/v2/a/blobs/{digest}")),
+            ("HEAD", format!("/v2/a/manifests/{digest}")),
+            ("PUT", format!("/v2/a/manifests/{digest}")),
+            ("GET", format!("/v2/a/referrers/{digest}")),
+            ("POST", format!("/v2/a/blobs/uploads/?mount={digest}&from=b")),
+            ("PUT", format!("/v2/a/blobs/uploads/u?digest={digest}")),
+        ]
+    };
+    for digest in [blake3, "md5:d41d8cd98f00b204e9800998ecf8427e", "a+b.c_d-e:LCa0a2j_xo-5m0U8HTBBNBNCLXBkg7-g="] {
+        for (method, target) in targets(&digest.replace('+', "%2B")) {
+            // A path has no escapes, and in a query a plus is a space.
+            let target = if target.contains('?') { target } else { target.replace("%2B", "+") };
+            let status = gate.curl(&target).method(method).run().status();
+            assert_eq!(status, 200, "{method} {target}");
+            assert_eq!(upstream.received().pop().expect("a request").head.target(), target);
+        }
+    }
+    gate.curl("/v2/a/blobs/uploads/?digest-algorithm=blake3").method("POST").run().expect(200);
+    let before = upstream.received().len();
+    for none in ["BLAKE3:00", "blake3:", "blake3:0:0", "b--3:00", "blake3-:00", "sha256:00", "sha512:00", "blake3:a~"] {
+        for (method, target) in targets(none) {
+            // A mount whose digest is none is refused; a reference without an algorithm would be a tag.
+            let status = gate.curl(&target).method(method).run().status();
+            assert!([400, 404].contains(&status), "{method} {target}: {status}");
+        }
+    }
+    assert_eq!(upstream.received().len(), before, "{:#?}", upstream.received().pop());
+}
+
+#[test]
+fn what_a_client_makes_its_request_depend_on_goes_on_and_comes_back() {
+    let upstream = Upstream::answering("HTTP/1.1 412 Precondition Failed\r\nEtag: \"a\"\r\nContent-Length: 0\r\n\r\n");
+    let gate = Gate::before(upstream.url()).start();
+    let conditions = [
+        ("If-Match", "\"a\", W/\"b\""),
+        ("If-None-Match", "*"),
+        ("If-Range", "\"a\""),
+        ("Range", "bytes=0-3, 10-, -5"),
+        ("If-Modified-Since", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ];
+    for method in ["GET", "HEAD", "PUT", "DELETE"] {
+        let curl = gate.curl("/v2/a/manifests/x").method(method);
+        let curl = conditions.iter().fold(curl, |curl, (name, value)| curl.header(&format!("{name}: {value}")));
+        assert_eq!(curl.run().expect(412).head().one("etag"), "\"a\"");
+        let head = upstream.received().pop().expect("a request").head;
+        for (name, value) in conditions {
+            assert_eq!(head.one(name), value, "{method}");
+        }
+    }
+}
+
+/// An upstream that does not heed `X-Forwarded-Proto`, or knows itself by its own name.
+#[test]
+fn an_upstream_that_sends_on_to_itself_sends_on_to_the_gate() {
+    let upstream = Upstream::scripted(|connection| {
+        while let Some(head) = connection.request()? {
+            let own = connection.address();
+            let told = head.one("host").to_owned();
+            let location = match head.target() {
+                "/v2/own/blobs/uploads/" => format!("http://{own}/v2/own/blobs/uploads/u?state=a%2Fb"),
+                "/v2/told/blobs/uploads/" => format!("http://{told}/v2/told/blobs/uploads/u"),
+                "/v2/path/blobs/uploads/" => "/v2/path/blobs/uploads/u".to_owned(),
+                _ => format!("https://s3.example.com/layer?from=http://{own}/"),
+            };
+            let link = format!("Link: <http://{own}/v2/_catalog?last=a>; rel=\"next\"\r\n");
+            connection.send(
+                format!("HTTP/1.1 202 Accepted\r\nLocation: {location}\r\n{link}Content-Length: 0\r\n\r\n").as_bytes(),
+            )?;
+        }
+        Ok(())
+    });
+    let gate = Gate::before(upstream.url()).start();
+    let url = |path: &str| gate.door().url(path);
+    for (repository, location) in [
+        ("own", url("/v2/own/blobs/uploads/u?state=a%2Fb")),
+        ("told", url("/v2/told/blobs/uploads/u")),
+        ("path", "/v2/path/blobs/uploads/u".to_owned()),
+        ("other", format!("https://s3.example.com/layer?from={}/", upstream.url())),
+    ] {
+        let answer = gate.curl(&format!("/v2/{repository}/blobs/uploads/")).method("POST").run().expect(202);
+        assert_eq!(answer.head().one("location"), location);
+        assert_eq!(answer.head().one("link"), format!("<{}>; rel=\"next\"", url("/v2/_catalog?last=a")));
+    }
+    let mut wire = gate.wire();
+    wire.send(format!("POST /v2/own/blobs/uploads/ HTTP/1.0\r\n{ALICE}\r\n"));
+    assert_eq!(wire.response().head.one("location"), "/v2/own/blobs/uploads/u?state=a%2Fb", "whatever its way here is");
+}
+
+#[test]
+fn an_upstream_that_asks_for_a_password_of_its_own_leaves_one_line_that_names_the_key() {
+    let answer = "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n";
+    let upstream = Upstream::answering(answer);
+    let lines = |gate: &Gate| gate.log().text().lines().filter(|line| line.contains("forward_authorization")).count();
+    let gate = Gate::before(upstream.url()).start();
+    for _ in 0..10 {
+        gate.curl("/v2/").run().expect(401);
+    }
+    assert_eq!(lines(&gate), 1, "{}", gate.log().text());
+    let forwarding = Gate::before(upstream.url()).set("upstream.forward_authorization", true).start();
+    forwarding.curl("/v2/").run().expect(401);
+    assert_eq!(lines(&forwarding), 0, "{}", forwarding.log().text());
 }
 
 #[test]
@@ -139,6 +268,25 @@ fn a_query_that_two_readers_read_differently_goes_nowhere() {
         gate.curl(&format!("/v2/_catalog?{query}")).run().oci_error(400);
     }
     assert!(upstream.received().is_empty());
+}
+
+#[test]
+fn a_digest_of_any_algorithm_goes_to_the_registry_that_may_know_it_and_what_is_none_goes_nowhere() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    for digest in ["md5:d41d8cd98f00b204e9800998ecf8427e", "blake3:af13", "sha256+b64u:LCa0a2j_xo-5m0U8="] {
+        for path in [format!("blobs/{digest}"), format!("manifests/{digest}"), format!("referrers/{digest}")] {
+            gate.curl(&format!("/v2/a/{path}")).run().expect(200);
+            assert_eq!(upstream.received().last().unwrap().head.target(), format!("/v2/a/{path}"));
+        }
+    }
+    let (query, uploads) = ("digest-algorithm=blake3&mount=blake3:af13&from=b", "/v2/a/blobs/uploads/");
+    gate.curl(&format!("{uploads}?{query}")).method("POST").run().expect(200);
+    let received = upstream.received().len();
+    for path in ["/v2/a/blobs/MD5:00", "/v2/a/blobs/sha256:00", "/v2/a/referrers/md5:"] {
+        gate.curl(path).run().oci_error(400);
+    }
+    assert_eq!(upstream.received().len(), received);
 }
 
 #[test]

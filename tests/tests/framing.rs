@@ -30,7 +30,8 @@ fn smuggling() -> Vec<(&'static str, String)> {
         ("a bare line feed", post(&format!("X: y\nContent-Length: {}\r\n\r\n{CANARY}", CANARY.len()))),
         ("two hosts", format!("GET /v2/ HTTP/1.1\r\n{HOST}Host: evil.test\r\n{ALICE}\r\n")),
         ("no host", format!("GET /v2/ HTTP/1.1\r\n{ALICE}\r\n")),
-        ("an absolute target", format!("GET http://evil.test/v2/ HTTP/1.1\r\n{HOST}{ALICE}\r\n")),
+        ("a target of another host", format!("GET https://evil.test/v2/ HTTP/1.1\r\n{HOST}{ALICE}\r\n")),
+        ("a target of http", format!("GET http://registry.test/v2/ HTTP/1.1\r\n{HOST}{ALICE}\r\n")),
         ("two authorizations", format!("GET /v2/ HTTP/1.1\r\n{HOST}{ALICE}{ALICE}\r\n")),
         ("a NUL in a header", format!("GET /v2/ HTTP/1.1\r\n{HOST}{ALICE}X: a\0b\r\n\r\n")),
     ]

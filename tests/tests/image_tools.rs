@@ -86,7 +86,8 @@ fn podman_logs_in_pushes_removes_pulls_and_logs_out() {
         podman.run(&["pull", "--cert-dir", "CERTS", "DOOR/team/app:v1"]).success();
         assert_eq!(podman.run(&["images", "--quiet", "--no-trunc"]).success().stdout.trim(), id);
         podman.run(&["logout", "DOOR"]).success();
-        podman.run(&["pull", "--cert-dir", "CERTS", "DOOR/team/app:v1"]).failure();
+        let stranger = podman.run(&["pull", "--cert-dir", "CERTS", "DOOR/team/app:v1"]).failure();
+        assert!(stranger.stderr.contains("log in first"), "{stranger}");
     });
 }
 

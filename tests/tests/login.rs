@@ -41,6 +41,22 @@ fn no_wrong_and_no_readable_credentials_are_refused_in_the_registry_s_language()
     assert!(upstream.received().is_empty(), "nothing of it may reach the registry");
 }
 
+/// podman sends an empty name and an empty password for somebody who did not log in.
+#[test]
+fn who_shows_neither_name_nor_password_is_told_to_log_in_however_often() {
+    let upstream = Upstream::answering(ok("{}"));
+    // A second wrong password would be a 429.
+    let gate = Gate::before(upstream.url()).set("auth.failures", 1).set("auth.address_failures", 1).start();
+    for _ in 0..20 {
+        for curl in [gate.stranger("/v2/"), gate.stranger("/v2/").header("Authorization: Basic Og==")] {
+            let answer = curl.run();
+            assert!(answer.oci_error(401).1.contains("log in"), "{}", answer.text());
+            assert_eq!(answer.head().one("www-authenticate"), r#"Basic realm="Registry Realm""#);
+        }
+    }
+    gate.curl("/v2/").run().expect(200);
+}
+
 #[test]
 fn the_scheme_is_read_without_case_and_the_first_colon_splits() {
     let users = [htpasswd_line(Scheme::Bcrypt, "bob", "a:b:c"), htpasswd_line(Scheme::Bcrypt, "jürg", "été")];

@@ -190,6 +190,7 @@ fn a_connection_that_the_upstream_closed_while_it_was_idle_costs_no_request() {
             gate.curl(path).run().expect(200);
         }
     }
+    assert_nothing_failed(&gate);
 }
 
 #[test]
@@ -206,6 +207,15 @@ fn a_kept_connection_that_ends_under_a_request_costs_none() {
             assert_eq!(gate.curl(path).run().expect(200).text(), "{}");
         }
     }
+    assert_nothing_failed(&gate);
+}
+
+/// Whoever reads the log for what is wrong finds nothing there, whatever a library thinks of a connection that ended.
+#[track_caller]
+fn assert_nothing_failed(gate: &Gate) {
+    let log = gate.log().text();
+    let is_alarming = |line: &&str| line.contains(" ERROR ") || line.contains(" WARN ");
+    assert_eq!(log.lines().filter(is_alarming).collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
 #[test]

@@ -6,18 +6,21 @@ use http::{Method, StatusCode};
 use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
 
 use super::conditional;
-use crate::http::{Outcome, Part, Refusal, Reply, header, header_value, requested};
+use crate::http::{Multipart, Outcome, Part, Refusal, Reply, header, header_value, requested};
 use crate::registry::Registry;
+use crate::store::StoreError;
 
 fn unknown(digest: &Digest) -> OciError {
     let message = "this repository does not hold the blob: push it, or mount it from where it is";
     OciError::new(ErrorCode::BlobUnknown, message).with_detail(digest.as_str())
 }
 
-/// `GET` and `HEAD`: the blob, or a range of it.
+const CONTENT: &str = "application/octet-stream";
+
+/// `GET` and `HEAD`: the blob, or ranges of it.
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, digest: &Digest) -> Outcome {
     let blob = registry.store.blob(name, digest).await?.ok_or_else(|| unknown(digest))?;
-    if let Some(reply) = conditional::not_modified(request, digest) {
+    if let Some(reply) = conditional::instead_of(request, digest)? {
         return Ok(lasting(reply));
     }
     let size = blob.size();
@@ -33,6 +36,12 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
             let reply = described(StatusCode::PARTIAL_CONTENT, digest).length(length);
             Ok(reply.header(CONTENT_RANGE, header_value(content_range)).stream(blob.read(range), length))
         }
+        Part::Several(ranges) => {
+            let parts = Multipart::new(ranges, size, CONTENT);
+            let (length, content_type) = (parts.length(), parts.content_type());
+            let reply = described(StatusCode::PARTIAL_CONTENT, digest).length(length);
+            Ok(reply.header(CONTENT_TYPE, content_type).stream(parts.read(blob), length))
+        }
         Part::Unsatisfiable => {
             let error = OciError::new(ErrorCode::RangeInvalid, format!("the blob has only {size} bytes"));
             Err(Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}"))))
@@ -42,7 +51,7 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
 
 fn described(status: StatusCode, digest: &Digest) -> Reply {
     let reply = Reply::new(status).entity(digest).header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    lasting(reply).header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+    lasting(reply).header(CONTENT_TYPE, HeaderValue::from_static(CONTENT))
 }
 
 /// What has this digest will have it in a year.
@@ -51,7 +60,11 @@ fn lasting(reply: Reply) -> Reply {
 }
 
 /// `DELETE`: the repository no longer holds the blob.
-pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, digest: &Digest) -> Outcome {
+pub(crate) async fn delete(registry: &Registry, request: &Parts, name: &RepositoryName, digest: &Digest) -> Outcome {
+    let holds = conditional::precondition(request).is_none_or(|precondition| precondition.holds(Some(digest)));
+    if !holds && registry.store.blob(name, digest).await?.is_some() {
+        return Err(StoreError::PreconditionFailed.into());
+    }
     if registry.store.delete_blob(name, digest).await? {
         Ok(Reply::new(StatusCode::ACCEPTED).digest(digest).length(0))
     } else {

@@ -11,7 +11,7 @@ use crate::hasher::digest_of;
 use crate::http::{Outcome, Reply, RequestBody, header, header_value};
 use crate::manifest::{Manifest, ManifestError};
 use crate::registry::Registry;
-use crate::store::{NewManifest, StoredManifest};
+use crate::store::{NewManifest, StoreError, StoredManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -29,7 +29,7 @@ fn unknown(reference: &Reference) -> OciError {
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, reference: &Reference) -> Outcome {
     let stored = registry.store.manifest(name, reference).await?.ok_or_else(|| unknown(reference))?;
     let StoredManifest { digest, content } = stored;
-    if let Some(reply) = conditional::not_modified(request, &digest) {
+    if let Some(reply) = conditional::instead_of(request, &digest)? {
         return Ok(reply);
     }
     let manifest = Manifest::stored(&content).map_err(unreadable)?;
@@ -53,14 +53,16 @@ pub(crate) async fn put(
     tags: Vec<Tag>,
 ) -> Outcome {
     let content = content(registry, body).await?;
+    let precondition = conditional::precondition(request).map(|precondition| (reference.clone(), precondition));
     let (digest, tags) = names(reference, tags, &content)?;
     let manifest = Manifest::pushed(&content, header(request, &CONTENT_TYPE)).map_err(OciError::from)?;
+    look_after_sizes(registry, name, &manifest).await?;
     let subject = manifest.subject().cloned();
-    let requires = if registry.options.sparse { Vec::new() } else { manifest.requires() };
+    let requires = if registry.storage.sparse { Vec::new() } else { manifest.requires() };
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
     let reply =
         tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
-    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires };
+    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires, precondition };
     registry.store.put_manifest(name, new).await?;
     Ok(match subject {
         Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
@@ -68,8 +70,19 @@ pub(crate) async fn put(
     })
 }
 
+/// A layout of distribution's records no sizes, so that a blob which a crash has cut short is found when a manifest
+/// tells another: then its bytes are looked at. A blob that was lost is missing, and clients push it again.
+async fn look_after_sizes(registry: &Registry, name: &RepositoryName, manifest: &Manifest) -> Result<(), StoreError> {
+    for (digest, size) in manifest.sizes() {
+        if registry.store.blob(name, digest).await?.is_some_and(|blob| blob.size() != size) {
+            registry.store.forget_if_corrupt(name, digest).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn content(registry: &Registry, body: &mut RequestBody) -> Result<Bytes, OciError> {
-    let limit = registry.options.manifest_size;
+    let limit = registry.storage.manifest_size.get() as u64;
     body.collect(limit).await?.ok_or_else(|| {
         let message = format!("a manifest has at most {limit} bytes here (storage.manifest_size)");
         OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
@@ -96,13 +109,22 @@ fn names(reference: Reference, tags: Vec<Tag>, content: &[u8]) -> Result<(Digest
 }
 
 /// `DELETE`: removes a tag; or, by digest, a manifest with its tags.
-pub(crate) async fn delete(registry: &Registry, name: &RepositoryName, reference: &Reference) -> Outcome {
+pub(crate) async fn delete(
+    registry: &Registry,
+    request: &Parts,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Outcome {
+    let precondition = conditional::precondition(request).unwrap_or_default();
     let deleted = match reference {
-        Reference::Tag(tag) => registry.store.delete_tag(name, tag).await?,
+        Reference::Tag(tag) => registry.store.delete_tag(name, tag, &precondition).await?,
         Reference::Digest(digest) => {
             // One that cannot be read, or is not what its name says, can still be deleted.
-            let stored = registry.store.manifest(name, reference).await.ok().flatten();
-            let manifest = stored.and_then(|stored| Manifest::stored(&stored.content).ok());
+            let stored = registry.store.manifest(name, reference).await;
+            if !matches!(stored, Ok(None)) && !precondition.holds(Some(digest)) {
+                return Err(StoreError::PreconditionFailed.into());
+            }
+            let manifest = stored.ok().flatten().and_then(|stored| Manifest::stored(&stored.content).ok());
             let subject = manifest.as_ref().and_then(Manifest::subject);
             registry.store.delete_manifest(name, digest, subject).await?
         }

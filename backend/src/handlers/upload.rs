@@ -10,15 +10,22 @@
 //!
 //! [spec.md, "Pushing blobs"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-blobs
 
+use std::time::Duration;
+
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, HeaderName, RANGE};
 use http::request::Parts;
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, RepositoryName, UploadId};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::http::{Outcome, PieceRange, Refusal, Reply, RequestBody, header_value, upload_unknown};
 use crate::registry::Registry;
-use crate::store::Upload;
+use crate::store::{StoreError, Upload};
+
+/// How long it is waited for a session that another request writes to, and how long from one look to the next.
+const BUSY: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
@@ -63,6 +70,18 @@ pub(crate) async fn push(
     }
 }
 
+/// Takes a session to write to it. A client that was cut off and comes back at once may be ahead of the end of its
+/// first request.
+async fn take(registry: &Registry, name: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>, StoreError> {
+    let began = Instant::now();
+    loop {
+        match registry.store.resume_upload(name, id).await {
+            Err(StoreError::UploadBusy) if began.elapsed() < BUSY => tokio::time::sleep(PAUSE).await,
+            upload => return upload,
+        }
+    }
+}
+
 fn session(id: &UploadId) -> Result<Uuid, OciError> {
     Uuid::try_parse(id.as_str()).map_err(|_| upload_unknown())
 }
@@ -89,7 +108,7 @@ pub(crate) async fn append(
     id: &UploadId,
 ) -> Outcome {
     let id = session(id)?;
-    let mut upload = registry.store.resume_upload(name, id).await?;
+    let mut upload = take(registry, name, id).await?;
     let piece = piece(request, body, upload.as_ref(), name, id)?;
     let received = receive(upload.as_mut(), body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
@@ -110,7 +129,7 @@ pub(crate) async fn finish(
     digest: &Digest,
 ) -> Outcome {
     let id = session(id)?;
-    let mut upload = registry.store.resume_upload(name, id).await?;
+    let mut upload = take(registry, name, id).await?;
     let piece = piece(request, body, upload.as_ref(), name, id)?;
     let done = match receive(upload.as_mut(), body, piece).await {
         Ok(()) => upload.commit(digest).await.map_err(Refusal::from),

@@ -8,13 +8,18 @@ use std::ops::Range;
 /// The part of a blob that a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// All of it: the header is not understood, or asks for several ranges, and may be ignored.
+    /// All of it: the header is not understood, or asks for more than the whole would be, and may be ignored.
     Whole,
     /// These bytes, at least one.
     Bytes(Range<u64>),
+    /// These parts, at least two, in the order in which they were asked for; each has a byte at least.
+    Several(Vec<Range<u64>>),
     /// Nothing that the blob has.
     Unsatisfiable,
 }
+
+/// Ranges that one request asks for, at most: as many as podman does.
+const MAX_RANGES: usize = 1024;
 
 /// A number in digits; one that is too large for 64 bits is as good as the largest.
 fn number(text: &str) -> Option<u64> {
@@ -24,20 +29,47 @@ fn number(text: &str) -> Option<u64> {
 
 /// Reads the value of a `Range` header for a blob of `size` bytes.
 pub(crate) fn requested(header: &str, size: u64) -> Part {
-    let Some((unit, range)) = header.split_once('=') else { return Part::Whole };
-    let Some((first, last)) = range.trim().split_once('-') else { return Part::Whole };
+    let Some((unit, ranges)) = header.split_once('=') else { return Part::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Part::Whole;
     }
-    let range = match (number(first), number(last)) {
-        (None, Some(suffix)) if first.is_empty() => size.saturating_sub(suffix)..size,
-        (Some(first), None) if last.is_empty() => first..size,
-        // It runs backwards. RFC 9110 lets that be ignored or refused; a refusal tells of the mistake.
-        (Some(first), Some(last)) if first > last => return Part::Unsatisfiable,
-        (Some(first), Some(last)) => first..size.min(last.saturating_add(1)),
-        _ => return Part::Whole,
+    // A list may have empty elements (RFC 9110, 5.6.1.2).
+    let listed = ranges.split(',').map(str::trim).filter(|range| !range.is_empty());
+    let Some(mut ranges) = listed.take(MAX_RANGES + 1).map(|range| within(range, size)).collect::<Option<Vec<_>>>()
+    else {
+        return Part::Whole;
     };
-    if range.is_empty() { Part::Unsatisfiable } else { Part::Bytes(range) }
+    if ranges.is_empty() || ranges.len() > MAX_RANGES {
+        return Part::Whole;
+    }
+    // One that runs backwards makes the header invalid. RFC 9110 lets it be ignored or refused; a refusal tells of
+    // the mistake.
+    if ranges.iter().any(|range| range.start > range.end) {
+        return Part::Unsatisfiable;
+    }
+    ranges.retain(|range| !range.is_empty());
+    match ranges.as_slice() {
+        [] => Part::Unsatisfiable,
+        [range] => Part::Bytes(range.clone()),
+        // Ranges that overlap so much are no use to anybody (RFC 9110, 14.2).
+        ranges if ranges.iter().fold(0_u64, |sum, range| sum.saturating_add(range.end - range.start)) > size => {
+            Part::Whole
+        }
+        _ => Part::Several(ranges),
+    }
+}
+
+/// The bytes that one range of a header has of `size`; `None` where it is none, an empty one where it has none, and
+/// one whose end lies before its start where it was written so.
+fn within(range: &str, size: u64) -> Option<Range<u64>> {
+    let (first, last) = range.split_once('-')?;
+    match (number(first), number(last)) {
+        (None, Some(suffix)) if first.is_empty() => Some(size.saturating_sub(suffix)..size),
+        (Some(first), None) if last.is_empty() => Some(first.min(size)..size),
+        (Some(first), Some(last)) if first > last => Some(Range { start: first, end: last }),
+        (Some(first), Some(last)) => Some(first.min(size)..size.min(last.saturating_add(1))),
+        _ => None,
+    }
 }
 
 /// Where an upload's piece belongs, by its `Content-Range: <first>-<last>`.
@@ -78,7 +110,12 @@ mod tests {
             ("bytes=99999999999999999999-", Part::Unsatisfiable),
             ("bytes=-0", Part::Unsatisfiable),
             ("bytes=5-2", Part::Unsatisfiable),
-            ("bytes=0-1,3-4", Part::Whole),
+            ("bytes=0-1,30-40", Part::Bytes(0..2)),
+            ("bytes=,0-1 ,", Part::Bytes(0..2)),
+            ("bytes=10-,11-12", Part::Unsatisfiable),
+            ("bytes=0-1,5-2", Part::Unsatisfiable),
+            ("bytes=0-1,x", Part::Whole),
+            ("bytes=,", Part::Whole),
             ("bytes=", Part::Whole),
             ("bytes=-", Part::Whole),
             ("bytes=+1-2", Part::Whole),
@@ -92,6 +129,25 @@ mod tests {
     }
 
     #[test]
+    fn several_ranges_are_parts_in_the_order_asked_for_and_never_more_than_the_whole() {
+        let table = [
+            ("bytes=0-1,3-4", vec![0..2, 3..5]),
+            ("bytes=8-,0-0", vec![8..10, 0..1]),
+            ("bytes= 0-0 ,\t-1, 99-, 3-3", vec![0..1, 9..10, 3..4]),
+            ("bytes=0-4,0-4", vec![0..5, 0..5]),
+        ];
+        for (header, ranges) in table {
+            assert_eq!(requested(header, 10), Part::Several(ranges), "{header}");
+        }
+        for header in ["bytes=0-4,0-5", "bytes=0-,0-,0-", "bytes=-10,-1"] {
+            assert_eq!(requested(header, 10), Part::Whole, "{header}");
+        }
+        let many = |count: usize| format!("bytes={}", vec!["0-0"; count].join(","));
+        assert_eq!(requested(&many(MAX_RANGES), 9999), Part::Several(vec![0..1; MAX_RANGES]));
+        assert_eq!(requested(&many(MAX_RANGES + 1), 9999), Part::Whole);
+    }
+
+    #[test]
     fn a_piece_has_two_numbers_and_no_unit() {
         assert_eq!(PieceRange::parse("0-0"), Some(PieceRange { first: 0, length: 1 }));
         assert_eq!(PieceRange::parse("10-19"), Some(PieceRange { first: 10, length: 10 }));
@@ -102,10 +158,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_header_reaches_beyond_the_blob(header in "bytes=[0-9]{0,21}-[0-9]{0,21}|.{0,20}", size in any::<u64>()) {
-            if let Part::Bytes(range) = requested(&header, size) {
-                prop_assert!(range.start < range.end && range.end <= size);
-            }
+        fn no_header_reaches_beyond_the_blob(
+            header in "bytes=[0-9]{0,21}-[0-9]{0,21}|bytes=([0-9]{0,2}-[0-9]{0,2},){1,5}|.{0,20}",
+            size in prop_oneof![0_u64..100, any::<u64>()],
+        ) {
+            let ranges = match requested(&header, size) {
+                Part::Bytes(range) => vec![range],
+                Part::Several(ranges) => ranges,
+                Part::Whole | Part::Unsatisfiable => Vec::new(),
+            };
+            prop_assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
+            let sum = ranges.iter().map(|range| u128::from(range.end - range.start)).sum::<u128>();
+            prop_assert!(sum <= u128::from(size));
             let _ = PieceRange::parse(&header);
         }
     }

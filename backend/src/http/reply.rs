@@ -227,6 +227,11 @@ impl From<StoreError> for Refusal {
                 let digests: Vec<_> = digests.iter().map(Digest::as_str).collect();
                 OciError::new(ErrorCode::ManifestBlobUnknown, message).with_detail(digests).into()
             }
+            StoreError::PreconditionFailed => {
+                let message =
+                    "what is there is not what If-Match or If-None-Match requires: look at it, and decide anew";
+                OciError::new(ErrorCode::PreconditionFailed, message).into()
+            }
             StoreError::Io(ref io) if is_full(io) => {
                 let message = "the registry's storage is full: ask whoever runs it to make space, then push again";
                 let full = OciError::new(ErrorCode::Unknown, message).with_status(StatusCode::INSUFFICIENT_STORAGE);

@@ -47,6 +47,8 @@ contract! {
         content_with_another_digest_never_becomes_a_blob
         a_session_may_be_finished_in_an_algorithm_that_it_was_not_begun_with
         an_upload_goes_on_where_it_was_left
+        a_whole_upload_that_was_cut_off_may_be_sent_again
+        nothing_sent_again_makes_no_blob_of_a_wrong_session
         what_was_appended_is_kept_when_an_upload_is_dropped_between_two_writes
         one_session_has_one_writer
         a_cancelled_session_is_gone
@@ -58,6 +60,11 @@ contract! {
         a_tag_moves_and_its_old_manifest_stays
         a_deleted_tag_leaves_its_manifest
         a_deleted_manifest_takes_its_tags_and_no_others
+        a_precondition_is_about_what_is_there_at_the_write
+        what_is_missing_is_told_before_a_precondition
+        of_many_who_want_a_tag_to_be_new_one_wins
+        of_many_who_move_a_tag_from_one_state_one_wins
+        a_tag_is_deleted_only_as_what_it_is_expected_to_be
         a_manifest_put_while_its_blob_is_deleted_is_there_or_is_not;
     listings:
         tags_are_listed_in_pages_by_the_order_of_their_bytes
@@ -102,7 +109,14 @@ async fn read(store: &AnyStore, repository: &str, digest: &Digest) -> Option<Vec
 
 fn manifest(content: &str) -> NewManifest {
     let content = Bytes::copy_from_slice(content.as_bytes());
-    NewManifest { digest: sha256(&content), content, tags: Vec::new(), subject: None, requires: Vec::new() }
+    NewManifest {
+        digest: sha256(&content),
+        content,
+        tags: Vec::new(),
+        subject: None,
+        requires: Vec::new(),
+        precondition: None,
+    }
 }
 
 /// Puts a manifest under tags.

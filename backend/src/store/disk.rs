@@ -6,9 +6,11 @@
 
 mod blob;
 mod buffer_pool;
+mod corrupt;
 mod directories;
 mod durable;
 mod errors;
+mod exclusive;
 mod links;
 mod listing;
 mod manifests;
@@ -19,6 +21,7 @@ mod sweep;
 mod tagged;
 mod upload;
 mod upload_file;
+mod volume;
 
 use std::fs;
 use std::io;
@@ -31,13 +34,14 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 use self::buffer_pool::BufferPool;
+use self::corrupt::LookedAt;
 use self::durable::Durable;
 use self::errors::at;
 use self::links::Locks;
 use self::session::Sessions;
 use self::sweep::Sweep;
 use super::paths::{Layout, is_repository};
-use super::{Blob, NewManifest, Result, Store, StoreError, StoredManifest, Upload};
+use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
 /// How long the sweep for stale uploads works at a time, and rests after it: it takes a tenth of one
 /// processor and of the disk's patience at most, and requests go between. Through 100,000 repositories it
@@ -55,6 +59,7 @@ struct Inner {
     sessions: Sessions,
     buffers: BufferPool,
     locks: Locks,
+    looked_at: LookedAt,
 }
 
 /// Runs what blocks off the async threads.
@@ -70,10 +75,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
 
 impl DiskStore {
     /// Opens the store in `data`, the directory that `registry:2` calls its `rootdirectory`, and makes
-    /// what is missing. Blocks.
+    /// what is missing. No other process can open it until this one ends. What of it cannot be written, or all of
+    /// it on a read-only file system, is logged: the rest is of use without. Blocks.
     ///
     /// # Errors
-    /// The directory cannot be made, or cannot be written to; the message names it.
+    /// The directory cannot be made, cannot be written to, or is another process's; the message names it.
     pub fn open(data: &Path) -> io::Result<Self> {
         if data.exists() && !data.is_dir() {
             return Err(at(data)(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory")));
@@ -81,12 +87,29 @@ impl DiskStore {
         fs::create_dir_all(data).map_err(at(data))?;
         // A path from the root: what is synced on the way up must have a name.
         let data = fs::canonicalize(data).map_err(at(data))?;
+        for problem in volume::problems(&data) {
+            tracing::warn!("storage.data: {problem}");
+        }
         let layout = Layout::new(&data);
-        let durable = Durable::new(layout.staging())?;
-        durable.make_directory(layout.blobs())?;
-        durable.make_directory(layout.repositories())?;
+        let durable = match Durable::new(layout.staging()) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && layout.repositories().is_dir() => {
+                Durable::read_only(layout.staging())
+            }
+            durable => {
+                let durable = durable?;
+                durable.make_directory(layout.blobs())?;
+                durable.make_directory(layout.repositories())?;
+                durable
+            }
+        };
         let (sessions, buffers, locks) = (Sessions::default(), BufferPool::new(), Locks::default());
-        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks })))
+        let looked_at = LookedAt::default();
+        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
+    }
+
+    /// What is wrong with a directory that is to be opened, one a line. Changes nothing. Blocks.
+    pub fn problems(data: &Path) -> Vec<String> {
+        volume::problems(data)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Arc<Inner>) -> Result<T> + Send + 'static) -> Result<T> {
@@ -125,9 +148,14 @@ impl Store for DiskStore {
         self.run(move |inner| {
             let layers = inner.layout.repository(&repository).join("_layers");
             let link = inner.layout.layer_link(&repository, &digest);
-            inner.removing(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
+            inner.alone(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
         })
         .await
+    }
+
+    async fn forget_if_corrupt(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.run(move |inner| corrupt::forget_if_corrupt(inner, &repository, &digest)).await
     }
 
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
@@ -182,9 +210,9 @@ impl Store for DiskStore {
         self.run(move |inner| manifests::delete(inner, &repository, &digest, subject.as_ref())).await
     }
 
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
-        let (repository, tag) = (repository.clone(), tag.clone());
-        self.run(move |inner| manifests::delete_tag(inner, &repository, &tag)).await
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool> {
+        let (repository, tag, precondition) = (repository.clone(), tag.clone(), precondition.clone());
+        self.run(move |inner| manifests::delete_tag(inner, &repository, &tag, &precondition)).await
     }
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {

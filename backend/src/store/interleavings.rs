@@ -136,7 +136,8 @@ async fn run(store: &dyn Store, operation: &Operation) -> bool {
             let requires = required.iter().flat_map(|one| std::iter::repeat_n(one.clone(), REPEATED)).collect();
             let content = manifest(*number);
             let tags = vec!["v1".parse().unwrap()];
-            let new = NewManifest { digest: digest(&content), content, tags, subject: None, requires };
+            let new =
+                NewManifest { digest: digest(&content), content, tags, subject: None, requires, precondition: None };
             match store.put_manifest(&repository(), new).await {
                 Ok(()) => true,
                 Err(StoreError::Missing(_)) => false,
@@ -230,7 +231,14 @@ async fn put_of_both(store: &dyn Store, [first, last]: [u8; 2]) -> Result<(), St
     let others = std::iter::repeat_n(require(BLOBS), 1500);
     let requires = std::iter::once(require(first)).chain(others).chain([require(last)]).collect();
     let content = manifest(0);
-    let new = NewManifest { digest: digest(&content), content, tags: Vec::new(), subject: None, requires };
+    let new = NewManifest {
+        digest: digest(&content),
+        content,
+        tags: Vec::new(),
+        subject: None,
+        requires,
+        precondition: None,
+    };
     store.put_manifest(&repository(), new).await
 }
 

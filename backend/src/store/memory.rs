@@ -13,7 +13,9 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 use super::lock::held;
-use super::{Blob, ByteStream, NewManifest, Requirement, Result, Store, StoreError, StoredManifest, Upload};
+use super::{
+    Blob, ByteStream, NewManifest, Precondition, Requirement, Result, Store, StoreError, StoredManifest, Upload,
+};
 use crate::hasher::digest_of;
 
 /// A store that is gone with its process. Its clones are the same store.
@@ -54,6 +56,19 @@ impl Repository {
         let digest = requirement.digest();
         let as_manifest = matches!(requirement, Requirement::Manifest(_)) && self.manifests.contains(digest);
         as_manifest || self.layers.contains(digest)
+    }
+
+    /// The manifest that has this name.
+    fn find<'a>(&'a self, reference: &'a Reference) -> Option<&'a Digest> {
+        let digest = match reference {
+            Reference::Digest(digest) => Some(digest),
+            Reference::Tag(tag) => self.tags.get(tag.as_str()),
+        };
+        digest.filter(|digest| self.manifests.contains(digest))
+    }
+
+    fn check(&self, reference: &Reference, precondition: &Precondition) -> Result<()> {
+        if precondition.holds(self.find(reference)) { Ok(()) } else { Err(StoreError::PreconditionFailed) }
     }
 
     fn upload(&mut self, id: Uuid) -> Result<&mut Session> {
@@ -125,7 +140,8 @@ impl Store for MemoryStore {
 
     async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
         let bytes = self.content().repository(repository).upload(id)?.bytes.take().ok_or(StoreError::UploadBusy)?;
-        Ok(Box::new(MemoryUpload { store: self.clone(), repository: repository.clone(), id, bytes }))
+        let taken_at = bytes.len();
+        Ok(Box::new(MemoryUpload { store: self.clone(), repository: repository.clone(), id, bytes, taken_at }))
     }
 
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
@@ -149,11 +165,7 @@ impl Store for MemoryStore {
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
         let mut content = self.content();
         let kept = content.repository(repository);
-        let digest = match reference {
-            Reference::Digest(digest) => Some(digest.clone()),
-            Reference::Tag(tag) => kept.tags.get(tag.as_str()).cloned(),
-        };
-        let digest = digest.filter(|digest| kept.manifests.contains(digest));
+        let digest = kept.find(reference).cloned();
         Ok(digest.and_then(|digest| {
             let content = content.blobs.get(&digest)?.clone();
             Some(StoredManifest { digest, content })
@@ -167,6 +179,9 @@ impl Store for MemoryStore {
         let missing: Vec<_> = missing.map(|r| r.digest().clone()).collect();
         if !missing.is_empty() {
             return Err(StoreError::Missing(missing));
+        }
+        if let Some((reference, precondition)) = &manifest.precondition {
+            kept.check(reference, precondition)?;
         }
         kept.exists = true;
         kept.manifests.insert(manifest.digest.clone());
@@ -189,8 +204,13 @@ impl Store for MemoryStore {
         Ok(repository.manifests.remove(digest))
     }
 
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
-        Ok(self.content().repository(repository).tags.remove(tag.as_str()).is_some())
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool> {
+        let mut content = self.content();
+        let repository = content.repository(repository);
+        if repository.tags.contains_key(tag.as_str()) {
+            repository.check(&Reference::Tag(tag.clone()), precondition)?;
+        }
+        Ok(repository.tags.remove(tag.as_str()).is_some())
     }
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
@@ -226,7 +246,7 @@ impl Blob for MemoryBlob {
         self.0.len() as u64
     }
 
-    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
+    fn read(&self, range: Range<u64>) -> ByteStream {
         let at = |offset: u64| usize::try_from(offset).expect("a range lies within the blob, which is in memory");
         let piece = self.0.slice(at(range.start)..at(range.end));
         Box::pin(stream::iter((!piece.is_empty()).then_some(Ok(piece))))
@@ -238,6 +258,8 @@ struct MemoryUpload {
     repository: RepositoryName,
     id: Uuid,
     bytes: Vec<u8>,
+    /// How many it held when it was taken.
+    taken_at: usize,
 }
 
 #[async_trait]
@@ -256,14 +278,17 @@ impl Upload for MemoryUpload {
     }
 
     async fn commit(mut self: Box<Self>, digest: &Digest) -> Result<()> {
-        let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+        let mut bytes = Bytes::from(std::mem::take(&mut self.bytes));
         let mut content = self.store.content();
         content.repository(&self.repository).uploads.remove(&self.id);
         let found = digest_of(digest.algorithm(), &bytes);
         if found != *digest {
-            return Err(StoreError::DigestMismatch(found));
+            bytes = bytes.split_off(self.taken_at);
+            if bytes.is_empty() || digest_of(digest.algorithm(), &bytes) != *digest {
+                return Err(StoreError::DigestMismatch(found));
+            }
         }
-        content.blobs.insert(found, bytes);
+        content.blobs.insert(digest.clone(), bytes);
         content.link_layer(&self.repository, digest);
         drop(content);
         Ok(())

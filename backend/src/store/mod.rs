@@ -50,6 +50,12 @@ pub trait Store: Send + Sync + 'static {
     /// Takes a blob out of a repository; other repositories keep it. False when it was not in it.
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
 
+    /// Reads a blob, and forgets its bytes, in every repository, when they have not the digest that they are kept
+    /// under. A store that loses no bytes has nothing to do.
+    async fn forget_if_corrupt(&self, _repository: &RepositoryName, _digest: &Digest) -> Result<()> {
+        Ok(())
+    }
+
     /// Opens an upload session. `algorithm` is what its digest will likely be asked in; another one
     /// is right too and costs a second reading.
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid>;
@@ -73,7 +79,8 @@ pub trait Store: Send + Sync + 'static {
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>>;
 
     /// Keeps a manifest and points its tags at it, unless something that it requires is not in the
-    /// repository ([`StoreError::Missing`]).
+    /// repository ([`StoreError::Missing`]), or else its precondition does not hold
+    /// ([`StoreError::PreconditionFailed`]).
     async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()>;
 
     /// Takes a manifest out of a repository, with every tag that points at it and its place among
@@ -85,8 +92,9 @@ pub trait Store: Send + Sync + 'static {
         subject: Option<&Digest>,
     ) -> Result<bool>;
 
-    /// Removes a tag; the manifest stays. False when there was none.
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<bool>;
+    /// Removes a tag; the manifest stays. False when there was none. [`StoreError::PreconditionFailed`] when the
+    /// precondition does not hold of the manifest that it points at.
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool>;
 
     /// The first `limit` tags that sort after `after`, in lexical order; `None` when the repository
     /// does not exist.
@@ -112,7 +120,7 @@ pub trait Blob: Send {
     fn size(&self) -> u64;
 
     /// Its bytes from `range.start` up to `range.end`, which is at most [`Blob::size`].
-    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream;
+    fn read(&self, range: Range<u64>) -> ByteStream;
 }
 
 /// An upload session that was taken to write to it.
@@ -130,7 +138,8 @@ pub trait Upload: Send {
     async fn suspend(self: Box<Self>) -> Result<u64>;
 
     /// Ends the session: its bytes become a blob of the repository, durably. When they have another
-    /// digest ([`StoreError::DigestMismatch`]), they are forgotten.
+    /// digest ([`StoreError::DigestMismatch`]), they are forgotten; but if those appended since the session was
+    /// taken have it, these become the blob: a client that was cut off has sent all of it again.
     async fn commit(self: Box<Self>, digest: &Digest) -> Result<()>;
 }
 
@@ -156,6 +165,43 @@ pub struct NewManifest {
     pub subject: Option<Digest>,
     /// Content that must be in the repository before it.
     pub requires: Vec<Requirement>,
+    /// What must hold of the manifest that is found by this name, at the moment of the write.
+    pub precondition: Option<(Reference, Precondition)>,
+}
+
+/// What must hold of a manifest that may be there. By default, nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// It is there, and one of these.
+    pub one_of: Option<Expected>,
+    /// It is not there, or none of these.
+    pub none_of: Option<Expected>,
+}
+
+/// Manifests or blobs, by digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whichever.
+    Any,
+    /// These.
+    These(Vec<Digest>),
+}
+
+impl Expected {
+    fn has(&self, digest: &Digest) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(digests) => digests.contains(digest),
+        }
+    }
+}
+
+impl Precondition {
+    /// Whether it holds of what is there.
+    pub fn holds(&self, current: Option<&Digest>) -> bool {
+        let is_in = |expected: &Expected| current.is_some_and(|digest| expected.has(digest));
+        self.one_of.as_ref().is_none_or(is_in) && !self.none_of.as_ref().is_some_and(is_in)
+    }
 }
 
 /// Something that a manifest names and that must be there before it.
@@ -192,6 +238,9 @@ pub enum StoreError {
     /// These are not in the repository.
     #[error("{} of the manifest's references are not in the repository", .0.len())]
     Missing(Vec<Digest>),
+    /// What is there is not what was to be replaced or removed.
+    #[error("the precondition does not hold")]
+    PreconditionFailed,
     /// Something in the store is not what its name says.
     #[error("{0}")]
     Corrupt(String),

@@ -17,7 +17,9 @@
 //! │       └── _uploads/<uuid>
 //! │           ├── data
 //! │           └── startedat
-//! └── .lockgate/staging/<uuid>                                                   (ours)
+//! └── .lockgate                                                                  (ours)
+//!     ├── lock
+//!     └── staging/<uuid>
 //! ```
 //!
 //! A `link` holds a digest, without a newline. `startedat` holds a time by RFC 3339. Distribution

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::{OCI_IMAGE, TestRegistry, sha256, sha512};
+use crate::harness::{OCI_IMAGE, OCI_INDEX, TestRegistry, sha256, sha512};
 
 fn hex(digest: &str) -> &str {
     digest.split_once(':').unwrap().1
@@ -199,4 +199,101 @@ async fn foreign_files_in_every_directory_are_left_alone_whatever_is_done() {
         assert_eq!(fs::read_to_string(file).unwrap_or_default(), file.to_str().unwrap(), "{}", file.display());
         assert!(file.with_file_name("foreign-link").is_symlink());
     }
+}
+
+#[tokio::test]
+async fn a_manifest_that_another_registry_took_is_served_as_that_one_served_it() {
+    let registry = TestRegistry::start().await;
+    let image =
+        |more: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_IMAGE}","config":{{}}{more}}}"#).into_bytes();
+    let table = [
+        (image(r#","annotations":{"a":null}"#), OCI_IMAGE),
+        (image(r#","annotations":{"a":"\ud800"}"#), OCI_IMAGE),
+        (image(r#","annotations":{"a":"1"},"annotations":{"b":"2"}"#), OCI_IMAGE),
+        (
+            image(r#","annotations":{"a":"?"}"#).into_iter().map(|b| if b == b'?' { 0xff } else { b }).collect(),
+            OCI_IMAGE,
+        ),
+        (br#"{"schemaVersion":2,"manifests":null}"#.to_vec(), OCI_IMAGE),
+        (br#"{"schemaVersion":2,"manifests":[]}"#.to_vec(), OCI_INDEX),
+    ];
+    for (content, media_type) in table {
+        let digest = put_by_hand(&registry, "v1", &content);
+        for method in ["GET", "HEAD"] {
+            let answer = registry.call(method, "/v2/a/manifests/v1").await.expect(200);
+            assert_eq!(answer.header("content-type"), media_type, "{}", String::from_utf8_lossy(&content));
+            assert_eq!(answer.header("docker-content-digest"), digest);
+            assert!(answer.body == if method == "GET" { &content[..] } else { b"" });
+        }
+        registry.call("DELETE", &format!("/v2/a/manifests/{digest}")).await.expect(202);
+        registry.get("/v2/a/manifests/v1").await.expect_error(404, "MANIFEST_UNKNOWN");
+    }
+}
+
+/// Puts a manifest into the directory as distribution does.
+fn put_by_hand(registry: &TestRegistry, tag: &str, content: &[u8]) -> String {
+    let digest = sha256(content);
+    let links = ["revisions", &format!("tags/{tag}/index")].map(|of| format!("{of}/sha256/{}/link", hex(&digest)));
+    for link in links.into_iter().chain([format!("tags/{tag}/current/link")]) {
+        write(&registry.path(&format!("repositories/a/_manifests/{link}")), digest.as_bytes());
+    }
+    write(&data(registry, &digest), content);
+    digest
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn a_directory_that_vanished_is_made_again_by_the_next_push() {
+    let registry = TestRegistry::start().await;
+    for vanished in ["repositories/a", "repositories", "../../../docker", "../../../.lockgate", "../../.."] {
+        registry.push_image("a", "v1", "layer").await;
+        fs::remove_dir_all(registry.path(vanished)).unwrap();
+        assert_eq!(registry.call("HEAD", "/v2/a/manifests/v1").await.status == 404, vanished != "../../../.lockgate");
+        registry.get("/v2/_catalog").await.expect(200);
+        let image = Image::pushed(&registry, "v2", "layer").await;
+        assert_served(&registry, "v2", &image).await;
+        registry.call("DELETE", "/v2/a/manifests/v2").await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn repositories_and_tags_are_listed_through_links_as_they_are_pulled() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("a", "v1", "layer").await;
+    symlink("a", registry.path("repositories/alias")).unwrap();
+    symlink("v1", registry.path("repositories/a/_manifests/tags/latest")).unwrap();
+    assert_eq!(registry.get("/v2/_catalog").await.json()["repositories"], json!(["a", "alias"]));
+    for name in ["a", "alias"] {
+        let list = registry.get(&format!("/v2/{name}/tags/list")).await.expect(200).json();
+        assert_eq!(list["tags"], json!(["latest", "v1"]));
+        registry.get(&format!("/v2/{name}/manifests/latest")).await.expect(200);
+    }
+    let digest = registry.get("/v2/a/manifests/v1").await.header("docker-content-digest").to_owned();
+    registry.call("DELETE", "/v2/a/manifests/latest").await.expect(202);
+    registry.get("/v2/a/manifests/v1").await.expect(200);
+    symlink("v1", registry.path("repositories/a/_manifests/tags/latest")).unwrap();
+    registry.call("DELETE", &format!("/v2/alias/manifests/{digest}")).await.expect(202);
+    assert_eq!(registry.get("/v2/a/tags/list").await.expect(200).json()["tags"], json!([]));
+}
+
+#[tokio::test]
+async fn a_layer_that_was_cut_short_is_missing_once_a_manifest_tells_its_size_and_a_push_repairs_it() {
+    let registry = TestRegistry::start().await;
+    let (content, digest) = ("a layer of some length", sha256(b"a layer of some length"));
+    let mut image = registry.image_of("a", content).await;
+    let path = format!("/v2/a/blobs/{digest}");
+    // A size that is wrong in the manifest is the manifest's, and costs nobody a blob.
+    registry.put_manifest("a", "v1", &image).await.expect(201);
+    registry.call("HEAD", &path).await.expect(200);
+    image["layers"][0]["size"] = json!(content.len());
+    fs::write(data(&registry, &digest), &content[..9]).unwrap();
+    registry.put_manifest("a", "v1", &image).await.expect_error(404, "MANIFEST_BLOB_UNKNOWN");
+    registry.call("HEAD", &path).await.expect(404);
+    registry.push_blob("a", content).await;
+    registry.put_manifest("a", "v1", &image).await.expect(201);
+    assert_eq!(registry.get(&path).await.expect(200).body, content);
 }

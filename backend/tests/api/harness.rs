@@ -9,8 +9,10 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
-use lockgate_backend::{DiskStore, Listener, MemoryStore, Options, Store, serve};
+use lockgate_backend::config::Config;
+use lockgate_backend::{DiskStore, Listener, MemoryStore, Store, serve};
 use lockgate_oci::{ErrorCode, RepositoryName};
+use lockgate_settings::Period;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -41,9 +43,18 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    fn open(&self, data: &Path) -> Arc<dyn Store> {
+    async fn open(&self, data: &Path) -> Arc<dyn Store> {
         match self {
-            Self::Disk => Arc::new(DiskStore::open(data).unwrap()),
+            Self::Disk => {
+                // What a server before it does on other threads may be about to end.
+                let mut opened = None;
+                until(|| match DiskStore::open(data) {
+                    Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => false,
+                    store => opened.replace(store.unwrap()).is_none(),
+                })
+                .await;
+                Arc::new(opened.unwrap())
+            }
             Self::Memory(store) => Arc::new(store.clone()),
         }
     }
@@ -100,27 +111,29 @@ impl Answer {
 
 impl TestRegistry {
     pub(crate) async fn start() -> Self {
-        Self::start_with(Options::default()).await
+        Self::start_with(|_| {}).await
     }
 
-    pub(crate) async fn start_with(options: Options) -> Self {
-        Self::launch(Storage::Disk, options).await
+    pub(crate) async fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        configure(&mut config);
+        Self::launch(Storage::Disk, config).await
     }
 
     pub(crate) async fn start_over(storage: Storage) -> Self {
-        Self::launch(storage, Options::default()).await
+        Self::launch(storage, Config::default()).await
     }
 
-    async fn launch(storage: Storage, options: Options) -> Self {
+    async fn launch(storage: Storage, config: Config) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (address, server) = launch(storage.open(directory.path()), options).await;
+        let (address, server) = launch(storage.open(directory.path()).await, config).await;
         Self { address, storage, directory, server: Some(server) }
     }
 
     /// Ends the server and starts another over the same storage, opened anew.
     pub(crate) async fn restart(&mut self) {
         self.stop().await;
-        let (address, server) = launch(self.storage.open(self.directory.path()), Options::default()).await;
+        let (address, server) = launch(self.storage.open(self.directory.path()).await, Config::default()).await;
         self.address = address;
         self.server = Some(server);
     }
@@ -143,10 +156,11 @@ impl TestRegistry {
         self.directory.path().join("docker/registry/v2").join(below)
     }
 
-    /// Every file of the data directory, relative to it, sorted.
+    /// Every file of the data directory but its lock, relative to it, sorted.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         collect_files(self.directory.path(), self.directory.path(), &mut files);
+        files.retain(|file| file != ".lockgate/lock");
         files.sort();
         files
     }
@@ -281,19 +295,24 @@ fn named(name: &str, algorithm: &'static aws_lc_rs::digest::Algorithm, content: 
     format!("{name}:{hex}")
 }
 
+/// A setting that no test has to wait long for.
+pub(crate) fn millis(millis: u64) -> Period {
+    Duration::from_millis(millis).try_into().unwrap()
+}
+
 /// So many bytes, none like its neighbours.
 pub(crate) fn content(length: usize) -> Vec<u8> {
     (0..length as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-async fn launch(store: Arc<dyn Store>, options: Options) -> (std::net::SocketAddr, Server) {
+async fn launch(store: Arc<dyn Store>, config: Config) -> (std::net::SocketAddr, Server) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         let _ = stopped.await;
     };
-    let served = tokio::spawn(serve(Listener::from(listener), store, options, shutdown));
+    let served = tokio::spawn(serve(Listener::from(listener), store, config, shutdown));
     (address, Server { stop, served })
 }
 
@@ -318,6 +337,7 @@ fn check_what_holds_for_every_answer(answer: &Answer, head: bool) {
         let values: Vec<_> = answer.headers.get_all(name).iter().collect();
         assert_eq!(values, [value], "{name}: {answer:?}");
     }
+    assert_eq!(answer.headers.get_all("date").iter().count(), 1, "{answer:?}");
     if let Some(location) = answer.headers.get("location") {
         assert!(location.as_bytes().starts_with(b"/v2/"), "{answer:?}");
     }

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use lockgate_backend::{Listener, MemoryStore, Options, serve};
+use lockgate_backend::config::Config;
+use lockgate_backend::{Listener, MemoryStore, serve};
 use lockgate_settings::Endpoint;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::harness::{PATIENCE, TestRegistry, content, sha256, until, upload_directory};
+use crate::harness::{PATIENCE, TestRegistry, content, millis, sha256, until, upload_directory};
 
 #[tokio::test]
 async fn an_idle_connection_does_not_hold_up_the_end() {
-    let mut registry = TestRegistry::start_with(Options { grace: PATIENCE * 100, ..Options::default() }).await;
+    let mut registry =
+        TestRegistry::start_with(|config| config.shutdown.grace = (PATIENCE * 100).try_into().unwrap()).await;
     let mut idle = TcpStream::connect(registry.address).await.unwrap();
     idle.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut first = [0; 12];
@@ -46,8 +47,7 @@ async fn a_push_that_runs_comes_to_its_end() {
 
 #[tokio::test]
 async fn a_push_that_does_not_end_is_cut_off_after_the_grace_and_keeps_its_bytes() {
-    let options = Options { grace: Duration::from_millis(20), ..Options::default() };
-    let mut registry = TestRegistry::start_with(options).await;
+    let mut registry = TestRegistry::start_with(|config| config.shutdown.grace = millis(20)).await;
     let url = registry.begin("a").await;
     let mut push = TcpStream::connect(registry.address).await.unwrap();
     let head = format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n");
@@ -65,8 +65,7 @@ async fn a_push_that_does_not_end_is_cut_off_after_the_grace_and_keeps_its_bytes
 
 #[tokio::test]
 async fn a_connection_that_asks_nothing_is_closed() {
-    let options = Options { idle_timeout: Duration::from_millis(20), ..Options::default() };
-    let registry = TestRegistry::start_with(options).await;
+    let registry = TestRegistry::start_with(|config| config.limits.idle_timeout = millis(20)).await;
     let mut silent = TcpStream::connect(registry.address).await.unwrap();
     let mut nothing = Vec::new();
     tokio::time::timeout(PATIENCE, silent.read_to_end(&mut nothing)).await.unwrap().unwrap();
@@ -79,7 +78,7 @@ async fn it_serves_on_a_unix_socket_over_any_store() {
     let listener = Listener::bind(&Endpoint::Unix(path.clone())).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let served = tokio::spawn(serve(listener, Arc::new(MemoryStore::new()), Options::default(), shutdown));
+    let served = tokio::spawn(serve(listener, Arc::new(MemoryStore::new()), Config::default(), shutdown));
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -7,6 +7,7 @@ mod harness;
 
 mod catalog;
 mod concurrency;
+mod conditional;
 mod delete;
 mod foreign;
 mod general;

@@ -1,4 +1,4 @@
-use lockgate_backend::Options;
+use lockgate_settings::SizeWithin;
 use serde_json::{Value, json};
 
 use crate::harness::{OCI_IMAGE, OCI_INDEX, TestRegistry, sha256, sha512};
@@ -124,7 +124,7 @@ async fn an_index_needs_its_manifests_unless_sparse_ones_are_accepted() {
     registry.put_manifest("a", "all", &whole).await.expect(201);
     assert_eq!(registry.get("/v2/a/manifests/all").await.expect(200).header("content-type"), OCI_INDEX);
 
-    let sparse = TestRegistry::start_with(Options { sparse: true, ..Options::default() }).await;
+    let sparse = TestRegistry::start_with(|config| config.storage.sparse = true).await;
     sparse.put_manifest("a", "all", &index).await.expect(201);
 }
 
@@ -141,7 +141,7 @@ async fn four_mebibytes_are_a_manifest_and_one_byte_more_is_too_large() {
     image["annotations"]["fill"] = "x".repeat(fill + 1).into();
     registry.put_manifest("a", "v2", &image).await.expect_error(413, "SIZE_INVALID");
 
-    let small = TestRegistry::start_with(Options { manifest_size: 10, ..Options::default() }).await;
+    let small = TestRegistry::start_with(|config| config.storage.manifest_size = SizeWithin::of(10)).await;
     small.call_with("PUT", "/v2/a/manifests/v1", &[], "{\"x\": \"more than ten\"}").await.expect(413);
 }
 

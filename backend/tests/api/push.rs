@@ -5,10 +5,11 @@ use futures_util::stream;
 use http::Request;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
-use lockgate_backend::Options;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
-use crate::harness::{RawEnd, TestRegistry, content, sha256, sha512, until, upload_directory};
+use crate::harness::{RawEnd, TestRegistry, content, millis, sha256, sha512, until, upload_directory};
 
 /// A body without a length ahead: it is sent chunked.
 fn chunked(
@@ -188,8 +189,7 @@ async fn a_chunked_push_that_is_cut_off_is_no_shorter_blob() {
 
 #[tokio::test]
 async fn a_client_that_falls_silent_loses_its_request_and_not_its_bytes() {
-    let options = Options { body_timeout: Duration::from_millis(50), ..Options::default() };
-    let registry = TestRegistry::start_with(options).await;
+    let registry = TestRegistry::start_with(|config| config.limits.body_timeout = millis(50)).await;
     let url = registry.begin("a").await;
     let request = format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 9\r\n\r\nhello");
     let answer = registry.raw(request.as_bytes(), RawEnd::Close).await;
@@ -218,7 +218,7 @@ async fn a_restart_does_not_make_a_wrong_digest_right() {
     let url = registry.begin("a").await;
     registry.call_with("PATCH", &url, &[], "first half, ").await.expect(202);
     registry.restart().await;
-    let last = format!("{url}?digest={}", sha256(b"second half"));
+    let last = format!("{url}?digest={}", sha256(b"first half, second ha"));
     registry.call_with("PUT", &last, &[], "second half").await.expect_error(400, "DIGEST_INVALID");
 }
 
@@ -255,7 +255,7 @@ async fn a_second_request_on_a_session_is_refused_and_the_first_is_not_disturbed
     let registry = TestRegistry::start().await;
     let bytes = content(200_000);
     let url = registry.begin("a").await;
-    let mut first = tokio::net::TcpStream::connect(registry.address).await.unwrap();
+    let mut first = TcpStream::connect(registry.address).await.unwrap();
     let head = format!("PATCH {url} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n");
     first.write_all(head.as_bytes()).await.unwrap();
     first.write_all(&bytes[..150_000]).await.unwrap();
@@ -313,4 +313,45 @@ async fn expect_100_continue_is_answered_when_the_body_is_wanted_and_only_then()
     let unknown = "/v2/a/blobs/uploads/4fe1a6d5-9d0a-4d5e-8f0e-3c0d5d1f0b6a";
     let answer = registry.raw(head(unknown).as_bytes(), RawEnd::Close).await;
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_whole_put_that_broke_off_can_be_sent_again_to_its_session() {
+    let registry = TestRegistry::start().await;
+    let bytes = content(500_000);
+    for kept in [&[1][..], &[300_000], &[0, 200_000, 499_999]] {
+        let url = registry.begin("a").await;
+        let path = format!("{url}?digest={}", sha256(&bytes));
+        let mut there = 0;
+        for kept in kept {
+            let head = format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", bytes.len());
+            registry.raw(&[head.as_bytes(), &bytes[..*kept]].concat(), RawEnd::CutOff).await;
+            there += *kept as u64;
+            registry.until_upload_has(&url, there).await;
+        }
+        let answer = registry.call_with("PUT", &path, &[], bytes.clone()).await.expect(201);
+        assert_eq!(answer.header("docker-content-digest"), sha256(&bytes));
+        holds(&registry, &bytes).await;
+        registry.get(&url).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+        registry.call("DELETE", &format!("/v2/a/blobs/{}", sha256(&bytes))).await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn who_was_cut_off_and_is_back_before_that_was_seen_is_let_in() {
+    let registry = TestRegistry::start().await;
+    let bytes = content(500_000);
+    let url = registry.begin("a").await;
+    let path = format!("{url}?digest={}", sha256(&bytes));
+    let head = format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", bytes.len());
+    let mut first = TcpStream::connect(registry.address).await.unwrap();
+    first.write_all(&[head.as_bytes(), &bytes[..300_000]].concat()).await.unwrap();
+    registry.until_upload_has(&url, 262_144).await;
+    let leaving = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(first);
+    };
+    let (answer, ()) = tokio::join!(registry.call_with("PUT", &path, &[], bytes.clone()), leaving);
+    answer.expect(201);
+    holds(&registry, &bytes).await;
 }

@@ -113,6 +113,7 @@ async fn keep(store: &MemoryStore, subject: &str, artifacts: impl Iterator<Item 
             tags: Vec::new(),
             subject: Some(subject.parse().unwrap()),
             requires: Vec::new(),
+            precondition: None,
         };
         store.put_manifest(&"a".parse().unwrap(), new).await.unwrap();
     }

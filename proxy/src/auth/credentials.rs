@@ -30,6 +30,9 @@ pub struct Password(Zeroizing<Box<str>>);
 /// Why a header value holds no credentials. Never quotes the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
+    /// Neither a user name nor a password, which is what podman sends for somebody who did not log in.
+    #[error("log in first: docker login HOST:PORT")]
+    Nobody,
     /// The scheme is another one, such as Bearer.
     #[error("the Authorization scheme must be Basic")]
     Scheme,
@@ -69,6 +72,9 @@ impl Credentials {
         let decoded = Zeroizing::new(STANDARD.decode(token).map_err(|_| CredentialsError::Base64)?);
         let text = str::from_utf8(&decoded).map_err(|_| CredentialsError::Utf8)?;
         let (user, password) = text.split_once(':').ok_or(CredentialsError::Colon)?;
+        if user.is_empty() && password.is_empty() {
+            return Err(CredentialsError::Nobody);
+        }
         Self::new(user.parse()?, password)
     }
 
@@ -178,6 +184,7 @@ mod tests {
     #[test]
     fn credentials_without_a_user_or_a_colon_are_refused() {
         assert_eq!(parse(b":correct-horse").unwrap_err(), CredentialsError::User(UserNameError::Empty));
+        assert_eq!(parse(b":").unwrap_err(), CredentialsError::Nobody);
         assert_eq!(parse(b"alice").unwrap_err(), CredentialsError::Colon);
         assert_eq!(Credentials::parse(b"Basic").unwrap_err(), CredentialsError::Colon);
     }

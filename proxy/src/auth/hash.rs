@@ -16,29 +16,27 @@ use std::fmt;
 use aws_lc_rs::{constant_time, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha_crypt::{PasswordVerifier as _, ShaCrypt};
 
-use super::apr1;
+use super::sha_crypt::{self, Variant};
+use super::{apr1, crypt_base64};
 
 /// Bytes of the longest password that bcrypt sees whole.
 pub const BCRYPT_MAX_PASSWORD: usize = 72;
 
 const BCRYPT_MIN_COST: u32 = 4;
-const SHA_CRYPT_DEFAULT_ROUNDS: u32 = sha_crypt::Params::RECOMMENDED_ROUNDS;
-const SHA_CRYPT_MAX_SALT: usize = 16;
 
 /// How much work a stored hash may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// The highest cost of bcrypt, the base-2 logarithm of its rounds. 14 takes about a second.
     pub max_bcrypt_cost: u32,
-    /// The most rounds of SHA-crypt. 500,000 take about half a second.
+    /// The most rounds of SHA-crypt. 1,000,000 take about half a second.
     pub max_sha_crypt_rounds: u32,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { max_bcrypt_cost: 14, max_sha_crypt_rounds: 500_000 }
+        Self { max_bcrypt_cost: 14, max_sha_crypt_rounds: 1_000_000 }
     }
 }
 
@@ -104,7 +102,7 @@ pub enum HashError {
         limit: u32,
     },
     /// SHA-crypt above the ceiling of the [`Policy`], or below what exists.
-    #[error("{rounds} rounds of SHA-crypt are outside of {} to {limit}", sha_crypt::Params::ROUNDS_MIN)]
+    #[error("{rounds} rounds of SHA-crypt are outside of {} to {limit}", sha_crypt::MIN_ROUNDS)]
     ShaCryptRounds {
         /// The hash's own number.
         rounds: u32,
@@ -133,10 +131,8 @@ impl StoredHash {
     pub fn matches(&self, password: &str) -> bool {
         match self.scheme {
             Scheme::Bcrypt { .. } => self.matches_bcrypt(password),
-            Scheme::Sha256Crypt { .. } | Scheme::Sha512Crypt { .. } => {
-                let text: &str = &self.text;
-                ShaCrypt::default().verify_password(password.as_bytes(), text).is_ok()
-            }
+            Scheme::Sha256Crypt { .. } => self.matches_sha_crypt(password, Variant::Sha256),
+            Scheme::Sha512Crypt { .. } => self.matches_sha_crypt(password, Variant::Sha512),
             Scheme::Apr1 => self.matches_apr1(password),
             Scheme::Sha1 => self.matches_sha1(password),
         }
@@ -148,6 +144,12 @@ impl StoredHash {
         let seen_whole = password.len() <= BCRYPT_MAX_PASSWORD && !password.contains('\0');
         let matched = bcrypt::verify(password, &self.text).unwrap_or(false);
         matched && seen_whole
+    }
+
+    fn matches_sha_crypt(&self, password: &str, variant: Variant) -> bool {
+        let fields = self.text.get(3..).and_then(|fields| sha_crypt::Fields::parse(fields, variant));
+        let fields = fields.expect("the text was read so when it was parsed");
+        equal(&fields.digest_of(password.as_bytes(), variant), fields.stored_digest())
     }
 
     fn matches_apr1(&self, password: &str) -> bool {
@@ -182,7 +184,7 @@ impl Policy {
                 Err(HashError::BcryptCost { cost, limit: self.max_bcrypt_cost })
             }
             Scheme::Sha256Crypt { rounds } | Scheme::Sha512Crypt { rounds }
-                if !(sha_crypt::Params::ROUNDS_MIN..=self.max_sha_crypt_rounds).contains(&rounds) =>
+                if !(sha_crypt::MIN_ROUNDS..=self.max_sha_crypt_rounds).contains(&rounds) =>
             {
                 Err(HashError::ShaCryptRounds { rounds, limit: self.max_sha_crypt_rounds })
             }
@@ -206,8 +208,8 @@ fn scheme_of(text: &str) -> Result<Scheme, HashError> {
         return match id {
             "2a" | "2b" | "2y" => bcrypt(text),
             "apr1" => apr1(fields),
-            "5" => sha_crypt(fields, 43).map(|rounds| Scheme::Sha256Crypt { rounds }),
-            "6" => sha_crypt(fields, 86).map(|rounds| Scheme::Sha512Crypt { rounds }),
+            "5" => sha_crypt(fields, Variant::Sha256).map(|rounds| Scheme::Sha256Crypt { rounds }),
+            "6" => sha_crypt(fields, Variant::Sha512).map(|rounds| Scheme::Sha512Crypt { rounds }),
             "1" => Err(HashError::Md5Crypt),
             _ => Err(HashError::Unsupported),
         };
@@ -233,35 +235,21 @@ fn bcrypt(text: &str) -> Result<Scheme, HashError> {
 fn apr1(fields: &str) -> Result<Scheme, HashError> {
     let (salt, digest) = fields.split_once('$').ok_or(HashError::Malformed("apr1"))?;
     let salt_fits = (1..=apr1::MAX_SALT).contains(&salt.len());
-    if salt_fits && is_crypt_base64(digest, apr1::ENCODED_LEN) {
+    if salt_fits && crypt_base64::is_encoded(digest, apr1::ENCODED_LEN) {
         Ok(Scheme::Apr1)
     } else {
         Err(HashError::Malformed("apr1"))
     }
 }
 
-/// The rounds of `[rounds=N$]salt$digest`.
-fn sha_crypt(fields: &str, digest_len: usize) -> Result<u32, HashError> {
-    const MALFORMED: HashError = HashError::Malformed("SHA-crypt");
-    let (rounds, fields) = match fields.strip_prefix("rounds=") {
-        Some(rest) => {
-            let (rounds, fields) = rest.split_once('$').ok_or(MALFORMED)?;
-            (rounds.parse().map_err(|_| MALFORMED)?, fields)
-        }
-        None => (SHA_CRYPT_DEFAULT_ROUNDS, fields),
-    };
-    let (salt, digest) = fields.split_once('$').ok_or(MALFORMED)?;
-    let salt_fits = (1..=SHA_CRYPT_MAX_SALT).contains(&salt.len()) && is_crypt_base64(salt, salt.len());
-    if salt_fits && is_crypt_base64(digest, digest_len) { Ok(rounds) } else { Err(MALFORMED) }
+fn sha_crypt(fields: &str, variant: Variant) -> Result<u32, HashError> {
+    let fields = sha_crypt::Fields::parse(fields, variant).ok_or(HashError::Malformed("SHA-crypt"))?;
+    Ok(fields.rounds)
 }
 
 /// Thirteen characters, or the twenty of BSDi that start with an underscore.
 fn is_des(text: &str) -> bool {
-    is_crypt_base64(text, 13) || text.strip_prefix('_').is_some_and(|rest| is_crypt_base64(rest, 19))
-}
-
-fn is_crypt_base64(text: &str, len: usize) -> bool {
-    text.len() == len && text.bytes().all(apr1::is_crypt_base64)
+    crypt_base64::is_encoded(text, 13) || text.strip_prefix('_').is_some_and(|rest| crypt_base64::is_encoded(rest, 19))
 }
 
 #[cfg(test)]
@@ -321,6 +309,25 @@ mod tests {
         only_this_password_matches(
             &"x".repeat(200),
             "$6$kLxXDDS8DKLcmqGD$n7Ak4An7bUGaSytaDbcwz4BIojc9gxtFytxwWJIOVaebKDsvy40tIEYF6.eGD3f3Wd3zzZTDWUro3i8WeM/6a1",
+        );
+    }
+
+    /// `openssl passwd -5 -salt SALT` and `-6`; glibc's crypt(3) gives the same.
+    #[test]
+    fn sha_crypt_has_any_salt_of_crypt_5() {
+        only_this_password_matches(PASSWORD, "$5$a b$IPFJqm373VG8jfeislPLz2XzzPgTcM4tEphiBBzwYJ4");
+        only_this_password_matches(PASSWORD, "$5$_-!~@$q0pNqcSGg1sV7UGSSQ0Erhd/jTCnoijIvztEhS606w8");
+        only_this_password_matches(
+            PASSWORD,
+            r#"$6$été{}"$S/s2aqAbp75670LwnV0yWaXLaRATFpWNOQB527BedV3X00VsA9CBhhWHt3G5j.eYR/jDlSq2Rb08Xe6xspnoO/"#,
+        );
+        only_this_password_matches(
+            PASSWORD,
+            "$6$x$h7pXcPqwTPmuZITNdZTSFRu5QP8KQ2vbpO71SOY5aBQyS1tt4KUV8sc3gjujwZxmrzJyQCMYA9ndkWtMPwFrs1",
+        );
+        only_this_password_matches(
+            PASSWORD,
+            "$6$0123456789abcde+$I2KP2hP05am.NYYOsafrdlEBv8S3s/nxRU3DQra/YZffWagLfAiA8OAMSZZfCrYMtcQm5qnTndFyEysI/k1HF1",
         );
     }
 
@@ -385,10 +392,10 @@ mod tests {
         assert!(StoredHash::parse(&bcrypt(11), &strict).is_err());
 
         let sha = |rounds| format!("$5$rounds={rounds}$saltsalt$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8");
-        for rounds in [0, 10, 999, 500_001, 999_999_999] {
-            assert_eq!(refusal(&sha(rounds)), HashError::ShaCryptRounds { rounds, limit: 500_000 });
+        for rounds in [0, 10, 999, 1_000_001, 999_999_999] {
+            assert_eq!(refusal(&sha(rounds)), HashError::ShaCryptRounds { rounds, limit: 1_000_000 });
         }
-        assert_eq!(stored(&sha(500_000)).scheme(), Scheme::Sha256Crypt { rounds: 500_000 });
+        assert_eq!(stored(&sha(1_000_000)).scheme(), Scheme::Sha256Crypt { rounds: 1_000_000 });
     }
 
     #[test]
@@ -403,7 +410,8 @@ mod tests {
             "$apr1$8Tr6mJg2",
             "$5$rounds=x$saltsalt$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
             "$5$saltsalt$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8x",
-            "$5$sal salt$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
+            "$5$$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
+            "$5$seventeen-letters$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
             "$5$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
             "$6$saltsalt$CCKm5X4kzVCLWT/Hq5GucahpjziEZzqHdFDbxBDxFT8",
             "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo",
@@ -429,7 +437,7 @@ mod tests {
 
         #[test]
         fn checking_a_password_against_a_parsed_hash_never_panics(
-            text in "(\\$apr1\\$[^$]{1,8}\\$[./0-9A-Za-z]{22}|\\$5\\$[./0-9A-Za-z]{1,16}\\$[./0-9A-Za-z]{43}|\\{SHA\\}[A-Za-z0-9+/]{27}=)",
+            text in "(\\$apr1\\$[^$]{1,8}\\$[./0-9A-Za-z]{22}|\\$5\\$[^$]{1,16}\\$[./0-9A-Za-z]{43}|\\$6\\$[^$]{1,16}\\$[./0-9A-Za-z]{86}|\\{SHA\\}[A-Za-z0-9+/]{27}=)",
             password in ".{0,100}",
         ) {
             if let Ok(hash) = StoredHash::parse(&text, &Policy::default()) {

@@ -19,7 +19,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str;
 
-use crate::files::{Audience, Exposure, read_bounded};
+use lockgate_settings::{UTF16, is_utf16, read_bounded};
+
+use crate::files::{Audience, Exposure};
 
 use super::{HashError, Policy, StoredHash, UserName, UserNameError};
 
@@ -80,8 +82,11 @@ pub struct HtpasswdError {
 #[derive(Debug, thiserror::Error)]
 pub enum Defect {
     /// It is not there, or may not be read.
-    #[error("the file cannot be read: {0}; a user is added with `lockgate htpasswd FILE USER`")]
+    #[error("the file cannot be read: {error}{}", cure(.0), error = .0)]
     Read(io::Error),
+    /// It was written on Windows.
+    #[error("{UTF16}")]
+    Utf16,
     /// These lines are no entries, all that there are.
     #[error("{}", Joined(.0))]
     Lines(Vec<LineProblem>),
@@ -143,6 +148,9 @@ impl Users {
     /// # Errors
     /// Any [`Defect`] but [`Defect::Read`].
     pub fn parse(file: &[u8], policy: &Policy) -> Result<Self, Defect> {
+        if is_utf16(file) {
+            return Err(Defect::Utf16);
+        }
         let (_, body) = split_byte_order_mark(file);
         if body.trim_ascii().is_empty() {
             return Err(Defect::Empty);
@@ -244,6 +252,15 @@ impl<'a> Entry<'a> {
 pub(super) fn split_byte_order_mark(file: &[u8]) -> (&[u8], &[u8]) {
     let body = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
     file.split_at(file.len() - body.len())
+}
+
+/// What to do about a file that cannot be read.
+fn cure(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "; a user is added with `lockgate htpasswd FILE USER`",
+        io::ErrorKind::PermissionDenied => "; let the user that Lockgate runs as read it",
+        _ => "",
+    }
 }
 
 /// Everything that is wrong, on one line of a log.

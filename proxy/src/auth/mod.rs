@@ -12,12 +12,14 @@
 
 mod apr1;
 mod credentials;
+mod crypt_base64;
 mod edit;
 mod hash;
 mod htpasswd;
 mod ledger;
 mod pool;
 mod queue;
+mod sha_crypt;
 mod throttle;
 mod user;
 mod verify;

@@ -27,34 +27,34 @@ const NICENESS: i32 = 5;
 /// Tells checks apart: equal keys promise equal answers.
 pub(super) type Key = [u8; 32];
 
-type Check = Box<dyn FnOnce() -> bool + Send>;
+type Check<A> = Box<dyn FnOnce() -> A + Send>;
 
 /// The queue is full, or the check broke off without an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unanswered;
 
 /// The threads and their queue. Dropped, it lets the threads end after what they are at.
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool<A>(Arc<Shared<A>>);
 
 /// An answer to come.
-pub(super) struct Flight(watch::Receiver<Option<bool>>);
+pub(super) struct Flight<A>(watch::Receiver<Option<A>>);
 
-struct Shared {
-    state: Mutex<State>,
+struct Shared<A> {
+    state: Mutex<State<A>>,
     /// Rung for a job in the queue, and for the end.
     bell: Condvar,
     #[cfg(test)]
     computed: std::sync::atomic::AtomicU64,
 }
 
-struct State {
-    queue: FairQueue<Network, (Key, Check)>,
+struct State<A> {
+    queue: FairQueue<Network, (Key, Check<A>)>,
     /// The answer to come of each check that is queued or being computed.
-    flights: HashMap<Key, watch::Sender<Option<bool>>>,
+    flights: HashMap<Key, watch::Sender<Option<A>>>,
     closed: bool,
 }
 
-impl Pool {
+impl<A: Clone + Send + Sync + 'static> Pool<A> {
     /// Starts `threads` threads over a queue of `capacity` checks.
     ///
     /// # Errors
@@ -80,12 +80,12 @@ impl Pool {
     }
 
     /// The same check, if it is under way.
-    pub(super) fn under_way(&self, key: &Key) -> Option<Flight> {
+    pub(super) fn under_way(&self, key: &Key) -> Option<Flight<A>> {
         lock(&self.0.state).flights.get(key).map(|flight| Flight(flight.subscribe()))
     }
 
     /// Has `check` computed for `network`, unless the same is already under way.
-    pub(super) fn begin(&self, key: Key, network: Network, check: impl FnOnce() -> bool + Send + 'static) -> Flight {
+    pub(super) fn begin(&self, key: Key, network: Network, check: impl FnOnce() -> A + Send + 'static) -> Flight<A> {
         Flight(self.0.join(key, network, Box::new(check)))
     }
 
@@ -96,13 +96,13 @@ impl Pool {
     }
 }
 
-impl Flight {
+impl<A: Clone> Flight<A> {
     /// Waits for it.
     ///
     /// # Errors
     /// There was no room for the check, or it broke off.
-    pub(super) async fn answer(mut self) -> Result<bool, Unanswered> {
-        let landed = self.0.wait_for(Option::is_some).await.map(|answer| *answer);
+    pub(super) async fn answer(mut self) -> Result<A, Unanswered> {
+        let landed = self.0.wait_for(Option::is_some).await.map(|answer| answer.clone());
         landed.ok().flatten().ok_or(Unanswered)
     }
 }
@@ -114,15 +114,15 @@ fn stand_back() {
     let _ = rustix::process::setpriority_process(None, (ours + NICENESS).min(19));
 }
 
-impl Drop for Pool {
+impl<A> Drop for Pool<A> {
     fn drop(&mut self) {
         lock(&self.0.state).closed = true;
         self.0.bell.notify_all();
     }
 }
 
-impl Shared {
-    fn join(&self, key: Key, network: Network, check: Check) -> watch::Receiver<Option<bool>> {
+impl<A> Shared<A> {
+    fn join(&self, key: Key, network: Network, check: Check<A>) -> watch::Receiver<Option<A>> {
         let mut state = lock(&self.state);
         if let Some(flight) = state.flights.get(&key) {
             return flight.subscribe();
@@ -152,7 +152,7 @@ impl Shared {
     }
 
     /// The next check that someone still waits for; `None` at the end.
-    fn next(&self) -> Option<(Key, Check)> {
+    fn next(&self) -> Option<(Key, Check<A>)> {
         let mut state = lock(&self.state);
         loop {
             if state.closed {
@@ -186,7 +186,7 @@ mod tests {
         IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
     }
 
-    impl Pool {
+    impl Pool<bool> {
         async fn answer(&self, key: Key, check: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Unanswered> {
             self.begin(key, network(1), check).answer().await
         }
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_threads_end_with_the_pool() {
-        let pool = Pool::start(2, 8).unwrap();
+        let pool = Pool::<bool>::start(2, 8).unwrap();
         let shared = Arc::downgrade(&pool.0);
         let (sender, ended) = mpsc::channel();
         drop(pool);

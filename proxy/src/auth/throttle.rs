@@ -2,8 +2,12 @@
 //!
 //! A check that fails costs the client two budgets: that of its address for this user name, and that
 //! of its address for all names together. Both are token buckets, kept as the time at which they are
-//! full again (the generic cell rate algorithm), so that one number tells all there is to know. A check
-//! that is under way counts as failed until it has succeeded: what comes in at once is bounded too.
+//! full again (the generic cell rate algorithm), so that one number tells all there is to know.
+//!
+//! They are looked at twice. A password that comes in where one of them is used up is refused at once. Else it waits
+//! for its turn, and costs nothing: eighty people behind one address may log in in the same second. When its turn
+//! comes, the check is taken from both, or refused if what was before it has used them up; and given back if it
+//! succeeds. So what comes in at once gets no more checks than what comes in one after the other.
 //!
 //! A password that was wrong is remembered as such, for the address that sent it, and is not checked
 //! again. To send it again takes from a budget of its own: a client somewhere that goes on with an old
@@ -59,10 +63,18 @@ struct Memory {
 /// Whether a password is worth a check.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// It may be checked.
-    Check(Attempt),
+    /// It may wait for its check.
+    Wait(Admission),
     /// It was checked before, and is wrong.
     KnownWrong,
+}
+
+/// A password whose turn will come.
+#[derive(Debug)]
+pub(super) struct Admission {
+    throttle: Arc<Throttle>,
+    charges: [Charge; 2],
+    password: u64,
 }
 
 /// A check that may be made. Dropped, it costs nothing.
@@ -106,7 +118,7 @@ impl Throttle {
         Arc::new(Self { memory, hasher: RandomState::new(), epoch: Instant::now(), per_user, per_address })
     }
 
-    /// Takes a check from both budgets, or from none. `password` stands for one password of one user.
+    /// Whether a password may wait for its check. `password` stands for one password of one user.
     ///
     /// # Errors
     /// A budget is used up.
@@ -124,8 +136,8 @@ impl Throttle {
             return Ok(Verdict::KnownWrong);
         }
         let charges = [self.charge(&Budget::User(network, user)), self.charge(&Budget::Address(network))];
-        memory.budgets.take(&charges, now)?;
-        Ok(Verdict::Check(Attempt { throttle: Arc::clone(self), charges, password, failed: false }))
+        memory.budgets.look(&charges, now)?;
+        Ok(Verdict::Wait(Admission { throttle: Arc::clone(self), charges, password }))
     }
 
     fn charge(&self, budget: &Budget<'_>) -> Charge {
@@ -134,6 +146,19 @@ impl Throttle {
             Budget::User(..) | Budget::Repeats(..) => self.per_user,
         };
         Charge { key: self.hasher.hash_one(budget), limit }
+    }
+}
+
+impl Admission {
+    /// Takes the check from both budgets, or from none.
+    ///
+    /// # Errors
+    /// A budget was used up meanwhile.
+    pub(super) fn begin(self) -> Result<Attempt, Throttled> {
+        let Self { throttle, charges, password } = self;
+        let now = throttle.epoch.elapsed();
+        lock(&throttle.memory).budgets.take(&charges, now)?;
+        Ok(Attempt { throttle, charges, password, failed: false })
     }
 }
 
@@ -156,12 +181,15 @@ impl Drop for Attempt {
 }
 
 impl Ledger {
+    /// Whether all of these could be taken.
+    fn look(&self, charges: &[Charge], now: Duration) -> Result<(), Throttled> {
+        let wait = charges.iter().map(|charge| charge.wait(self.time(charge.key), now)).max().unwrap_or_default();
+        if wait.is_zero() { Ok(()) } else { Err(Throttled(wait)) }
+    }
+
     /// Takes all of these, or none.
     fn take(&mut self, charges: &[Charge], now: Duration) -> Result<(), Throttled> {
-        let wait = charges.iter().map(|charge| charge.wait(self.time(charge.key), now)).max().unwrap_or_default();
-        if !wait.is_zero() {
-            return Err(Throttled(wait));
-        }
+        self.look(charges, now)?;
         for charge in charges {
             self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.limit.interval));
         }
@@ -217,10 +245,12 @@ mod tests {
 
     /// A check of a password that nobody else sends.
     fn attempt(throttle: &Arc<Throttle>, address: u8, name: &str) -> Result<Attempt, u32> {
-        match try_password(throttle, address, name, NEXT.fetch_add(1, Ordering::Relaxed))? {
-            Verdict::Check(attempt) => Ok(attempt),
-            Verdict::KnownWrong => panic!("it was not sent before"),
-        }
+        begin(try_password(throttle, address, name, NEXT.fetch_add(1, Ordering::Relaxed))?)
+    }
+
+    fn begin(verdict: Verdict) -> Result<Attempt, u32> {
+        let Verdict::Wait(admission) = verdict else { panic!("it was sent before") };
+        admission.begin().map_err(|throttled| throttled.retry_after())
     }
 
     static NEXT: AtomicU64 = AtomicU64::new(1000);
@@ -312,10 +342,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn passwords_that_wait_cost_nothing_and_get_no_more_checks_than_one_after_the_other() {
+        let throttle = throttle();
+        let mut waiting: Vec<_> =
+            (0..80).map(|number| try_password(&throttle, 1, &format!("user-{number}"), number).unwrap()).collect();
+        let rest = waiting.split_off(40);
+        for verdict in waiting {
+            drop(begin(verdict).expect("those before it were right"));
+        }
+        let checked = rest.into_iter().filter_map(|verdict| begin(verdict).map(Attempt::failed).ok()).count();
+        assert_eq!(checked, 5, "wrong ones, as many as the address has failures");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_wrong_password_that_is_sent_again_is_not_checked_and_costs_its_user_no_other_check() {
         let throttle = throttle();
-        let Verdict::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else { panic!("not known yet") };
-        attempt.failed();
+        begin(try_password(&throttle, 1, "alice", 1).unwrap()).unwrap().failed();
         for _ in 0..3 {
             assert!(matches!(try_password(&throttle, 1, "alice", 1), Ok(Verdict::KnownWrong)));
         }
@@ -329,9 +371,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_address_is_not_told_which_passwords_were_tried() {
         let throttle = throttle();
-        let Verdict::Check(attempt) = try_password(&throttle, 1, "alice", 1).unwrap() else { panic!("not known yet") };
-        attempt.failed();
-        assert!(matches!(try_password(&throttle, 2, "alice", 1), Ok(Verdict::Check(_))));
+        begin(try_password(&throttle, 1, "alice", 1).unwrap()).unwrap().failed();
+        assert!(matches!(try_password(&throttle, 2, "alice", 1), Ok(Verdict::Wait(_))));
     }
 
     proptest! {

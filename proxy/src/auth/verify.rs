@@ -27,7 +27,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
 
 use super::pool::{Key, Pool};
-use super::throttle::{Attempt, Throttle, Verdict};
+use super::throttle::{Admission, Throttle, Verdict};
 use super::{Credentials, FailureLimit, Scheme, StoredHash, Throttled, UserName, Users};
 use crate::network::Network;
 
@@ -76,7 +76,8 @@ impl VerifierLimits {
 /// Answers who it is. Shared by all requests; the users in it can be replaced at any time.
 pub struct Verifier {
     directory: ArcSwap<Directory>,
-    pool: Pool,
+    /// Whether a password matched, or why it was not looked at.
+    pool: Pool<Result<bool, Throttled>>,
     throttle: Arc<Throttle>,
     /// Random, and gone with the process.
     key: hmac::Key,
@@ -137,12 +138,14 @@ impl Verifier {
                 let network = Network::from(client);
                 // A stranger who is given the decoy's line has another password then, if not another code.
                 match self.throttle.admit(network, credentials.user(), (claim.code, own))? {
-                    Verdict::Check(attempt) => self.pool.begin(claim.code, network, claim.check(credentials, attempt)),
+                    Verdict::Wait(admission) => {
+                        self.pool.begin(claim.code, network, claim.check(credentials, admission))
+                    }
                     Verdict::KnownWrong => return Err(Refused::Wrong),
                 }
             }
         };
-        let matched = flight.answer().await.map_err(|_| Refused::Busy)?;
+        let matched = flight.answer().await.map_err(|_| Refused::Busy)??;
         if matched && own && self.still_holds(&account) { Ok(account.identity.clone()) } else { Err(Refused::Wrong) }
     }
 
@@ -184,9 +187,14 @@ impl Verifier {
 
 impl Claim {
     /// The work that decides it.
-    fn check(self, credentials: &Credentials, attempt: Attempt) -> impl FnOnce() -> bool + Send + 'static {
+    fn check(
+        self,
+        credentials: &Credentials,
+        admission: Admission,
+    ) -> impl FnOnce() -> Result<bool, Throttled> + Send + 'static {
         let password = Arc::clone(credentials.password());
         move || {
+            let attempt = admission.begin()?;
             let matched = self.account.hash.matches(password.expose());
             if matched && self.own {
                 // Set before the answer is out: whoever comes later finds it here or waits for the same answer.
@@ -194,7 +202,7 @@ impl Claim {
             } else {
                 attempt.failed();
             }
-            matched
+            Ok(matched)
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use lockgate_settings::{Origin, Problem, Problems};
+use lockgate_backend::DiskStore;
+use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 use super::Error;
 use super::output::say;
 use crate::app::StartError;
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
-use crate::config::{Auth, Config, Destination, Storage, Tls};
+use crate::config::{Auth, Config, Storage, Tls};
 use crate::tls::CertificateStore;
 
 /// Tell everything that is wrong with a configuration, and start nothing.
@@ -53,7 +54,7 @@ fn inspect(file: &Path) -> Findings {
         if names_files("auth") {
             findings.inspect_users(file, &config.auth);
         }
-        if let Destination::Storage(storage) = &config.destination
+        if let Some(storage) = &config.storage
             && names_files("storage")
         {
             findings.inspect_storage(file, storage);
@@ -105,8 +106,8 @@ impl Findings {
 
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
-        if storage.data.exists() && !storage.data.is_dir() {
-            self.add(file, "storage.data", format!("{}: it is not a directory", storage.data.display()));
+        for problem in DiskStore::problems(&storage.data) {
+            self.add(file, "storage.data", problem);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
+use lockgate_settings::{UTF16, is_utf16};
 use zeroize::Zeroizing;
 
 use super::output::say;
@@ -80,6 +81,9 @@ pub(super) enum Error {
         /// The user.
         user: UserName,
     },
+    /// The file was written on Windows, and a line in UTF-8 would not fit.
+    #[error("{}: {UTF16}", .0.display())]
+    Utf16(PathBuf),
     /// The password could not be hashed.
     #[error("the password cannot be hashed: {0}")]
     Hash(#[from] bcrypt::BcryptError),
@@ -116,7 +120,7 @@ pub(super) fn set_user(path: &Path, user: &str, password: &str, cost: u32) -> Re
     let user = UserName::for_file(user)?;
     check_password(password)?;
     let hash = bcrypt::hash_with_result(password, cost)?.format_for_version(bcrypt::Version::TwoY);
-    rewrite(path, |old| Ok(replace_user(old.unwrap_or_default(), &user, &hash)))
+    rewrite(path, |old| Ok(replace_user(readable(path, old)?, &user, &hash)))
 }
 
 /// Takes the user out of the file.
@@ -126,10 +130,18 @@ pub(super) fn set_user(path: &Path, user: &str, password: &str, cost: u32) -> Re
 pub(super) fn delete_user(path: &Path, user: &str) -> Result<Option<Notice>, Error> {
     let user: UserName = user.parse()?;
     let edit = |old: Option<&[u8]>| {
-        let removed = remove_user(old.unwrap_or_default(), &user);
+        let removed = remove_user(readable(path, old)?, &user);
         removed.ok_or_else(|| Error::NoSuchUser { path: path.to_owned(), user: user.clone() })
     };
     rewrite(path, edit)
+}
+
+/// The lines of a file, of which there are none where there is no file.
+fn readable<'a>(path: &Path, file: Option<&'a [u8]>) -> Result<&'a [u8], Error> {
+    match file.unwrap_or_default() {
+        file if is_utf16(file) => Err(Error::Utf16(path.to_owned())),
+        file => Ok(file),
+    }
 }
 
 /// A password for someone who has none yet: 24 random characters, 120 bits, none of which looks like another.

@@ -1,11 +1,11 @@
 //! `lockgate serve`: the gate, in front of a registry or with the registry within.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 
-use lockgate_settings::flush_log;
+use lockgate_settings::{Configuration as _, flush_log};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -31,10 +31,13 @@ pub(super) struct Args {
     config: PathBuf,
 }
 
+/// Libraries that say too much.
+pub(super) const TALKATIVE: &[&str] = &["pingora_core", "pingora_pool", "h2", "hyper", "rustls"];
+
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
-    config.log.start();
+    config.log.start(TALKATIVE);
     on_workers(&config.clone(), async move { serve(&config, given, |_| {}).await })
 }
 
@@ -45,11 +48,13 @@ pub(super) async fn serve(
     welcome: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
     let (stop, stop_at_once) = stop_signals().map_err(failed)?;
+    let hung_up = hung_up().map_err(failed)?;
     let app = App::start(config, given).await?;
     welcome(app.address());
     tokio::select! {
         served = app.serve(stop) => drop(served?),
         () = stop_at_once => {}
+        () = hung_up => {}
     }
     Ok(())
 }
@@ -90,6 +95,19 @@ fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = 
         tracing::warn!(signal, "stopped; transfers in flight were cut");
     };
     Ok((stop, stop_at_once))
+}
+
+/// Says that SIGHUP has certificates and users read again (`files::follow` does it). Resolves where it came since the
+/// terminal of this process is gone: nobody would be left to end it.
+fn hung_up() -> io::Result<impl Future<Output = ()>> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let has_terminal = || io::stderr().is_terminal();
+    let had_terminal = has_terminal();
+    Ok(async move {
+        while hangups.recv().await.is_some() && (has_terminal() || !had_terminal) {
+            tracing::info!(signal = "SIGHUP", "certificates and users are read again");
+        }
+    })
 }
 
 /// Resolves when SIGTERM and SIGINT have come so many times together, and tells which was the last.

@@ -3,22 +3,26 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lockgate_settings::{Configuration as _, complain};
+
 use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
-use crate::config::{Config, Destination, Storage, Tls};
+use crate::config::{Config, Tls};
 use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
 ///
 /// What is missing below DIR is made: certs/ with a CA and a certificate, conf/htpasswd with a first
 /// user whose password is printed once, data/ for the images. What exists is used as it is. The
-/// environment can override what is not about these files, as in LOCKGATE_LOG_LEVEL=debug.
+/// environment can override what is not about these files, as in LOCKGATE_LOG_LEVEL=debug; a variable that has no
+/// effect here is named at the start.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The address and port to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value_t = DEFAULT_LISTEN)]
-    listen: SocketAddr,
+    /// The address and port to listen on; port 0 takes a free one. Else that of LOCKGATE_LISTEN_HTTPS, else
+    /// 127.0.0.1:5043.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Where certs/, conf/ and data/ are, or are made.
     #[arg(long, value_name = "DIR", default_value = DEFAULT_DIR)]
     dir: PathBuf,
@@ -29,11 +33,21 @@ pub(super) struct Args {
 
 /// Loopback only: a first try is nobody else's business.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5043);
+/// What the address can be set by, too.
+const LISTEN_VARIABLE: &str = "LOCKGATE_LISTEN_HTTPS";
+/// The variables of keys that are set here.
+const NOT_HEEDED: &[&str] = &[
+    "LOCKGATE_LISTEN_HANDOVER",
+    "LOCKGATE_TLS_CERTIFICATE",
+    "LOCKGATE_TLS_KEY",
+    "LOCKGATE_AUTH_HTPASSWD",
+    "LOCKGATE_STORAGE_DATA",
+];
 const DEFAULT_DIR: &str = ".";
 
 impl Default for Args {
     fn default() -> Self {
-        Self { listen: DEFAULT_LISTEN, dir: DEFAULT_DIR.into(), names: Vec::new() }
+        Self { listen: None, dir: DEFAULT_DIR.into(), names: Vec::new() }
     }
 }
 
@@ -41,11 +55,18 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let data = init::plain(&args.dir).join("data");
     let config = config(args, &data)?;
     let mut names = args.names.clone();
-    if !args.listen.ip().is_unspecified() {
-        names.push(SubjectName::from(args.listen.ip()));
+    if !config.listen.https.ip().is_unspecified() {
+        names.push(SubjectName::from(config.listen.https.ip()));
+    }
+    for variable in
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_not_heeded(name))
+    {
+        complain(format_args!(
+            "note: {variable} has no effect here, where everything is below one directory; `lockgate serve` heeds it"
+        ));
     }
     init::make_missing(init::plain(&args.dir), &names)?;
-    config.log.start();
+    config.log.start(serve::TALKATIVE);
     serve::on_workers(
         &config.clone(),
         async move { serve::serve(&config, None, |address| welcome(address, &data)).await },
@@ -55,18 +76,20 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 /// The default configuration, with everything below the directory and the registry within the process.
 fn config(args: &Args, data: &Path) -> Result<Config, Error> {
     let mut config = Config::from_environment()?;
-    config.listen.https = args.listen;
+    let listen = args.listen.or_else(|| std::env::var_os(LISTEN_VARIABLE).map(|_| config.listen.https));
+    config.listen.https = listen.unwrap_or(DEFAULT_LISTEN);
     // Two processes over one storage would get in each other's way.
     config.listen.handover = None;
     let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
-    config.tls = Tls { certificate, key, additional: Vec::new(), ..config.tls };
+    config.tls = Tls { certificate, key, ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
-    let storage = match config.destination {
-        Destination::Storage(storage) => storage,
-        Destination::Upstream(_) => Storage::default(),
-    };
-    config.destination = Destination::Storage(Storage { data: data.to_owned(), ..storage });
+    config.storage.get_or_insert_default().data = data.to_owned();
     Ok(config)
+}
+
+/// Whether a variable is about what `config` sets.
+fn is_not_heeded(variable: &str) -> bool {
+    variable.starts_with("LOCKGATE_UPSTREAM_") || NOT_HEEDED.contains(&variable)
 }
 
 fn welcome(address: SocketAddr, data: &Path) {

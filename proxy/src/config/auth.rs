@@ -3,54 +3,67 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use lockgate_settings::Period;
-use serde::Deserialize;
+use lockgate_settings::{Period, Within};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::{Realm, Within};
+use super::Realm;
 use crate::auth::{self, FailureLimit, Policy};
-use crate::files;
 
-/// The section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// `[auth]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// The users: a file as `lockgate htpasswd` or Apache's htpasswd writes it, with bcrypt, SHA-crypt, apr1 or {SHA}
     /// hashes. A change is noticed and used without a restart; a file that is not usable is reported, and the old users
     /// stay.
-    #[serde(deserialize_with = "files::path")]
+    #[serde(with = "lockgate_settings::path")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    #[default("conf/htpasswd".into())]
     pub htpasswd: PathBuf,
     /// What a client shows to the person whom it asks for a password. Printable ASCII without " and \.
-    #[serde(deserialize_with = "lockgate_settings::parsed")]
     pub realm: Realm,
-    /// The highest bcrypt cost that is accepted from the file, 4 to 31. Each step doubles the time that a login takes:
+    /// The highest bcrypt cost that is accepted from the file. Each step doubles the time that a login takes:
     /// cost 14 is about a second.
+    #[default(const { Within::of(14) })]
     pub max_bcrypt_cost: Within<4, 31>,
+    /// The most rounds of SHA-crypt ($5$, $6$) that are accepted from the file. 1,000,000 take a little less than
+    /// bcrypt with cost 12. Ansible and passlib write 656,000.
+    #[default(const { Within::of(1_000_000) })]
+    pub max_sha_crypt_rounds: Within<1000, 999_999_999>,
     /// Threads that compute password hashes, at a low priority. 0: half of the cores, so that a flood of wrong
     /// passwords leaves the other half to those who are known.
+    #[default(const { Within::of(0) })]
     pub hash_threads: Within<0, 1024>,
-    /// Passwords that may wait for these threads, 1 to 65536. Client addresses take turns; what does not fit gets 429.
+    /// Passwords that may wait for these threads. Client addresses take turns; what does not fit gets 429.
+    #[default(const { Within::of(128) })]
     pub hash_queue: Within<1, 65_536>,
     /// How many wrong passwords of one user are looked at from one client address (of IPv6: one /64) before the next
-    /// one gets 429, 1 to 1000000. A password that was right before always passes, and so does one from another
+    /// one gets 429. A password that was right before always passes, and so does one from another
     /// address.
+    #[default(const { Within::of(10) })]
     pub failures: Within<1, 1_000_000>,
     /// After which time one of them is forgiven.
+    #[default(Period::from_secs(10))]
     pub failure_interval: Period,
-    /// The same for all users together, against an address that tries many names, 1 to 1000000. First logins that are
-    /// still being checked count too: raise it where many users come from one address, as behind a company's NAT or a
-    /// load balancer.
+    /// The same for all users together, against an address that tries many names. Raise it where many
+    /// users come from one address, as behind a company's NAT or a load balancer.
+    #[default(const { Within::of(50) })]
     pub address_failures: Within<1, 1_000_000>,
     /// After which time one of them is forgiven.
+    #[default(Period::from_secs(2))]
     pub address_failure_interval: Period,
-    /// How many users and addresses with wrong passwords are remembered, 1024 to 16777216, in 48 bytes each. Where
+    /// How many users and addresses with wrong passwords are remembered, in 48 bytes each. Where
     /// there are more, those with the fewest are forgotten first.
+    #[default(const { Within::of(16_384) })]
     pub failure_memory: Within<1024, 16_777_216>,
 }
 
 impl Auth {
     /// Which hashes of the users' file are accepted.
     pub fn policy(&self) -> Policy {
-        Policy { max_bcrypt_cost: self.max_bcrypt_cost.into(), ..Policy::default() }
+        Policy { max_bcrypt_cost: self.max_bcrypt_cost.into(), max_sha_crypt_rounds: self.max_sha_crypt_rounds.into() }
     }
 
     /// How much hashing goes on, and for whom.
@@ -68,21 +81,4 @@ impl Auth {
 fn failure_limit(failures: Within<1, 1_000_000>, interval: Period) -> FailureLimit {
     let failures = NonZeroU32::new(failures.into()).expect("it is at least 1");
     FailureLimit { failures, interval: interval.duration() }
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            htpasswd: "conf/htpasswd".into(),
-            realm: Realm::default(),
-            max_bcrypt_cost: const { Within::of(14) },
-            hash_threads: const { Within::of(0) },
-            hash_queue: const { Within::of(128) },
-            failures: const { Within::of(10) },
-            failure_interval: Period::from_secs(10),
-            address_failures: const { Within::of(50) },
-            address_failure_interval: Period::from_secs(2),
-            failure_memory: const { Within::of(16_384) },
-        }
-    }
 }

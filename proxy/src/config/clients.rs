@@ -1,29 +1,26 @@
 //! `[clients]`: clients too old for the registry API, which get 404, by their `User-Agent`.
 
 use regex::Regex;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-/// The rule that guides give nginx for clients too old for the registry API, as a pair of patterns:
-/// refused is what `refuse` matches and `except` does not.
-#[derive(Debug, Clone, Deserialize)]
+/// `[clients]`: the rule that guides give nginx for clients too old for the registry API, as a pair of patterns.
+/// Refused is what `refuse` matches and `except` does not.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientRule {
     /// Clients too old for the registry API get 404. This regular expression says which, by their User-Agent header:
     /// docker before 1.6, as in every guide's nginx configuration. Empty: none.
-    #[serde(deserialize_with = "pattern")]
+    #[serde(with = "pattern")]
+    #[schemars(with = "String", extend("title" = "a regular expression"))]
+    #[default(pattern::built_in(r"^(docker/1\.(3|4|5)|Go )"))]
     pub refuse: Option<Regex>,
     /// And this one which of them are let in all the same. Empty: none.
-    #[serde(deserialize_with = "pattern")]
+    #[serde(with = "pattern")]
+    #[schemars(with = "String", extend("title" = "a regular expression"))]
+    #[default(pattern::built_in(r"^docker/1\.5\.[0-9]-dev"))]
     pub except: Option<Regex>,
-}
-
-impl Default for ClientRule {
-    /// What every guide's nginx configuration says, in which one look-ahead does the work of `except`.
-    fn default() -> Self {
-        let pattern = |text| Some(Regex::new(text).expect("the pattern is a constant"));
-        Self { refuse: pattern(r"^(docker/1\.(3|4|5)|Go )"), except: pattern(r"^docker/1\.5\.[0-9]-dev") }
-    }
 }
 
 impl ClientRule {
@@ -42,20 +39,36 @@ impl PartialEq for ClientRule {
 }
 
 /// A regular expression; none where the text is empty.
-fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Regex::new(&text).map(Some).map_err(|error| D::Error::custom(explain(&error)))
-}
+mod pattern {
+    use regex::Regex;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-/// The last line of what the regex crate says; it draws the expression above it.
-fn explain(error: &regex::Error) -> String {
-    let said = error.to_string();
-    let reason = said.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
-    let hint = if reason.starts_with("look-around") { "; what it would spare goes into clients.except" } else { "" };
-    format!("no regular expression: {reason}{hint}")
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Regex::new(&text).map(Some).map_err(|error| D::Error::custom(explain(&error)))
+    }
+
+    pub(super) fn serialize<S: Serializer>(pattern: &Option<Regex>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(pattern.as_ref().map_or("", Regex::as_str))
+    }
+
+    /// One that is written in the program.
+    pub(super) fn built_in(text: &str) -> Option<Regex> {
+        Some(Regex::new(text).expect("the pattern is a constant"))
+    }
+
+    /// The last line of what the regex crate says; it draws the expression above it.
+    fn explain(error: &regex::Error) -> String {
+        let said = error.to_string();
+        let reason = said.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
+        let hint =
+            if reason.starts_with("look-around") { "; what it would spare goes into clients.except" } else { "" };
+        format!("no regular expression: {reason}{hint}")
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub enum OriginError {
         "the upstream is spoken to in plain HTTP, on a private network; write http:// and let it listen without TLS"
     )]
     Tls,
+    /// `http://unix:`, as nginx writes it.
+    #[error("a Unix socket is written without http://, as in \"unix:/run/lockgate/backend.sock\"")]
+    HttpUnix,
     /// Neither `http://` nor `unix:`.
     #[error("write \"http://host:port\", as in \"http://registry:5000\", or \"unix:/path\"")]
     Scheme,
@@ -78,7 +81,10 @@ impl FromStr for Origin {
             _ => return Err(OriginError::Scheme),
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
-        if authority.contains('@') {
+        // A host may be called `unix`.
+        if authority == "unix:" || authority.starts_with("unix:/") {
+            Err(OriginError::HttpUnix)
+        } else if authority.contains('@') {
             Err(OriginError::Userinfo)
         } else if authority.contains(['/', '?', '#', '\\']) {
             Err(OriginError::Path)
@@ -137,6 +143,8 @@ impl fmt::Display for Origin {
     }
 }
 
+lockgate_settings::written_as_text!(Origin, "\"http://host:port\" or \"unix:/path\"");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +162,7 @@ mod tests {
             ("HTTP://Registry", tcp("registry", 80)),
             ("http://my_app-1.example.com.:65535", tcp("my_app-1.example.com.", 65535)),
             ("http://127.0.0.1:5000", tcp("127.0.0.1", 5000)),
+            ("http://unix:5000", tcp("unix", 5000)),
             ("http://[::1]", tcp("::1", 80)),
             ("http://[2001:DB8:0::1]:5000", tcp("2001:db8::1", 5000)),
             ("unix:/run/lockgate/backend.sock", Ok(Origin::Unix("/run/lockgate/backend.sock".into()))),
@@ -171,6 +180,9 @@ mod tests {
             ("//registry:5000", OriginError::Scheme),
             ("ftp://registry", OriginError::Scheme),
             ("https://registry:5000", OriginError::Tls),
+            ("http://unix:/run/registry.sock", OriginError::HttpUnix),
+            ("http://unix:/run/registry.sock:/", OriginError::HttpUnix),
+            ("http://unix:/", OriginError::HttpUnix),
             ("http://user:secret@registry:5000", OriginError::Userinfo),
             ("http://user:se/cret@registry:5000", OriginError::Userinfo),
             ("http://registry:5000/v2/", OriginError::Path),

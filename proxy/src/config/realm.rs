@@ -54,6 +54,8 @@ impl fmt::Display for Realm {
     }
 }
 
+lockgate_settings::written_as_text!(Realm, "a text");
+
 #[cfg(test)]
 mod tests {
     use super::*;

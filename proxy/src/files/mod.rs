@@ -2,13 +2,9 @@
 //! read them.
 
 mod exposure;
-mod path;
-mod read;
 mod replace;
 mod watch;
 
 pub(crate) use exposure::{Audience, Exposure};
-pub(crate) use path::{path, path_if_any};
-pub(crate) use read::read_bounded;
 pub(crate) use replace::{Notice, PRIVATE, PUBLIC, RewriteError, create, replace, rewrite};
 pub(crate) use watch::{INTERVAL, follow};

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use lockgate_settings::read_bounded;
 use tempfile::{NamedTempFile, PersistError};
 
 /// The mode of a key, or of hashes.
@@ -71,7 +72,7 @@ fn take_turn(directory: &Path) -> Option<File> {
 }
 
 fn read(path: &Path) -> io::Result<Option<(Vec<u8>, Metadata)>> {
-    match fs::read(path) {
+    match read_bounded(path) {
         Ok(content) => Ok(Some((content, fs::metadata(path)?))),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use lockgate_settings::read_bounded;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
-
-use super::read_bounded;
 
 /// How often files are looked at. With the settling time a change is seen well within 2 s.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,7 +30,8 @@ const SETTLING_ROUNDS: u32 = 5;
 ///
 /// The first call is for what changed between their loading and now. After that there is one call for
 /// one content, however often it is read: a loader that refuses what it finds has said so once, and is
-/// asked again as soon as the content is another. A file that vanishes or comes back is a change too.
+/// asked again as soon as the content is another. A file that vanishes or comes back is a change too. At SIGHUP there
+/// is a call whatever they hold.
 /// `on_change` runs on a blocking thread, and may read and parse.
 ///
 /// # Panics
@@ -49,12 +50,17 @@ where
 {
     let mut seen = None;
     let mut now;
+    // Without a handler none is told, and the look of each second remains.
+    let mut hangups = signal(SignalKind::hangup()).ok();
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let asked = tokio::select! {
+            Some(_) = recv(&mut hangups) => true,
+            _ = ticks.tick() => false,
+        };
         (files, now) = read(files).await?;
-        if seen.as_ref() == Some(&now) {
+        if !asked && seen.as_ref() == Some(&now) {
             continue;
         }
         (files, now) = settle(files, now, every / (2 * SETTLING_ROUNDS)).await?;
@@ -65,6 +71,10 @@ where
         })
         .await?;
     }
+}
+
+async fn recv(hangups: &mut Option<Signal>) -> Option<()> {
+    hangups.as_mut()?.recv().await
 }
 
 /// One content apart from another, without a key or a password kept in memory.

@@ -1,15 +1,14 @@
-//! A strict reading of an HTTP/1.1 request after RFC 9112, which shares no code with the gate or pingora.
+//! A strict reading of an HTTP/1.1 request after RFC 9112, which shares no code with the gate or hyper.
 
 /// A request, as far as its framing is concerned.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
-    /// As it was sent, with its query.
+    /// As it was sent, with its query; of one in absolute form its path.
     pub(super) target: &'a [u8],
     /// The value of Host, if there is one.
     pub(super) host: Option<&'a [u8]>,
     length: Option<usize>,
     is_chunked: bool,
-    /// What follows the header.
     /// What stands behind the header.
     pub(super) rest: &'a [u8],
 }
@@ -53,6 +52,10 @@ impl<'a> Request<'a> {
         if host.is_none() && version == b"HTTP/1.1" {
             return Err("there is no Host");
         }
+        let target = match target {
+            [b'/', ..] => target,
+            absolute => path_of_absolute(absolute, host)?,
+        };
         let is_chunked = coding.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         match (length, is_chunked) {
             (_, Some(false)) => Err("a coding is not chunked"),
@@ -86,6 +89,33 @@ impl<'a> Request<'a> {
                 return Err("a chunk is longer than its size");
             }
         }
+    }
+}
+
+/// What follows `https://` and the authority, which is the one that `Host` names.
+fn path_of_absolute<'a>(target: &'a [u8], host: Option<&[u8]>) -> Result<&'a [u8], &'static str> {
+    let (scheme, rest) = target.split_at_checked(8).ok_or("the target has no form")?;
+    if !scheme.eq_ignore_ascii_case(b"https://") {
+        return Err("the target is neither a path nor of https");
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    let parts = |authority: &[u8]| {
+        let text = String::from_utf8_lossy(authority).to_lowercase();
+        match text.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => {
+                (name.to_owned(), if port.is_empty() { "443" } else { port }.to_owned())
+            }
+            _ => (text, "443".to_owned()),
+        }
+    };
+    if authority.contains(&b'@') || host.is_some_and(|host| parts(host) != parts(authority)) {
+        return Err("the target and Host name two hosts");
+    }
+    match path {
+        [] => Ok(b"/"),
+        [b'/', ..] => Ok(path),
+        _ => Err("the target has no path"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use lockgate_oci::{ErrorCode, OciError, Route};
 
@@ -53,7 +54,8 @@ fn check_connection(headers: &HeaderMap) -> Result<(), OciError> {
     Ok(())
 }
 
-/// Exactly one Host that names one host (RFC 9112, 3.2); `:authority` stands for it in HTTP/2.
+/// Exactly one Host that names one host (RFC 9112, 3.2). A target in absolute form names the same one (3.2.2), and so
+/// does `:authority`, which stands for it in HTTP/2 (RFC 9113, 8.3.1).
 fn check_host<B>(request: &Request<B>) -> Result<(), OciError> {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, another) = (hosts.next().map(|host| host.to_str().unwrap_or_default()), hosts.next());
@@ -63,10 +65,12 @@ fn check_host<B>(request: &Request<B>) -> Result<(), OciError> {
         (Version::HTTP_2, Some(host), Some(authority)) if host != authority => {
             return Err(malformed("it must name one host: :authority and host must not differ (RFC 9113, 8.3.1)"));
         }
-        (Version::HTTP_2, host, authority) => host.or(authority),
-        (Version::HTTP_10, None, _) => return Ok(()),
-        (_, None, _) => return Err(malformed("Host is missing (RFC 9112, 3.2)")),
-        (_, host, _) => host,
+        (_, Some(host), Some(authority)) if !is_same_host(host, authority) => {
+            return Err(malformed("it must name one host: Host and its target must not differ (RFC 9112, 3.2.2)"));
+        }
+        (Version::HTTP_10, None, None) => return Ok(()),
+        (Version::HTTP_11, None, _) => return Err(malformed("Host is missing (RFC 9112, 3.2)")),
+        (_, host, authority) => host.or(authority),
     };
     let names_one = named.is_some_and(names_one_host);
     if names_one { Ok(()) } else { Err(malformed("Host must name one host, and its port (RFC 9110, 7.2)")) }
@@ -75,7 +79,8 @@ fn check_host<B>(request: &Request<B>) -> Result<(), OciError> {
 /// `uri-host [ ":" port ]` (RFC 9110, 7.2), where the host is an IP address or made of a domain name's
 /// characters. The grammar has more for a name, as `a,b` and `a;b`, which some read as two.
 fn names_one_host(text: &str) -> bool {
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_number = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_port = |port: &str| port.is_empty() || is_number(port);
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         let has_good_end = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
         return has_good_end && address.parse::<Ipv6Addr>().is_ok();
@@ -83,6 +88,15 @@ fn names_one_host(text: &str) -> bool {
     let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     !name.is_empty() && name.bytes().all(is_of_name) && port.is_none_or(is_port)
+}
+
+/// Whether two authorities name one server of `https` (RFC 9110, 4.2.3).
+fn is_same_host(one: &str, other: &str) -> bool {
+    let without_default_port = |authority: &str| {
+        let port = authority.strip_suffix(":443").or_else(|| authority.strip_suffix(':'));
+        port.unwrap_or(authority).to_ascii_lowercase()
+    };
+    without_default_port(one) == without_default_port(other)
 }
 
 /// A number of bytes that every reader reads alike.
@@ -129,7 +143,8 @@ pub(super) fn check_method(method: &Method) -> Result<(), OciError> {
     Err(OciError::new(ErrorCode::Unsupported, message).with_status(StatusCode::NOT_IMPLEMENTED))
 }
 
-/// Whether a request is for a path below the registry API, by its target in origin form (RFC 9112, 3.2.1).
+/// Whether a request is for a path below the registry API, by its target in origin or absolute form (RFC 9112, 3.2).
+/// An absolute one is of `https`: what `http` names is another resource (RFC 9110, 4.2.2), and is not served here.
 ///
 /// # Errors
 /// 400 for other forms, for bytes that no target has, and for a path with escapes: no name, tag or digest
@@ -137,10 +152,12 @@ pub(super) fn check_method(method: &Method) -> Result<(), OciError> {
 pub(crate) fn is_for_the_registry<B>(request: &Request<B>) -> Result<bool, OciError> {
     let uri = request.uri();
     // In HTTP/2 scheme and authority are fields of their own.
-    let is_origin_form = request.version() == Version::HTTP_2 || uri.authority().is_none();
+    let is_ours = request.version() == Version::HTTP_2 || uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
     let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if !is_origin_form || !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(malformed("its target must be a path in ASCII, without a fragment (RFC 9112, 3.2.1)"));
+    if !is_ours || !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(malformed(
+            "its target must be a path in ASCII, without a fragment, or https://, Host and the path (RFC 9112, 3.2)",
+        ));
     }
     if uri.path().contains(['%', '\\']) {
         return Err(malformed("the path of a registry end-point holds no escapes and no special characters"));
@@ -219,22 +236,22 @@ mod tests {
             "a%2e",
             "a b",
             "a:b",
-            "a:",
             "a:+1",
             ":443",
+            ":",
             "a:1:2",
+            "a::",
             "a/b",
             "[::1",
             "[]",
             "[a]",
             "[::1]a",
-            "[::1]:",
             "::1",
             "a:99999",
         ] {
             assert!(framing(&[("Host", bad)]).is_err(), "{bad:?}");
         }
-        for good in ["reg.test", "reg.test:5043", "127.0.0.1:1", "[::1]", "[::1]:5043", "a_b"] {
+        for good in ["reg.test", "reg.test:5043", "127.0.0.1:1", "[::1]", "[::1]:5043", "a_b", "a:", "[::1]:"] {
             assert_eq!(framing(&[("Host", good)]), Ok(()), "{good:?}");
         }
         assert!(framing(&[]).is_err());
@@ -262,7 +279,9 @@ mod tests {
             "",
             "*",
             "reg.test:443",
-            "https://reg.test/v2/",
+            "http://reg.test/v2/",
+            "ftp://reg.test/v2/",
+            "https://reg.test/v2/%00",
             " /v2/",
             "/v2/\0",
             "/v2/%00",
@@ -274,5 +293,30 @@ mod tests {
         assert!(target("/v2/\u{e9}").is_err() && target("/v2/?\u{e9}").is_err());
         assert_eq!(target("/v2/?n=%2f"), Ok(true));
         assert_eq!(target("/?u=/v2/"), Ok(false));
+        assert_eq!(target("https://reg.test/v2/?n=%2f"), Ok(true));
+        assert_eq!(target("https://reg.test"), Ok(false));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host_that_host_names() {
+        let framing = |target: &str, headers: &[(&str, &str)], version| {
+            let mut request = request(headers);
+            *request.uri_mut() = target.parse().expect("a target");
+            *request.version_mut() = version;
+            check_framing(&request)
+        };
+        let target = "https://reg.test:443/v2/";
+        for host in ["reg.test:443", "reg.test", "Reg.Test:", "REG.TEST"] {
+            assert_eq!(framing(target, &[("Host", host)], Version::HTTP_11), Ok(()), "{host}");
+        }
+        for host in ["evil.test", "reg.test:5043", "reg.test:80", "xreg.test", ""] {
+            assert!(framing(target, &[("Host", host)], Version::HTTP_11).is_err(), "{host}");
+        }
+        assert!(framing(target, &[], Version::HTTP_11).is_err());
+        assert_eq!(framing(target, &[], Version::HTTP_10), Ok(()));
+        let with_user = "https://a@reg.test/v2/";
+        for headers in [&[("Host", "reg.test")][..], &[("Host", "a@reg.test")], &[]] {
+            assert!(framing(with_user, headers, Version::HTTP_10).is_err(), "{headers:?}");
+        }
     }
 }

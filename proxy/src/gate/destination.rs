@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response, StatusCode};
 use lockgate_backend::Registry;
 
 use super::answer::Answer;
-use super::{headers, response};
+use super::{headers, location, response};
 use crate::access::Permit;
 use crate::client::Client;
 use crate::config;
+use crate::rate_limited::RateLimitedWarning;
 use crate::upstream::{Failure, RequestBody, Upstream};
 
 /// What is behind the gate.
@@ -20,8 +22,10 @@ pub(crate) enum Destination {
         upstream: Arc<Upstream>,
         /// Whether it sees the clients' `Authorization` header.
         forward_authorization: bool,
-        /// For a request of HTTP/1.0 that names no host.
-        host: http::HeaderValue,
+        /// Its name: for a request of HTTP/1.0 that names no host, and where it names itself.
+        host: HeaderValue,
+        /// Its own 401, where it was shown no credentials.
+        unauthorized: RateLimitedWarning,
     },
     /// The one within this process: a function.
     Registry(Registry),
@@ -30,7 +34,12 @@ pub(crate) enum Destination {
 impl Destination {
     /// A registry behind the gate.
     pub(crate) fn upstream(config: &config::Upstream, upstream: Arc<Upstream>) -> Self {
-        Self::Upstream { upstream, forward_authorization: config.forward_authorization, host: config.url.host() }
+        Self::Upstream {
+            upstream,
+            forward_authorization: config.forward_authorization,
+            host: config.url.host(),
+            unauthorized: RateLimitedWarning::default(),
+        }
     }
 
     /// Has a permitted request carried out.
@@ -45,12 +54,23 @@ impl Destination {
     ) -> Result<Response<Answer>, Failure> {
         let version = request.version();
         match self {
-            Self::Upstream { upstream, forward_authorization, host } => {
+            Self::Upstream { upstream, forward_authorization, host, unauthorized } => {
                 permit.rewrite(&mut request);
                 headers::forward(&mut request, client, *forward_authorization, host);
+                let told = request.headers().get(HOST).unwrap_or(host).clone();
                 let mut answer = upstream.send(permit, request).await?;
                 response::check(&answer).map_err(|why| Failure::BrokeOff(why.to_owned()))?;
                 headers::give_back(&mut answer, version);
+                location::give_back(answer.headers_mut(), &told, host);
+                if answer.status() == StatusCode::UNAUTHORIZED
+                    && !*forward_authorization
+                    && let Some(times) = unauthorized.count()
+                {
+                    tracing::warn!(
+                        times,
+                        "the registry asks for a password of its own (401) and was shown none: switch that off, or set upstream.forward_authorization where it has the same users"
+                    );
+                }
                 Ok(answer.map(Answer::Upstream))
             }
             Self::Registry(registry) => {

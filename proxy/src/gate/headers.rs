@@ -69,7 +69,7 @@ pub(super) fn forward<B>(request: &mut Request<B>, client: &Client, keep_authori
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
 }
 
-/// In HTTP/2 the host stands in the target.
+/// In HTTP/2 the host stands in the target, and over HTTP/1.1 in one that has the absolute form.
 fn name_host<B>(request: &mut Request<B>, host: &HeaderValue) {
     let authority = request.uri().authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
     request.headers_mut().entry(HOST).or_insert_with(|| authority.unwrap_or_else(|| host.clone()));

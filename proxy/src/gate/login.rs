@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use lockgate_oci::{ErrorCode, OciError};
 
-use crate::auth::{Credentials, Identity, Refused, Throttled, Verifier};
+use crate::auth::{Credentials, CredentialsError, Identity, Refused, Throttled, Verifier};
 use crate::config::Realm;
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::Refusal;
@@ -38,7 +38,7 @@ impl Login {
         let mut values = header.get_all(AUTHORIZATION).iter();
         let value = match (values.next(), values.next()) {
             (Some(value), None) => value,
-            (None, _) => return Err(self.unauthorized("log in first: docker login HOST:PORT")),
+            (None, _) => return Err(self.unauthorized(&CredentialsError::Nobody.to_string())),
             (Some(_), Some(_)) => {
                 let error = OciError::new(ErrorCode::Unauthorized, "Authorization stands more than once");
                 return Err(Refusal::hanging_up(error.with_status(http::StatusCode::BAD_REQUEST)));

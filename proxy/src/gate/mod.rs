@@ -4,6 +4,7 @@ mod answer;
 mod check;
 mod destination;
 mod headers;
+mod location;
 mod login;
 mod passage;
 mod response;

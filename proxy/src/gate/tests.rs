@@ -2,7 +2,8 @@ use super::*;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use lockgate_backend::{MemoryStore, Options, Registry};
+use lockgate_backend::config::{Limits, Storage};
+use lockgate_backend::{MemoryStore, Registry};
 
 use crate::auth::{Policy, Users};
 
@@ -16,7 +17,7 @@ fn gate() -> Arc<Gate> {
     let config = Config::default();
     let users = Users::parse(USERS, &Policy::default()).expect("a users' file");
     let verifier = Arc::new(Verifier::new(users, config.auth.limits()).expect("threads"));
-    let registry = Registry::new(Arc::new(MemoryStore::default()), Options::default());
+    let registry = Registry::new(Arc::new(MemoryStore::default()), Storage::default(), Limits::default());
     let limits = Arc::new(config.limits.clone());
     Arc::new(Gate::new(&config, limits, refusal::own_fields(None), verifier, Destination::Registry(registry)))
 }
@@ -68,5 +69,6 @@ async fn who_is_refused_hears_why_and_nothing_is_done() {
         assert!(body.starts_with(br#"{"errors":[{"code":""#), "{body:?}");
         assert_eq!(headers.contains_key("www-authenticate"), status == StatusCode::UNAUTHORIZED);
         assert_eq!(headers.contains_key("allow"), status == StatusCode::METHOD_NOT_ALLOWED);
+        assert!(headers.contains_key("date"));
     }
 }

@@ -130,7 +130,8 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Within};
+    use crate::config::Config;
+    use lockgate_settings::Within;
 
     fn admission(in_all: u32, per_address: u32) -> Admission {
         let (connections, connections_per_address) = (Within::of(in_all), Within::of(per_address));

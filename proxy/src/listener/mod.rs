@@ -16,6 +16,7 @@ mod http1_body;
 pub(crate) mod http2;
 mod listening_socket;
 mod open_files;
+mod opening;
 mod service;
 mod socket;
 mod stopping;
@@ -28,12 +29,13 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{self, Limits};
 use crate::rate_limited::RateLimitedWarning;
-use crate::refusal::OwnFields;
+use crate::refusal::{self, OwnFields};
 use admission::{Admission, Place};
 pub(crate) use body_error::BodyError;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -43,6 +45,7 @@ pub(crate) use connection::remaining_body::RemainingBody;
 use handshakes::HandshakeSemaphore;
 pub use listening_socket::ListenError;
 pub(crate) use listening_socket::ListeningSocket;
+use opening::Opening;
 pub(crate) use service::{Gone, RequestBody, Service};
 use socket::ReadAhead;
 use stopping::{Stop, Stopping};
@@ -76,6 +79,8 @@ pub(crate) struct Acceptor<S> {
     shutdown: config::Shutdown,
     admission: Admission,
     handshakes: HandshakeSemaphore,
+    plain: RateLimitedWarning,
+    proxied: RateLimitedWarning,
 }
 
 /// Why no more connection is accepted.
@@ -112,6 +117,8 @@ impl<S: Service> Acceptor<S> {
             own_fields,
             shutdown,
             handshakes: HandshakeSemaphore::of_half_the_threads(),
+            plain: RateLimitedWarning::default(),
+            proxied: RateLimitedWarning::default(),
         })
     }
 
@@ -161,7 +168,7 @@ impl<S: Service> Acceptor<S> {
         };
         let all_done = async { while connections.join_next().await.is_some() {} };
         let finished = tokio::select! {
-            finished = tokio::time::timeout(self.shutdown.grace.duration(), all_done) => finished.is_ok(),
+            finished = timeout(self.shutdown.grace.duration(), all_done) => finished.is_ok(),
             () = hurry => false,
         };
         let cut = if finished { 0 } else { connections.len() };
@@ -195,18 +202,51 @@ impl<S: Service> Acceptor<S> {
     }
 
     async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
-        let socket = ReadAhead::new(socket);
+        let mut socket = ReadAhead::new(socket);
         let handshake_over = socket.handshake_over();
-        let handshake = self.handshakes.run(self.tls.accept(socket));
-        match tokio::time::timeout(self.limits.handshake_timeout.duration(), handshake).await {
-            Ok(Ok(stream)) => {
+        let handshake = async {
+            match Opening::read(&mut socket).await? {
+                Opening::Http { is_head } => return Ok(Err((socket, is_head))),
+                Opening::Proxy => self.note_proxy_header(peer),
+                Opening::Tls => {}
+            }
+            self.handshakes.run(self.tls.accept(socket)).await.map(Ok)
+        };
+        let shaken: Result<io::Result<_>, _> = timeout(self.limits.handshake_timeout.duration(), handshake).await;
+        match shaken {
+            Ok(Ok(Ok(stream))) => {
                 handshake_over.tell();
                 return Some(stream);
+            }
+            Ok(Ok(Err((socket, is_head)))) => {
+                handshake_over.tell();
+                self.refuse_plain_http(socket, peer, is_head).await;
             }
             Ok(Err(error)) => tracing::debug!(client = %peer, %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(client = %peer, "TLS handshake timed out"),
         }
         None
+    }
+
+    /// Says in plain HTTP that TLS is spoken here. Nothing of that is to be remembered by a client (RFC 6797, 7.2),
+    /// and no password asked for.
+    async fn refuse_plain_http(&self, socket: ReadAhead, peer: SocketAddr, is_head: bool) {
+        if let Some(times) = self.plain.count() {
+            tracing::warn!(client = %peer, times, "plain HTTP came to this port, which speaks HTTPS; answered with 400");
+        }
+        let own_fields = refusal::own_fields(None);
+        connection::Connection::new(socket, peer.into(), self.limits.clone(), own_fields)
+            .turn_away(&refusal::plain_http(), is_head)
+            .await;
+    }
+
+    fn note_proxy_header(&self, peer: SocketAddr) {
+        if let Some(times) = self.proxied.count() {
+            tracing::warn!(
+                client = %peer, times,
+                "a PROXY protocol header came before TLS, and none is understood here; switch it off at the load balancer"
+            );
+        }
     }
 }
 

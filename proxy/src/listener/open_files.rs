@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use lockgate_settings::raise_open_files;
 
 /// Descriptors that are no client's: the log, the files that are watched, unused connections to the
 /// upstream.
@@ -13,7 +13,7 @@ const EACH: u64 = 2;
 
 /// Raises the limit to the hard one, and tells how many connections may be open: `wanted`, or what fits.
 pub(super) fn room_for_connections(wanted: Option<NonZeroUsize>) -> usize {
-    let fit = fitting(raised());
+    let fit = fitting(raise_open_files());
     let Some(wanted) = wanted.map(NonZeroUsize::get) else { return fit };
     if wanted > fit {
         tracing::warn!(
@@ -23,13 +23,6 @@ pub(super) fn room_for_connections(wanted: Option<NonZeroUsize>) -> usize {
         );
     }
     wanted
-}
-
-fn raised() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    let in_force = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
-    in_force.current.unwrap_or(u64::MAX)
 }
 
 /// At least one, however small the limit is: accepting fails then, and says why.

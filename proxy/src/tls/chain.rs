@@ -12,11 +12,15 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use super::pem_file::{holds_no, read_pem};
+use super::pem_file::{contains, holds_no, read_pem};
 use super::problem::CertificateProblem;
 
 /// How long before its end a certificate is warned about.
 const EXPIRES_SOON: Duration = Duration::days(14);
+
+/// The identifier with which the parameters of a curve begin where they are written out (prime-field, RFC 3279, 2.3.5),
+/// as DER. TLS wants the curve's name (RFC 8422, 5.1.1).
+const PRIME_FIELD: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x01, 0x01];
 
 /// The certificates of one file, the leaf first, and what is needed of them.
 #[derive(Debug)]
@@ -149,6 +153,12 @@ impl Chain {
                  each one followed by that of its issuer",
                 key_file.display(),
                 position + 1
+            ),
+            None if contains(&self.links[0].public_key, PRIME_FIELD) => format!(
+                "has a public key whose curve is written out (explicit parameters) in the place of its name, which no \
+                 client takes: convert the key with `openssl ec -in {0} -param_enc named_curve -out {0}.named`, and have \
+                 the certificate made anew for it",
+                key_file.display()
             ),
             None => format!(
                 "does not belong to the key in {key}: put the two files of one pair there \

@@ -7,23 +7,25 @@ use rustls::crypto::aws_lc_rs;
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::{self, PemObject};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use x509_parser::time::ASN1Time;
 
 use super::chain::Chain;
 use super::pem_file::{contains, holds_no, read_pem};
 use super::problem::CertificateProblem;
-use crate::files;
 
 /// Where a certificate chain (PEM, the leaf first) and its private key (PEM) are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPairFiles {
     /// The chain: the leaf, then each issuer's certificate; the root may be left out.
-    #[serde(deserialize_with = "files::path")]
+    #[serde(with = "lockgate_settings::path")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
     pub certificate: PathBuf,
     /// PKCS#8, SEC1 or PKCS#1, not encrypted.
-    #[serde(deserialize_with = "files::path")]
+    #[serde(with = "lockgate_settings::path")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
     pub key: PathBuf,
 }
 

@@ -66,6 +66,15 @@ fn a_tunnel_is_405_in_oci_json() {
 }
 
 #[test]
+fn a_request_that_is_reset_as_malformed_leaves_a_line_that_says_why() {
+    let (_upstream, gate) = open_gate();
+    let mut client = Http2::open(gate.door());
+    client.headers(1, &fields_with("GET", "x", " margin"), true);
+    assert_eq!(client.outcome(1), Outcome::Reset(1), "PROTOCOL_ERROR");
+    assert_logged(&gate, 0, "white space (8.2.1)");
+}
+
+#[test]
 fn a_host_that_is_not_the_authority_leaves_a_line() {
     let (upstream, gate) = open_gate();
     let mut client = Http2::open(gate.door());

@@ -45,6 +45,7 @@ const MALFORMED: &[(&str, &str)] = &[
     (":authority", "registry.test:+443"),
     (":authority", "registry.test:99999"),
     (":authority", "registry.test:a"),
+    (":authority", "registry.test::"),
     (":authority", ":443"),
     (":authority", "[registry.test]"),
     (":authority", "registry.test\r\nx: y"),

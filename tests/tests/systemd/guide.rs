@@ -1,4 +1,4 @@
-//! What `docs/deploy.md` tells its reader to do.
+//! What `docs/systemd.md` tells its reader to do.
 
 use std::fs;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl Setting {
 
 /// The steps under a heading of the guide, in their order: shell blocks, and settings that the text names.
 pub(crate) fn steps(heading: &str) -> Vec<Step> {
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/deploy.md");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/systemd.md");
     steps_in(&fs::read_to_string(guide).expect("the guide is in the repository"), heading)
 }
 

@@ -37,7 +37,7 @@ impl Installation {
         let installation = Self { machine, door, authority, _dir: dir };
         installation.put_clone();
         installation.put_certificate(&installation.authority);
-        for step in steps("## With systemd") {
+        for step in steps("## Install") {
             match step {
                 Step::Commands(commands) => installation.follow(&commands),
                 Step::Setting(setting) => installation.set(&setting),

@@ -6,7 +6,7 @@ use lockgate_oci::{Algorithm, Digest};
 
 use super::{AnyStore, manifest, name, push, put, referrers, repositories, sha256, tag, tags};
 use crate::hasher::digest_of;
-use crate::store::NewManifest;
+use crate::store::{NewManifest, Precondition};
 
 pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
     assert_eq!(tags(&store, "a", "", 9).await, None);
@@ -32,7 +32,7 @@ pub(super) async fn a_long_list_of_tags_is_right_while_tags_come_and_go(store: A
                 put(&store, "a", "m", &[&text]).await;
                 assert!(tags(&store, "a", "", 100).await.unwrap().contains(&text), "a tag is listed once it is put");
                 if i % 2 == 0 {
-                    assert!(store.delete_tag(&name("a"), &tag(&text)).await.unwrap());
+                    assert!(store.delete_tag(&name("a"), &tag(&text), &Precondition::default()).await.unwrap());
                     assert!(!tags(&store, "a", "", 100).await.unwrap().contains(&text), "nor when it is deleted");
                 }
             }

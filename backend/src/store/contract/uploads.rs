@@ -105,3 +105,33 @@ pub(super) async fn a_session_is_unknown_in_another_repository(store: AnyStore) 
     assert!(matches!(store.cancel_upload(&other, id).await, Err(StoreError::UploadUnknown)));
     assert_eq!(store.upload_size(&name("a"), id).await.unwrap(), 0);
 }
+
+pub(super) async fn a_whole_upload_that_was_cut_off_may_be_sent_again(store: AnyStore) {
+    let (repository, content) = (name("a"), long_content());
+    for (algorithm, cuts) in [(Algorithm::Sha256, &[1][..]), (Algorithm::Sha512, &[0, 300_000, 600_001])] {
+        let digest = digest_of(algorithm, &content);
+        let id = store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();
+        for cut in cuts {
+            let mut upload = store.resume_upload(&repository, id).await.unwrap();
+            upload.append(Bytes::copy_from_slice(&content[..*cut])).await.unwrap();
+            upload.suspend().await.unwrap();
+        }
+        let mut upload = store.resume_upload(&repository, id).await.unwrap();
+        upload.append(content.clone().into()).await.unwrap();
+        upload.commit(&digest).await.unwrap();
+        assert!(read(&store, "a", &digest).await.unwrap() == content);
+        assert!(matches!(store.upload_size(&repository, id).await, Err(StoreError::UploadUnknown)));
+    }
+}
+
+pub(super) async fn nothing_sent_again_makes_no_blob_of_a_wrong_session(store: AnyStore) {
+    let (repository, nothing) = (name("a"), sha256(b""));
+    let id = store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();
+    let mut upload = store.resume_upload(&repository, id).await.unwrap();
+    upload.append(Bytes::from_static(b"something")).await.unwrap();
+    upload.suspend().await.unwrap();
+    let upload = store.resume_upload(&repository, id).await.unwrap();
+    let error = upload.commit(&nothing).await.unwrap_err();
+    assert!(matches!(error, StoreError::DigestMismatch(found) if found == sha256(b"something")));
+    assert_eq!(read(&store, "a", &nothing).await, None);
+}

@@ -23,7 +23,7 @@ const PIECE: usize = 256 * 1024;
 
 /// A blob's file.
 pub(super) struct FileBlob {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) size: u64,
 }
 
@@ -32,8 +32,8 @@ impl Blob for FileBlob {
         self.size
     }
 
-    fn read(self: Box<Self>, range: Range<u64>) -> ByteStream {
-        let mut pieces = Pieces { file: Arc::new(self.file), left: range, next: None, sent: None };
+    fn read(&self, range: Range<u64>) -> ByteStream {
+        let mut pieces = Pieces { file: Arc::clone(&self.file), left: range, next: None, sent: None };
         pieces.read_ahead();
         Box::pin(pieces)
     }
@@ -113,7 +113,7 @@ mod tests {
     fn blob(content: &[u8]) -> Box<FileBlob> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        Box::new(FileBlob { file, size: content.len() as u64 })
+        Box::new(FileBlob { file: Arc::new(file), size: content.len() as u64 })
     }
 
     async fn read(blob: Box<FileBlob>, range: Range<u64>) -> io::Result<Vec<u8>> {

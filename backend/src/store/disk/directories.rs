@@ -113,13 +113,14 @@ impl Listing {
     }
 }
 
-/// The names of the directories in a directory, each ended by `/`.
+/// The names of the directories in a directory, each ended by `/`; and of the links, of which who asks for more than
+/// the name sees whether they lead to one.
 fn listed(directory: &Path) -> io::Result<String> {
     let mut listed = String::new();
     for entry in if_there(fs::read_dir(directory)).map_err(at(directory))?.into_iter().flatten() {
         let entry = entry.map_err(at(directory))?;
         if let Some(name) = entry.file_name().to_str()
-            && entry.file_type().is_ok_and(|kind| kind.is_dir())
+            && entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_symlink())
         {
             listed.push_str(name);
             listed.push('/');

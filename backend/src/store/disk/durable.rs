@@ -5,15 +5,17 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, Once};
 use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
 use super::directories::{Change, Directories};
 use super::errors::{at, if_there};
+use super::exclusive;
 use crate::store::lock::held;
 
 /// Older files of the staging directory belong to nobody: they are made and renamed within seconds.
@@ -23,6 +25,8 @@ const ABANDONED: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(super) struct Durable {
     staging: PathBuf,
+    /// Of the file beside the staging directory; none where the file system is read-only.
+    lock: Mutex<Option<File>>,
     /// Is told of every directory that comes or goes.
     pub(super) directories: Directories,
     /// Directories that exist and whose name may not be on disk yet: who finds one of them waits,
@@ -35,26 +39,63 @@ fn parent(path: &Path) -> &Path {
     path.parent().expect("every path of the layout is below the data directory")
 }
 
+/// There are file systems that do not sync directories, of networks and of virtual machines: what was made in them
+/// may be lost with the power, and not even that can be told of them.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(at(path))
+    match File::open(path).and_then(|directory| directory.sync_all()) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                tracing::warn!(path = %path.display(), %error,
+                    "this file system cannot sync a directory: what was pushed last may be lost with the power");
+            });
+            Ok(())
+        }
+        synced => synced.map_err(at(path)),
+    }
 }
 
 impl Durable {
-    /// Makes the staging directory.
+    /// Makes the staging directory, and locks what it is in.
     pub(super) fn new(staging: &Path) -> io::Result<Self> {
-        let durable = Self {
+        let durable = Self::read_only(staging);
+        durable.claim()?;
+        // Whether it can be written to, and what can be synced, is to be known at the start.
+        let probe = durable.aside()?;
+        write_synced(&probe, b"", None).map_err(at(&probe))?;
+        fs::remove_file(&probe).map_err(at(&probe))?;
+        sync_directory(staging)?;
+        Ok(durable)
+    }
+
+    /// For a file system on which nothing can be written.
+    pub(super) fn read_only(staging: &Path) -> Self {
+        Self {
             staging: staging.to_owned(),
+            lock: Mutex::default(),
             directories: Directories::default(),
             unsynced: Mutex::default(),
             synced: Condvar::new(),
-        };
-        durable.make_directory(staging)?;
-        Ok(durable)
+        }
+    }
+
+    /// Makes the staging directory if it is missing, and locks what it is in: at the start, and when somebody has
+    /// removed all of it since.
+    fn claim(&self) -> io::Result<()> {
+        let mut lock = held(self.lock.lock());
+        if lock.is_some() && self.staging.is_dir() {
+            return Ok(());
+        }
+        self.make_directory(&self.staging)?;
+        // The one of before would be in the way, if it is still there.
+        *lock = None;
+        *lock = Some(exclusive::lock(&parent(&self.staging).join("lock"))?);
+        Ok(())
     }
 
     /// Empties the staging directory of what a crash left behind.
     pub(super) fn clear_staging(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.staging).map_err(at(&self.staging))? {
+        for entry in if_there(fs::read_dir(&self.staging)).map_err(at(&self.staging))?.into_iter().flatten() {
             let path = entry?.path();
             let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());
             if modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > ABANDONED)) {
@@ -65,8 +106,11 @@ impl Durable {
     }
 
     /// A path in the staging directory that nobody else has.
-    fn aside(&self) -> PathBuf {
-        self.staging.join(Uuid::new_v4().to_string())
+    fn aside(&self) -> io::Result<PathBuf> {
+        if !self.staging.is_dir() {
+            self.claim()?;
+        }
+        Ok(self.staging.join(Uuid::new_v4().to_string()))
     }
 
     /// Puts `content` at `path`, in place of what may be there.
@@ -79,6 +123,16 @@ impl Durable {
         self.replace(path, |aside| write_synced(aside, content, Some(modified)))
     }
 
+    /// Puts what a file holds from `offset` on at `path`, in place of what may be there.
+    pub(super) fn copy(&self, from: &File, offset: u64, path: &Path) -> io::Result<()> {
+        self.replace(path, |aside| {
+            let (mut from, mut to) = (from, File::create_new(aside)?);
+            from.seek(SeekFrom::Start(offset))?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()
+        })
+    }
+
     /// Makes an empty file, unless there is a file.
     pub(super) fn make_file(&self, path: &Path) -> io::Result<()> {
         self.make_directory(parent(path))?;
@@ -89,7 +143,7 @@ impl Durable {
 
     /// Puts what `write` makes aside at `path`.
     fn replace(&self, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-        let aside = self.aside();
+        let aside = self.aside()?;
         let written = write(&aside).map_err(at(&aside)).and_then(|()| self.rename(&aside, path));
         if written.is_err() {
             // Best effort: where writing failed, removing may fail as well, and the next start cleans up.
@@ -124,7 +178,7 @@ impl Durable {
 
     /// Removes a directory and all in it, at once for every reader. False when there is none.
     pub(super) fn remove_tree(&self, path: &Path) -> io::Result<bool> {
-        let aside = self.aside();
+        let aside = self.aside()?;
         let renamed = self.directories.change(path, Change::Removed, || fs::rename(path, &aside));
         if if_there(renamed).map_err(at(path))?.is_none() {
             return Ok(false);
@@ -133,6 +187,20 @@ impl Durable {
         // It is gone for every reader: what is left of it is the next sweep's.
         let _ = fs::remove_dir_all(&aside);
         Ok(true)
+    }
+
+    /// Removes the file that was opened as this one, unless another has come in its place.
+    pub(super) fn remove_opened(&self, path: &Path, opened: &File) -> io::Result<()> {
+        let aside = self.aside()?;
+        if if_there(fs::rename(path, &aside)).map_err(at(path))?.is_none() {
+            return Ok(());
+        }
+        let (moved, opened) = (fs::metadata(&aside).map_err(at(&aside))?, opened.metadata().map_err(at(path))?);
+        if moved.ino() == opened.ino() {
+            let _ = fs::remove_file(&aside);
+            return sync_directory(parent(path));
+        }
+        self.rename(&aside, path)
     }
 
     /// Makes a directory and those above it that are missing.
@@ -238,6 +306,31 @@ mod tests {
         assert!(durable.remove_tree(&tree).unwrap());
         assert!(!durable.remove_tree(&tree).unwrap());
         assert!(!tree.exists());
+    }
+
+    #[test]
+    fn a_file_system_that_cannot_sync_a_directory_is_used_all_the_same() {
+        let proc = Path::new("/proc");
+        let error = File::open(proc).and_then(|directory| directory.sync_all()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "as it should be for this test");
+        sync_directory(proc).unwrap();
+        sync_directory(Path::new("/no/such/directory")).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_that_vanished_is_made_and_locked_again() {
+        let (directory, durable) = durable();
+        let path = directory.path().join("a/link");
+        for _ in 0..2 {
+            durable.write(&path, b"one").unwrap();
+            fs::remove_dir_all(directory.path()).unwrap();
+        }
+        assert!(!durable.remove_tree(&path).unwrap());
+        durable.write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(exclusive::lock(&directory.path().join("lock")).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        fs::remove_dir_all(directory.path().join("staging")).unwrap();
+        durable.write(&path, b"three").unwrap();
     }
 
     #[test]

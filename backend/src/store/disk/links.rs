@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use lockgate_oci::{Digest, RepositoryName};
 
@@ -17,8 +17,8 @@ use crate::store::{Requirement, Result, StoreError};
 /// Locks for repositories: one is chosen by the name's hash.
 const LOCKS: usize = 64;
 
-/// Shared by those who add links, held alone by those who remove some: so no manifest is accepted
-/// whose blob is being deleted, and no directory vanishes under a link. Links and manifests are written and
+/// Shared by those who add links, held alone by those who remove some or look before they write: so no manifest is
+/// accepted whose blob is being deleted, and no directory vanishes under a link. Links and manifests are written and
 /// synced under it; a blob's bytes are received, hashed, synced and sent without.
 pub(super) struct Locks([RwLock<()>; LOCKS]);
 
@@ -42,8 +42,8 @@ impl Inner {
         work()
     }
 
-    /// While links of a repository are removed.
-    pub(super) fn removing<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// While links of a repository are removed, or replaced if they are as they should be.
+    pub(super) fn alone<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let _alone = held(self.locks.of(repository).write());
         work()
     }
@@ -80,7 +80,7 @@ impl Inner {
         if lost {
             tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
         }
-        Ok((!lost).then_some(FileBlob { file, size }))
+        Ok((!lost).then(|| FileBlob { file: Arc::new(file), size }))
     }
 
     /// Distribution's link of a sha512 points at what it keeps under the sha256.

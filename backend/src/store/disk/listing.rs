@@ -7,11 +7,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
 
 use super::directories::Directories;
+use super::errors::{at, if_there};
 use crate::store::paths::is_repository;
 
 /// Names taken out of a directory's at once.
@@ -96,7 +98,7 @@ pub(super) fn repositories(
     after: &str,
     limit: usize,
 ) -> io::Result<Vec<RepositoryName>> {
-    let mut walk = Walk { directories, after, limit, found: Vec::new() };
+    let mut walk = Walk { directories, after, limit, found: Vec::new(), within: Vec::new() };
     if limit > 0 {
         walk.visit(root, "")?;
     }
@@ -108,6 +110,8 @@ struct Walk<'a> {
     after: &'a str,
     limit: usize,
     found: Vec<RepositoryName>,
+    /// The directories that it is in, by device and inode.
+    within: Vec<(u64, u64)>,
 }
 
 impl Walk<'_> {
@@ -116,6 +120,19 @@ impl Walk<'_> {
     /// A directory `a` stands for the repository `a` and for those that begin with `a/`, and between
     /// the two sorts `a-b`. So what is below `a` waits until its turn comes.
     fn visit(&mut self, directory: &Path, prefix: &str) -> io::Result<bool> {
+        let Some(metadata) = if_there(fs::metadata(directory)).map_err(at(directory))? else { return Ok(false) };
+        let identity = (metadata.dev(), metadata.ino());
+        // A link back leads to no other repositories, and to longer names of the same without end.
+        if self.within.contains(&identity) {
+            return Ok(false);
+        }
+        self.within.push(identity);
+        let is_full = self.visit_names(directory, prefix);
+        self.within.pop();
+        is_full
+    }
+
+    fn visit_names(&mut self, directory: &Path, prefix: &str) -> io::Result<bool> {
         // Of the names up to here, only those that the page's start begins with can lead beyond it.
         let mut last = self.after.strip_prefix(prefix).unwrap_or_default().to_owned();
         let mut below = self.beginnings(directory, &last)?;
@@ -220,10 +237,39 @@ mod tests {
         fs::create_dir_all(directory.path().join("half/current")).unwrap();
         fs::create_dir_all(directory.path().join("lost/current")).unwrap();
         fs::write(directory.path().join("lost/current/link"), "").unwrap();
+        for (target, link) in [("b", "latest"), ("half", "half-too"), ("gone", "dangling")] {
+            std::os::unix::fs::symlink(target, directory.path().join(link)).unwrap();
+        }
         let directories = Directories::default();
         let listed = tags(&directories, directory.path(), "", 9).unwrap().unwrap();
-        assert_eq!(listed.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(listed.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b", "latest"]);
         assert!(tags(&directories, &directory.path().join("none"), "", 9).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_listed_and_a_link_back_leads_nowhere() {
+        let (directory, elsewhere) =
+            (tree(&BTreeSet::from(["a/x".to_owned(), "b".to_owned()])), tempfile::tempdir().unwrap());
+        fs::create_dir_all(elsewhere.path().join("_layers")).unwrap();
+        fs::create_dir_all(elsewhere.path().join("y/_layers")).unwrap();
+        for (target, link) in [
+            (elsewhere.path(), "far"),
+            (Path::new("b"), "near"),
+            (Path::new("../../b"), "a/x/b"),
+            (Path::new("."), "all"),
+            (Path::new(".."), "a/up"),
+            (Path::new("."), "b/self"),
+            (Path::new("gone"), "nowhere"),
+            (Path::new("file"), "to-file"),
+        ] {
+            std::os::unix::fs::symlink(target, directory.path().join(link)).unwrap();
+        }
+        fs::write(directory.path().join("file"), "").unwrap();
+        let all = ["a/x", "a/x/b", "a/x/b/self", "b", "b/self", "far", "far/y", "near", "near/self"];
+        assert_eq!(listed(directory.path(), "", 99), all);
+        for (at, name) in all.iter().enumerate() {
+            assert_eq!(listed(directory.path(), name, 1), all[at + 1..all.len().min(at + 2)], "after {name}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 use super::errors::at;
 use super::{Inner, listing, tagged};
 use crate::hasher::digest_of;
-use crate::store::{NewManifest, Result, StoreError, StoredManifest};
+use crate::store::{NewManifest, Precondition, Result, StoreError, StoredManifest};
 
 /// A manifest by its digest or by a tag.
 pub(super) fn read(
@@ -23,10 +23,10 @@ pub(super) fn read(
             None => return Ok(None),
         },
     };
-    let Some(mut stored) = inner.open_manifest(repository, &digest)? else { return Ok(None) };
+    let Some(stored) = inner.open_manifest(repository, &digest)? else { return Ok(None) };
     let path = inner.layout.blob_data(&digest);
     let mut content = Vec::with_capacity(usize::try_from(stored.size).unwrap_or_default());
-    stored.file.read_to_end(&mut content).map_err(at(&path))?;
+    (&*stored.file).read_to_end(&mut content).map_err(at(&path))?;
     if digest_of(digest.algorithm(), &content) != digest {
         return Err(StoreError::Corrupt(format!("{} has another digest than its name", path.display())));
     }
@@ -36,11 +36,14 @@ pub(super) fn read(
 /// Keeps a manifest and points its tags at it.
 pub(super) fn put(inner: &Inner, repository: &RepositoryName, manifest: &NewManifest) -> Result<()> {
     let (layout, digest) = (&inner.layout, &manifest.digest);
-    inner.adding(repository, || {
+    let write = || {
         let missing = manifest.requires.iter().filter(|r| !inner.holds(repository, r));
         let missing: Vec<_> = missing.map(|r| r.digest().clone()).collect();
         if !missing.is_empty() {
             return Err(StoreError::Missing(missing));
+        }
+        if let Some((reference, precondition)) = &manifest.precondition {
+            check(inner, repository, reference, precondition)?;
         }
         inner.durable.write(&layout.blob_data(digest), &manifest.content)?;
         tagged::write_revision(inner, repository, digest)?;
@@ -54,7 +57,18 @@ pub(super) fn put(inner: &Inner, repository: &RepositoryName, manifest: &NewMani
             inner.write_link(&layout.tag_current_link(repository, tag), digest)?;
         }
         Ok(())
-    })
+    };
+    if manifest.precondition.is_some() { inner.alone(repository, write) } else { inner.adding(repository, write) }
+}
+
+/// Looks whether a precondition holds of the manifest that has this name.
+fn check(inner: &Inner, repository: &RepositoryName, reference: &Reference, precondition: &Precondition) -> Result<()> {
+    let digest = match reference {
+        Reference::Digest(digest) => Some(digest.clone()),
+        Reference::Tag(tag) => current(inner, repository, tag)?,
+    };
+    let is_there = digest.filter(|digest| inner.holds_manifest(repository, digest));
+    if precondition.holds(is_there.as_ref()) { Ok(()) } else { Err(StoreError::PreconditionFailed) }
 }
 
 /// Takes a manifest out of a repository, with the tags that point at it. False when it was not in it.
@@ -70,10 +84,10 @@ pub(super) fn delete(
         return Ok(false);
     }
     // Without the lock, as it may take long. Who sets a tag meanwhile notes it.
-    if !tagged::is_complete(&link)? {
+    if has_few_tags(inner, repository)? || !tagged::is_complete(&link)? {
         look_at_every_tag(inner, repository, digest)?;
     }
-    inner.removing(repository, || {
+    inner.alone(repository, || {
         // The tags first: at no moment does one point at a manifest that is gone.
         for tag in tagged::noted(inner, repository, digest)? {
             let tag = tag?;
@@ -89,15 +103,30 @@ pub(super) fn delete(
 }
 
 /// Removes a tag. False when there was none.
-pub(super) fn delete_tag(inner: &Inner, repository: &RepositoryName, tag: &Tag) -> Result<bool> {
-    inner.removing(repository, || {
+pub(super) fn delete_tag(
+    inner: &Inner,
+    repository: &RepositoryName,
+    tag: &Tag,
+    precondition: &Precondition,
+) -> Result<bool> {
+    inner.alone(repository, || {
         let digest = current(inner, repository, tag).ok().flatten();
+        if *precondition != Precondition::default() && inner.layout.tag(repository, tag).is_dir() {
+            check(inner, repository, &Reference::Tag(tag.clone()), precondition)?;
+        }
         let removed = inner.durable.remove_tree(&inner.layout.tag(repository, tag))?;
         if let Some(digest) = digest {
             tagged::forget(inner, repository, &digest, tag)?;
         }
         Ok(removed)
     })
+}
+
+/// Whether looking at every tag costs next to nothing. Then those are found, too, that somebody put there by hand.
+fn has_few_tags(inner: &Inner, repository: &RepositoryName) -> Result<bool> {
+    let tags = inner.layout.tags(repository);
+    let names = listing::names(&inner.durable.directories, &tags, "", listing::BATCH)?;
+    Ok(names.is_none_or(|names| names.len() < listing::BATCH))
 }
 
 /// Removes the tags that point at a manifest, where only looking tells which they are: the cost of the
@@ -122,7 +151,7 @@ fn look_at_page(
     let names = listing::names(&inner.durable.directories, tags, after, listing::BATCH)?.unwrap_or_default();
     for tag in names.iter().filter_map(|name| name.parse::<Tag>().ok()) {
         if points_at(inner, repository, &tag, digest) {
-            inner.removing(repository, || remove_if_current(inner, repository, &tag, digest))?;
+            inner.alone(repository, || remove_if_current(inner, repository, &tag, digest))?;
         }
     }
     Ok(names.into_iter().last())

@@ -10,6 +10,9 @@
 //! where there was no link before, or a marked one. One without the mark has been another's, and then
 //! every tag is looked at. A copy of the volume that drops fractions of seconds costs the same, and no more.
 //!
+//! A tag that somebody put there by hand (a copy, one out of a backup) is noted nowhere. It is found where a
+//! repository has so few tags that every one is looked at anyway ([`BATCH`](super::listing::BATCH)).
+//!
 //! What this does not see is a tag that pointed at a manifest which was gone (a `registry:2` that was
 //! killed while it deleted one leaves such a tag), when that same manifest is pushed again here: deleting
 //! it leaves the tag as it was before the push, pointing at nothing.
@@ -91,7 +94,7 @@ fn marked(time: SystemTime) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{DiskStore, NewManifest, Store as _};
+    use crate::store::{DiskStore, NewManifest, Precondition, Store as _};
     use bytes::Bytes;
     use lockgate_oci::Algorithm;
     use std::collections::BTreeSet;
@@ -117,7 +120,14 @@ mod tests {
             let content = Bytes::from_static(content.as_bytes());
             let digest = crate::hasher::digest_of(Algorithm::Sha256, &content);
             let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-            let new = NewManifest { digest: digest.clone(), content, tags, subject: None, requires: Vec::new() };
+            let new = NewManifest {
+                digest: digest.clone(),
+                content,
+                tags,
+                subject: None,
+                requires: Vec::new(),
+                precondition: None,
+            };
             self.store.put_manifest(&self.repository, new).await.unwrap();
             digest
         }
@@ -134,6 +144,13 @@ mod tests {
                 fs::create_dir_all(link.parent().unwrap()).unwrap();
                 fs::write(link, digest.as_str()).unwrap();
             }
+        }
+
+        /// Sets a tag as nobody but a person does: it has no index entry.
+        fn put_by_hand(&self, digest: &Digest, tag: &str) {
+            let link = self.inner().layout.tag_current_link(&self.repository, &tag.parse().unwrap());
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            fs::write(link, digest.as_str()).unwrap();
         }
 
         fn is_complete(&self, digest: &Digest) -> bool {
@@ -169,15 +186,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn deleting_it_looks_at_no_other_tags() {
+    async fn deleting_it_looks_at_no_other_tags_where_there_are_many() {
         let site = Site::new();
-        let digest = site.put("m", &["v1"]).await;
-        // A tag that nobody has noted, and that no registry could have made so: only a look at all finds it.
-        let link = site.inner().layout.tag_current_link(&site.repository, &"hidden".parse().unwrap());
-        fs::create_dir_all(link.parent().unwrap()).unwrap();
-        fs::write(link, digest.as_str()).unwrap();
+        let (digest, other) = (site.put("m", &["v1"]).await, site.put("other", &["kept"]).await);
+        for i in 0..super::super::listing::BATCH {
+            site.put_as_distribution(&other, &format!("t{i:05}"));
+        }
+        // A tag that nobody has noted: only a look at all finds it.
+        site.put_by_hand(&digest, "hidden");
         site.delete(&digest).await;
-        assert_eq!(site.tags().await, ["hidden"]);
+        let tags = site.store.tags(&site.repository, "", 2).await.unwrap().unwrap();
+        assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["hidden", "kept"]);
+    }
+
+    #[tokio::test]
+    async fn tags_that_were_put_there_by_hand_go_with_their_manifest() {
+        let site = Site::new();
+        let (digest, other) = (site.put("m", &["v1"]).await, site.put("other", &["kept", "moved"]).await);
+        site.put_by_hand(&digest, "retagged");
+        site.put_by_hand(&digest, "moved");
+        site.put_by_hand(&other, "other");
+        let tags = site.inner().layout.tags(&site.repository);
+        std::os::unix::fs::symlink("v1", tags.join("link")).unwrap();
+        site.delete(&digest).await;
+        assert_eq!(site.tags().await, ["kept", "other"]);
+        assert!(tags.join("link").symlink_metadata().is_err());
     }
 
     #[tokio::test]
@@ -219,7 +252,9 @@ mod tests {
     async fn a_deleted_tag_is_forgotten() {
         let site = Site::new();
         let digest = site.put("m", &["v1", "v2"]).await;
-        assert!(site.store.delete_tag(&site.repository, &"v1".parse().unwrap()).await.unwrap());
+        assert!(
+            site.store.delete_tag(&site.repository, &"v1".parse().unwrap(), &Precondition::default()).await.unwrap()
+        );
         assert_eq!(site.noted(&digest), BTreeSet::from(["v2".to_owned()]));
     }
 

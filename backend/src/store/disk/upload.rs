@@ -217,6 +217,7 @@ mod tests {
         finish(&store, &repository, id, &digest_of(Algorithm::Sha256, b"one, two")).await.unwrap();
 
         let id = left_and_swapped(&store, &repository).await;
+        drop(store);
         let restarted = DiskStore::open(directory.path()).unwrap();
         let found = digest_of(Algorithm::Sha256, b"xxxxxtwo");
         let error = finish(&restarted, &repository, id, &digest_of(Algorithm::Sha256, b"one, two")).await.unwrap_err();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
@@ -30,6 +31,8 @@ pub(super) struct UploadFile {
     file: File,
     progress: Mutex<Progress>,
     lease: Lease,
+    /// How many bytes it held when it was taken.
+    taken_at: u64,
 }
 
 impl UploadFile {
@@ -43,7 +46,7 @@ impl UploadFile {
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let file = options.open(&data).map_err(at(&data))?;
         let progress = Progress::new(written, lease.hasher(written));
-        Ok(Self { directory, file, progress: Mutex::new(progress), lease })
+        Ok(Self { directory, file, progress: Mutex::new(progress), lease, taken_at: written })
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -115,31 +118,42 @@ impl UploadFile {
         let hash = self.progress().take_hash();
         let found = match hash {
             Some((hasher, _)) if hasher.algorithm() == digest.algorithm() => hasher.finish(),
-            _ => self.hash_file(size, digest.algorithm()).map_err(at(&data))?,
+            _ => self.hash_file(0..size, digest.algorithm()).map_err(at(&data))?,
         };
-        if found != *digest {
+        let blob = inner.layout.blob_data(digest);
+        if found == *digest {
+            if let Err(error) = self.file.sync_all() {
+                // What did not reach the disk is forgotten by the kernel, and a second sync would succeed:
+                // so these bytes must not be tried again.
+                let _ = inner.durable.remove_tree(&self.directory);
+                return Err(at(&data)(error).into());
+            }
+            inner.durable.rename(&data, &blob)?;
+        } else if self.was_sent_again(size, digest).map_err(at(&data))? {
+            inner.durable.copy(&self.file, self.taken_at, &blob)?;
+        } else {
             inner.durable.remove_tree(&self.directory)?;
             return Err(StoreError::DigestMismatch(found));
         }
-        if let Err(error) = self.file.sync_all() {
-            // What did not reach the disk is forgotten by the kernel, and a second sync would succeed:
-            // so these bytes must not be tried again.
-            let _ = inner.durable.remove_tree(&self.directory);
-            return Err(at(&data)(error).into());
-        }
-        inner.durable.rename(&data, &inner.layout.blob_data(digest))?;
         let linked = inner.link_layer(repository, digest);
         // The session's bytes are a blob now, whether or not the rest of its directory goes.
         let _ = fs::remove_dir_all(&self.directory);
         linked
     }
 
-    fn hash_file(&self, size: u64, algorithm: Algorithm) -> io::Result<Digest> {
+    /// Whether the bytes that came since the session was taken have the digest alone: those before them are of a
+    /// request that was cut off.
+    fn was_sent_again(&self, size: u64, digest: &Digest) -> io::Result<bool> {
+        let is_part = 0 < self.taken_at && self.taken_at < size;
+        Ok(is_part && self.hash_file(self.taken_at..size, digest.algorithm())? == *digest)
+    }
+
+    fn hash_file(&self, range: Range<u64>, algorithm: Algorithm) -> io::Result<Digest> {
         let mut hasher = Hasher::new(algorithm);
         let mut buffer = vec![0; BUFFER];
-        let mut offset = 0;
-        while offset < size {
-            let length = usize::try_from(size - offset).map_or(BUFFER, |left| left.min(BUFFER));
+        let mut offset = range.start;
+        while offset < range.end {
+            let length = usize::try_from(range.end - offset).map_or(BUFFER, |left| left.min(BUFFER));
             self.file.read_exact_at(&mut buffer[..length], offset)?;
             hasher.update(&buffer[..length]);
             offset += length as u64;
@@ -223,7 +237,7 @@ mod tests {
         }
         assert_eq!(file.settled().unwrap(), content.len() as u64);
         let digest = digest_of(Algorithm::Sha256, &content);
-        assert_eq!(file.hash_file(content.len() as u64, Algorithm::Sha256).unwrap(), digest, "written in order");
+        assert_eq!(file.hash_file(0..content.len() as u64, Algorithm::Sha256).unwrap(), digest, "written in order");
         file.commit(&session.inner, &session.repository, &digest).unwrap();
     }
 

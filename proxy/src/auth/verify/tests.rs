@@ -307,3 +307,34 @@ async fn as_many_connections_as_may_be_make_their_first_login_with_one_password_
         assert!(answer.is_ok(), "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn many_users_behind_one_address_make_their_first_login_at_once_each_in_its_turn() {
+    let lines: Vec<_> = (0..80).map(|number| ALICE.replace("alice", &format!("user-{number}"))).collect();
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let verifier = Arc::new(strict_verifier(&lines, 1, 128));
+    let mut logins = tokio::task::JoinSet::new();
+    for number in 0..80 {
+        let verifier = Arc::clone(&verifier);
+        logins.spawn(
+            async move { verifier.verify(&credentials(&format!("user-{number}"), "correct-horse"), HERE).await },
+        );
+    }
+    for answer in logins.join_all().await {
+        assert!(answer.is_ok(), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_passwords_that_come_at_once_are_looked_at_no_more_often_than_one_after_the_other() {
+    let verifier = Arc::new(strict_verifier(&[ALICE], 2, 128));
+    let mut guesses = tokio::task::JoinSet::new();
+    for number in 0..80 {
+        let verifier = Arc::clone(&verifier);
+        guesses.spawn(async move { verifier.verify(&credentials(&format!("user-{number}"), "guess"), HERE).await });
+    }
+    let answers = guesses.join_all().await;
+    let wrong = answers.iter().filter(|answer| **answer == Err(Refused::Wrong)).count();
+    assert_eq!(wrong, 5);
+    assert!(answers.iter().all(|answer| *answer == Err(Refused::Wrong) || is_throttled(answer)), "{answers:?}");
+}

@@ -29,8 +29,15 @@ pub(super) enum Waste {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Decides what the client is told. The words go out on flush or shutdown.
     pub(super) fn refuse(&mut self, error: &OciError) {
-        access_log::unreadable(&self.client, error);
+        access_log::unreadable(&self.client, error.status().as_u16(), error.message());
         self.refusal = Some(error.on_the_wire(self.is_head, &self.own_fields).into());
+    }
+
+    /// Tells a client that nothing is served to it here. It made no request that the access log could have a line of.
+    pub(in crate::listener) async fn turn_away(mut self, error: &OciError, is_head: bool) {
+        self.refusal = Some(error.on_the_wire(is_head, &self.own_fields).into());
+        // The client may be gone already: nobody is left to tell.
+        let _ = self.shutdown().await;
     }
 
     pub(super) async fn refuse_and_close(&mut self, error: &OciError) -> bool {

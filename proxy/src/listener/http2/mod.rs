@@ -39,6 +39,7 @@ use super::admission::Admission;
 use super::connection::Connection;
 use super::service::Service;
 use super::stopping::Stopping;
+use crate::access_log;
 use crate::client::Client;
 use crate::config::Limits;
 use guard::{Fault, Guard, STREAM_WINDOW};
@@ -166,7 +167,7 @@ impl<S: Service, I: AsyncRead + AsyncWrite + Unpin> Serving<'_, S, I> {
     /// Resets a request, or hands it to the service.
     fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         if let Some(rule) = malformed::broken_rule(&request) {
-            tracing::debug!(rule, "an HTTP/2 request is malformed");
+            access_log::unreadable(&self.client, 0, rule);
             return respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         let (service, client) = (self.service.clone(), self.client.clone());

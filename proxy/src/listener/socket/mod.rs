@@ -5,7 +5,7 @@ mod handshake_buffer;
 mod quiet_socket;
 mod write_buffer;
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::ops::RangeInclusive;
 use std::pin::{Pin, pin};
@@ -90,6 +90,18 @@ impl ReadAhead {
     /// By which it is told that the handshake is over.
     pub(super) fn handshake_over(&self) -> HandshakeOver {
         self.handshake.handshake_over()
+    }
+
+    /// What was read and is still to be handed over.
+    pub(super) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// Reads more of it. `false` at the end.
+    pub(super) async fn read_more(&mut self) -> io::Result<bool> {
+        let before = self.ahead.len();
+        poll_fn(|cx| self.poll_fill(cx)).await?;
+        Ok(self.ahead.len() > before)
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

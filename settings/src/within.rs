@@ -1,13 +1,17 @@
-//! Numbers of the configuration whose type says between what they are, so that a mistake is told with its line.
+//! Numbers whose type says between what they are, so that a mistake is told with its line.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
-use lockgate_settings::ByteSize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::ByteSize;
 
 /// A whole number from `MIN` to `MAX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Within<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
@@ -29,6 +33,11 @@ impl<const MIN: u32, const MAX: u32> Within<MIN, MAX> {
     pub fn non_zero(self) -> Option<NonZeroUsize> {
         NonZeroUsize::new(self.get())
     }
+
+    /// What it is, to a person.
+    fn what() -> String {
+        format!("a whole number from {MIN} to {MAX}")
+    }
 }
 
 impl<const MIN: u32, const MAX: u32> From<Within<MIN, MAX>> for u32 {
@@ -41,9 +50,21 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Within<MIN, MAX> 
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = usize::deserialize(deserializer)?;
         let within = u32::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number));
-        within
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(format_args!("a whole number from {MIN} to {MAX} is wanted, not {number}")))
+        within.map(Self).ok_or_else(|| D::Error::custom(format_args!("{} is wanted, not {number}", Self::what())))
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> JsonSchema for Within<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Self::what().into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX, "title": Self::what() })
     }
 }
 
@@ -65,15 +86,38 @@ impl<const MIN: u32, const MAX: u32> SizeWithin<MIN, MAX> {
     pub const fn get(self) -> usize {
         self.0 as usize
     }
+
+    /// What it is, to a person.
+    fn what() -> String {
+        let [min, max] = [MIN, MAX].map(|bytes| ByteSize::from_bytes(bytes.into()));
+        format!("a size from {min} to {max}")
+    }
 }
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for SizeWithin<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let size = ByteSize::deserialize(deserializer)?;
         let within = u32::try_from(size.bytes()).ok().filter(|bytes| (MIN..=MAX).contains(bytes));
-        within.map(Self).ok_or_else(|| {
-            let [min, max] = [MIN, MAX].map(|bytes| ByteSize::from_bytes(bytes.into()));
-            D::Error::custom(format_args!("a size from {min} to {max} is wanted, not {size}"))
-        })
+        within.map(Self).ok_or_else(|| D::Error::custom(format_args!("{} is wanted, not {size}", Self::what())))
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> Serialize for SizeWithin<MIN, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ByteSize::from_bytes(self.0.into()).serialize(serializer)
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> JsonSchema for SizeWithin<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Self::what().into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "minimum": MIN, "maximum": MAX, "title": Self::what() })
     }
 }

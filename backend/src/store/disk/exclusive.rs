@@ -1,0 +1,44 @@
+//! One process a directory: two would delete under each other what the other is about to link to.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use super::errors::at;
+
+/// Locks a file, made if it is missing, until what is returned is dropped or the process ends, however it does.
+///
+/// # Errors
+/// Another process has it; or it cannot be opened.
+pub(super) fn lock(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(at(path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let message = "another process serves this data directory: stop it first, or name another directory";
+            return Err(at(path)(io::Error::new(io::ErrorKind::ResourceBusy, message)));
+        }
+        Err(TryLockError::Error(error)) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "this file system has no locks: see to it that no other process serves this data directory");
+        }
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_locked_once_until_it_is_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let first = lock(&path).unwrap();
+        let error = lock(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+        assert!(error.to_string().contains("another process serves this data directory"), "{error}");
+        drop(first);
+        lock(&path).unwrap();
+    }
+}

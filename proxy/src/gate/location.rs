@@ -1,0 +1,104 @@
+//! Where an answer sends its client on to. A registry that does not heed `X-Forwarded-Proto`, or that goes by a name of
+//! its own, names itself as the gate reaches it, and no client can: nginx has `proxy_redirect` against that.
+
+use http::header::{HeaderMap, HeaderValue, LINK, LOCATION};
+
+/// Writes references to the upstream as its client reaches it. `told` is the `Host` of the request, `own` the name that
+/// the upstream has in the configuration. A reference to any other server stays.
+pub(super) fn give_back(headers: &mut HeaderMap, told: &HeaderValue, own: &HeaderValue) {
+    let (Ok(told), Ok(own)) = (told.to_str(), own.to_str()) else { return };
+    for (name, value) in headers.iter_mut() {
+        // The next page of a list is a Link (OCI distribution specification, end-8b).
+        if (name == LOCATION || name == LINK)
+            && let Some(reached) = value.to_str().ok().and_then(|text| as_reached(text, told, own))
+        {
+            *value = reached;
+        }
+    }
+}
+
+fn as_reached(value: &str, told: &str, own: &str) -> Option<HeaderValue> {
+    let (opening, reference) = value.split_at(usize::from(value.starts_with('<')));
+    let (scheme, rest) = reference.split_once("://")?;
+    let default_port = match scheme.to_ascii_lowercase().as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#', '>']).unwrap_or(rest.len()));
+    let is = |name: &str| {
+        let port = name.len().checked_sub(default_port.len()).and_then(|at| name.split_at_checked(at));
+        let without_port = port.filter(|(_, port)| *port == default_port).map_or(name, |(name, _)| name);
+        authority.eq_ignore_ascii_case(name) || authority.eq_ignore_ascii_case(without_port)
+    };
+    if !is(told) && !is(own) {
+        return None;
+    }
+    // A client of HTTP/1.0 may not have said how it reaches the gate.
+    let server = if told == own { String::new() } else { format!("https://{told}") };
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    HeaderValue::try_from(format!("{opening}{server}{slash}{path}")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLD: HeaderValue = HeaderValue::from_static("reg.test:5043");
+
+    fn given_back(name: http::HeaderName, value: &'static str, told: HeaderValue, own: &'static str) -> String {
+        let mut headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
+        give_back(&mut headers, &told, &HeaderValue::from_static(own));
+        headers[name].to_str().expect("text").to_owned()
+    }
+
+    fn location(value: &'static str) -> String {
+        given_back(LOCATION, value, TOLD, "registry:5000")
+    }
+
+    #[test]
+    fn the_upstream_s_own_names_become_the_client_s() {
+        for named in
+            ["http://registry:5000/v2/a?b=c#d", "HTTP://Registry:5000/v2/a?b=c#d", "http://reg.test:5043/v2/a?b=c#d"]
+        {
+            assert_eq!(location(named), "https://reg.test:5043/v2/a?b=c#d", "{named}");
+        }
+        assert_eq!(location("http://registry:5000"), "https://reg.test:5043/");
+        assert_eq!(location("http://registry:5000?a=b"), "https://reg.test:5043/?a=b");
+        for (own, named) in [("registry:80", "http://registry/v2/"), ("localhost", "http://localhost/v2/")] {
+            assert_eq!(given_back(LOCATION, named, TOLD, own), "https://reg.test:5043/v2/");
+        }
+        assert_eq!(
+            given_back(LINK, "<http://registry:5000/v2/_catalog?n=1>; rel=\"next\"", TOLD, "registry:5000"),
+            "<https://reg.test:5043/v2/_catalog?n=1>; rel=\"next\""
+        );
+    }
+
+    #[test]
+    fn every_other_reference_stays() {
+        for other in [
+            "/v2/a",
+            "a",
+            "",
+            "https://reg.test:5043/v2/",
+            "https://s3.example.com/bucket?u=http://registry:5000/",
+            "http://registry:5001/v2/",
+            "http://registry/v2/",
+            "http://registry:5000@evil.test/",
+            "http://registry:5000.evil.test/",
+            "http://evil.test\\@registry:5000/",
+            "ftp://registry:5000/",
+        ] {
+            assert_eq!(location(other), other);
+        }
+        // Another port than the upstream's, though the same machine.
+        assert_eq!(given_back(LOCATION, "https://registry/", TOLD, "registry:80"), "https://registry/");
+    }
+
+    #[test]
+    fn who_did_not_say_how_it_reaches_the_gate_gets_a_path() {
+        let own = "registry:5000";
+        let told = HeaderValue::from_static(own);
+        assert_eq!(given_back(LOCATION, "http://registry:5000/v2/a", told, own), "/v2/a");
+    }
+}
