@@ -28,7 +28,7 @@ test: tools clients engine programs image ## unit, property and end-to-end tests
 test-without-engine: tools clients programs ## the same but for those that need a Docker engine, which are named at the end
 	$(CARGO_TEST)
 	@echo "left out, since they need a Docker engine (make test runs them):"
-	@$(CARGO_TEST) --quiet -- --ignored --list 2>/dev/null | sed -n 's/: test$$/ /p'
+	@$(CARGO_TEST) --tests --quiet -- --ignored --list 2>/dev/null | sed -n 's/\(.*\): test$$/  \1/p'
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
 

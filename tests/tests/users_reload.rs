@@ -7,6 +7,11 @@ use std::time::Duration;
 /// The promise is 2 s; the rest is the look of a client at a machine that is busy with other tests.
 const PROMISED: Duration = Duration::from_millis(3500);
 
+/// A gate that takes as many wrong passwords as a test asks it before they are right.
+fn patient_gate(upstream: &Upstream) -> Gate {
+    Gate::before(upstream.url()).set("auth.failures", 1_000).set("auth.address_failures", 1_000).start()
+}
+
 fn status(gate: &Gate, user: &str) -> u16 {
     gate.stranger("/v2/").user(user).run().status()
 }
@@ -19,7 +24,7 @@ fn await_status(gate: &Gate, user: &str, expected: u16) {
 #[test]
 fn users_come_change_and_go_as_apache_s_tool_edits_the_file() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).start();
+    let gate = patient_gate(&upstream);
     let htpasswd = |arguments: &[&str]| {
         finish(tool("htpasswd").arg(arguments[0]).arg(&gate.htpasswd).args(&arguments[1..])).success()
     };
@@ -38,7 +43,7 @@ fn users_come_change_and_go_as_apache_s_tool_edits_the_file() {
 #[test]
 fn a_user_who_is_taken_out_is_out_on_open_connections_too() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).start();
+    let gate = patient_gate(&upstream);
     let mut wire = gate.wire();
     let get = "GET /v2/ HTTP/1.1\r\nHost: r\r\nAuthorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n\r\n";
     wire.send(get);
@@ -52,7 +57,7 @@ fn a_user_who_is_taken_out_is_out_on_open_connections_too() {
 #[test]
 fn a_broken_file_keeps_the_users_and_says_where_it_is_broken() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).start();
+    let gate = patient_gate(&upstream);
     let good = fs::read_to_string(&gate.htpasswd).unwrap();
     let bob = htpasswd_line(Scheme::Bcrypt, "bob", "b");
     let complaint = |line: &str| line.contains("line 3");
@@ -68,7 +73,7 @@ fn a_broken_file_keeps_the_users_and_says_where_it_is_broken() {
 #[test]
 fn a_file_that_vanishes_locks_nobody_out() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).start();
+    let gate = patient_gate(&upstream);
     fs::remove_file(&gate.htpasswd).unwrap();
     let complaint = |line: &str| line.contains("htpasswd") && (line.contains("WARN") || line.contains("ERROR"));
     gate.log().await_line(PROMISED, "a line about the missing file", complaint);
@@ -81,7 +86,7 @@ fn a_file_that_vanishes_locks_nobody_out() {
 #[test]
 fn lockgate_htpasswd_edits_a_running_gate_s_users() {
     let upstream = Upstream::answering(ok("{}"));
-    let gate = Gate::before(upstream.url()).start();
+    let gate = patient_gate(&upstream);
     let mut lockgate = lockgate_e2e::program("lockgate");
     lockgate.arg("htpasswd").arg(&gate.htpasswd).args(["bob", "--stdin"]);
     lockgate_e2e::finish_with_input(&mut lockgate, b"from-stdin\n").success();
