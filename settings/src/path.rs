@@ -12,7 +12,7 @@ use serde::{Deserializer, Serializer};
 /// # Errors
 /// It is empty, or holds what would stay as it stands: `~` and `${...}`, which a shell would replace. Or a NUL.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-    if_any::deserialize(deserializer)?.ok_or_else(|| D::Error::custom("the path of a file is missing"))
+    if_any::deserialize(deserializer)?.ok_or_else(|| D::Error::custom("a path is missing"))
 }
 
 /// Writes it.

@@ -162,6 +162,7 @@ fn a_deployment_where_deleting_is_switched_off_refuses_deletes() {
     let digest = api.push_image("team/app", "v1", b"layer");
     api.request("DELETE", &format!("/v2/team/app/manifests/{digest}")).run().expect(202);
     assert_eq!(api.manifest("team/app", "v1").status(), 404);
+    backend.stop();
     let read_only = Backend::without_delete_over(dir.path());
     let gate = Gate::before(read_only.url()).start();
     let api = lockgate_e2e::Api::at(gate.door());

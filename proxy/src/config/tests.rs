@@ -141,7 +141,7 @@ fn a_wrong_value_is_told_its_place_and_what_to_write() {
         ),
         ("[listen]\nhttps = 'unix:/s'", "2:9: listen.https: TLS is served on an IP address and a port"),
         ("[listen]\nthreads = 5000", "2:11: listen.threads: a whole number from 0 to 1024 is wanted, not 5000"),
-        ("[tls]\ncertificate = ''", "2:15: tls.certificate: the path of a file is missing"),
+        ("[tls]\ncertificate = ''", "2:15: tls.certificate: a path is missing"),
         ("[tls]\nkey = '${HOME}/k'", "2:7: tls.key: ${...} is not replaced here; write the whole path"),
         ("[tls]\nkey = '~/k'", "2:7: tls.key: ~ is not expanded here; write the whole path"),
         ("[tls]\nversions = ['1.3', '1.1']", "2:20: tls.versions[1]: expected one of \"1.2\" and \"1.3\""),

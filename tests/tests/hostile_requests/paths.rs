@@ -80,7 +80,7 @@ pub(crate) const CASES: &[Case] = &[
     ("reserved component name", r"GET /v2/a/_uploads/manifests/x HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
     ("upper-case hex digest", r"GET /v2/a/blobs/sha256:{repeat 64 A} HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
     ("sha512 name with 64 hex digits", r"GET /v2/a/blobs/sha512:{repeat 64 b} HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
-    ("tag of dots", r"GET /v2/a/manifests/.. HTTP/1.1\r\n{H}{A}\r\n", "400 open"),
+    ("tag of dots", r"GET /v2/a/manifests/.. HTTP/1.1\r\n{H}{A}\r\n", "404 open"),
     ("catalog n negative", r"GET /v2/_catalog?n=-1 HTTP/1.1\r\n{H}{A}\r\n", "200 open"),
     (
         "mount from a traversing name",
