@@ -6,6 +6,7 @@ use crate::process::{Finished, finish};
 use crate::programs::tool;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// The files of one client.
@@ -25,6 +26,13 @@ impl Home {
         let policy = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
         fs::write(dir.path().join("policy.json"), policy).expect("the directory is ours");
         fs::write(dir.path().join("auth.json"), "{}").expect("the directory is ours");
+        // Not this machine's. It must name both roots, though the command line does.
+        let storage = format!(
+            "[storage]\ndriver = 'vfs'\ngraphroot = '{0}/storage'\nrunroot = '{0}/run'\n\
+             [storage.options]\npull_options = {{enable_partial_images = 'true'}}\n",
+            dir.path().display()
+        );
+        fs::write(dir.path().join("storage.conf"), storage).expect("the directory is ours");
         fs::create_dir(dir.path().join("tmp")).expect("the directory is ours");
         Self { dir, door: door.clone() }
     }
@@ -94,19 +102,38 @@ impl Skopeo {
     }
 }
 
+/// The one storage driver that needs nothing of the kernel.
+const VFS: &[&str] = &["--storage-driver", "vfs"];
+
+/// The one that pulls partially, without the mount that it otherwise leaves behind.
+const OVERLAY: &[&str] = &["--storage-driver", "overlay", "--storage-opt", "overlay.skip_mount_home=true"];
+
 /// podman, with a storage of its own.
 #[derive(Debug)]
-pub struct Podman(Home);
+pub struct Podman {
+    home: Home,
+    storage: &'static [&'static str],
+}
 
 impl Podman {
     /// podman, at this door.
     pub fn at(door: &Door) -> Self {
-        Self(Home::new(door))
+        Self { home: Home::new(door), storage: VFS }
+    }
+
+    /// The same, pulling of a `zstd:chunked` layer only what it has not.
+    pub fn pulling_partially_at(door: &Door) -> Self {
+        Self { home: Home::new(door), storage: OVERLAY }
     }
 
     /// Runs podman with these arguments; `CERTS` in them is the certificate directory, and `DOOR` the address.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        run_on_storage(&self.0, "podman", &["--events-backend=none", "--cgroup-manager=cgroupfs"], arguments)
+        let options = [self.storage, &["--events-backend=none", "--cgroup-manager=cgroupfs"]].concat();
+        let mut podman = tool("podman");
+        // Of a partial pull podman 4.3 leaves out files, and says nothing, when the garbage collection closes one that
+        // it has written and not yet given its mode.
+        podman.env("GOGC", "off");
+        run_on_storage(&self.home, podman, &options, arguments)
     }
 }
 
@@ -122,20 +149,18 @@ impl Buildah {
 
     /// Runs buildah with these arguments; `CERTS` in them is the certificate directory, and `DOOR` the address.
     pub fn run(&self, arguments: &[&str]) -> Finished {
-        run_on_storage(&self.0, "buildah", &[], arguments)
+        run_on_storage(&self.0, tool("buildah"), VFS, arguments)
     }
 }
 
-fn run_on_storage(home: &Home, name: &str, options: &[&str], arguments: &[&str]) -> Finished {
-    let mut command = tool(name);
-    command.arg("--root").arg(home.path("storage")).arg("--runroot").arg(home.path("run"));
-    // The one driver that needs nothing of the kernel.
-    command.args(["--storage-driver", "vfs"]).args(options);
+fn run_on_storage(home: &Home, mut command: Command, options: &[&str], arguments: &[&str]) -> Finished {
+    command.arg("--root").arg(home.path("storage")).arg("--runroot").arg(home.path("run")).args(options);
     let fill_in = |word: &&str| word.replace("CERTS", &home.certs()).replace("DOOR", &home.door.address.to_string());
     command.args(arguments.iter().map(fill_in));
     command
         .env("HOME", home.dir.path())
         .env("TMPDIR", home.path("tmp"))
-        .env("REGISTRY_AUTH_FILE", home.path("auth.json"));
+        .env("REGISTRY_AUTH_FILE", home.path("auth.json"))
+        .env("CONTAINERS_STORAGE_CONF", home.path("storage.conf"));
     finish(command.current_dir(home.dir.path() as &Path))
 }
