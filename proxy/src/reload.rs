@@ -77,9 +77,10 @@ fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, is_news: bool
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::fs;
     use std::io::{self, Write};
-    use std::sync::Mutex;
+    use std::sync::Once;
 
     use tempfile::TempDir;
     use tokio::time::sleep;
@@ -155,23 +156,33 @@ mod tests {
         assert!(log.contains("INFO") && log.contains("has no subjectAltName"), "{log}");
     }
 
-    /// The lines that `act` logs on this thread.
-    fn logged(act: impl FnOnce()) -> String {
-        #[derive(Clone, Default)]
-        struct Lines(Arc<Mutex<Vec<u8>>>);
-        impl Write for Lines {
-            fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().write(text)
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
+    thread_local! {
+        static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Takes the lines of the thread that writes them.
+    struct Lines;
+
+    impl Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            LINES.with_borrow_mut(|lines| lines.write(text))
         }
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(subscriber, act);
-        let text = lines.0.lock().unwrap().clone();
-        String::from_utf8(text).unwrap()
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that `act` logs on this thread. One subscriber is there for all: where each test has its own, what
+    /// tracing remembers of who listens is behind for a moment, and a line is lost.
+    fn logged(act: impl FnOnce()) -> String {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(|| Lines).finish();
+            tracing::subscriber::set_global_default(subscriber).expect("no other test sets one");
+        });
+        LINES.take();
+        act();
+        String::from_utf8(LINES.take()).unwrap()
     }
 }

@@ -15,7 +15,8 @@ pub struct Limits {
     /// How long the header of a request may take, from its first byte to its last.
     #[default(Period::from_secs(15))]
     pub header_timeout: Period,
-    /// How large it may be.
+    /// How large it may be. podman asks for the parts of a layer that it lacks (zstd:chunked) in one header of 18KiB; where
+    /// that does not fit it pulls the whole layer.
     #[default(const { SizeWithin::of(32 * 1024) })]
     pub header_size: SizeWithin<1024, 1_048_576>,
     /// How many fields it may have. docker sends fewer than ten.
