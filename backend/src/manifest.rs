@@ -5,7 +5,7 @@
 
 mod lenient;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use lockgate_oci::{Digest, ErrorCode, OciError};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -214,17 +214,19 @@ impl Manifest {
         self.raw.manifests.iter().flatten().map(|child| &child.digest)
     }
 
-    /// What must have been pushed before it.
+    /// What must have been pushed before it; each once, since the repository is locked while it is looked for.
     pub(crate) fn requires(&self) -> Vec<Requirement> {
         let layers = self.raw.layers.iter().chain(&self.raw.blobs).flatten().filter(|layer| layer.is_distributed());
         let blobs = self.raw.config.iter().chain(layers).map(|blob| Requirement::Blob(blob.digest.clone()));
-        blobs.chain(self.children().map(|child| Requirement::Manifest(child.clone()))).collect()
+        let all = blobs.chain(self.children().map(|child| Requirement::Manifest(child.clone())));
+        let mut seen = HashSet::new();
+        all.filter(|required| seen.insert(required.clone())).collect()
     }
 
-    /// The blobs that it says the size of, with that size.
-    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&Digest, u64)> {
+    /// The blobs that it says the size of, with that size; each once, however often it stands there.
+    pub(crate) fn sizes(&self) -> BTreeSet<(&Digest, u64)> {
         let blobs = self.raw.config.iter().chain(self.raw.layers.iter().flatten());
-        blobs.filter_map(|blob| Some((&blob.digest, u64::try_from(blob.size?).ok()?)))
+        blobs.filter_map(|blob| Some((&blob.digest, u64::try_from(blob.size?).ok()?))).collect()
     }
 
     /// What filters go by: the artifact's type, which for an image is by default its config's.
@@ -284,6 +286,17 @@ mod tests {
         assert_eq!(required(&image), [A, B]);
         assert_eq!(image.subject().map(Digest::as_str), Some(C));
         assert_eq!(image.artifact_type(), Some("x/config"));
+    }
+
+    #[test]
+    fn a_blob_that_stands_in_it_many_times_is_looked_for_once() {
+        let layer = json!({ "digest": B, "size": 7 });
+        let layers = [layer.clone(), layer, json!({ "digest": B }), json!({ "digest": C, "size": -1 })];
+        let image = json!({ "schemaVersion": 2, "config": { "digest": A, "size": 2 }, "layers": layers });
+        let image = pushed(&image, OCI_IMAGE).unwrap();
+        let sizes: Vec<_> = image.sizes().into_iter().map(|(digest, size)| (digest.as_str(), size)).collect();
+        assert_eq!(sizes, [(A, 2), (B, 7)]);
+        assert_eq!(required(&image), [A, B, C]);
     }
 
     #[test]

@@ -64,9 +64,14 @@ impl Visitor<'_> for Bytes {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Name(String);
 
+/// The letters beyond ASCII that Go takes for one of it: U+017F for an s, U+212A for a k.
+const LIKE_ASCII: [(char, &str); 2] = [('\u{17f}', "s"), ('\u{212a}', "k")];
+
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Text::deserialize(deserializer).map(|text| Self(text.0.to_ascii_lowercase()))
+        let Text(text) = Text::deserialize(deserializer)?;
+        let ascii = LIKE_ASCII.iter().fold(text, |text, (letter, ascii)| text.replace(*letter, ascii));
+        Ok(Self(ascii.to_ascii_lowercase()))
     }
 }
 
@@ -145,6 +150,7 @@ mod tests {
         for (content, media_type) in [
             (r#"{"schemaVersion":2,"manifests":null}"#, OCI_IMAGE),
             (r#"{"schemaVersion":2,"manifests":[]}"#, OCI_INDEX),
+            ("{\"schemaVersion\":2,\"manifest\u{17f}\":[]}", OCI_INDEX),
             (r#"{"schemaVersion":2,"config":{},"manifests":[{}]}"#, OCI_INDEX),
             (r#"{"schemaVersion":2,"mediaType":"","layers":[]}"#, OCI_IMAGE),
             (r#"{"schemaVersion":2,"mediaType":null}"#, OCI_IMAGE),
@@ -172,7 +178,14 @@ mod tests {
     fn what_is_pushed_is_read_in_one_way_only() {
         let pushed = |more: &str| Manifest::pushed(image(more).as_bytes(), Some(OCI_IMAGE)).map(drop);
         assert_eq!(pushed(r#","annotations":{"a":null},"x":1e999"#), Ok(()));
-        for more in [r#","MediaType":"application/x""#, r#","Manifests":[]"#, r#","layerS":null"#] {
+        for more in [
+            r#","MediaType":"application/x""#,
+            r#","Manifests":[]"#,
+            r#","layerS":null"#,
+            r#","manifest\u017f":[]"#,
+            ",\"manifest\u{17f}\":[]",
+            r#","\u017fubject":null,"blob\u017f":[]"#,
+        ] {
             assert_eq!(pushed(more), Err(ManifestError::Ambiguous), "{more}");
         }
         for more in [r#","layers":[]"#, r#","annotations":{"a":"\ud800"}"#, r#","annotations":{"a":1}"#] {

@@ -205,7 +205,7 @@ impl Precondition {
 }
 
 /// Something that a manifest names and that must be there before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Requirement {
     /// A blob.
     Blob(Digest),

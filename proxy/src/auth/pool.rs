@@ -3,10 +3,11 @@
 //! They are threads of their own, so that neither the async threads nor the blocking pool of the
 //! runtime wait for a hash; and they come after the async threads where both want a processor, so
 //! that users whose password is known do not feel a flood of checks. Their queue has an end, and the
-//! sources of checks take turns in it: what does not fit is refused at once. Checks that are the same
-//! are computed once, however many clients wait for the answer: docker opens several connections at a
-//! time, all with the same password. A check whose clients have all gone before its turn is not
-//! computed.
+//! sources of checks take turns in it: what does not fit is refused at once. Checks of one source that
+//! are the same are computed once, however many clients wait for the answer: docker opens several
+//! connections at a time, all with the same password. Another source has a check of its own, which the
+//! place of the first in the queue and its failures are nothing to. A check whose clients have all gone
+//! before its turn is not computed.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,8 +25,8 @@ use crate::network::Network;
 /// all of, and all of one that nobody else wants.
 const NICENESS: i32 = 5;
 
-/// Tells checks apart: equal keys promise equal answers.
-pub(super) type Key = [u8; 32];
+/// Tells checks apart, by their source and what they are of: equal keys promise equal answers.
+pub(super) type Key = (Network, [u8; 32]);
 
 type Check<A> = Box<dyn FnOnce() -> A + Send>;
 
@@ -84,9 +85,9 @@ impl<A: Clone + Send + Sync + 'static> Pool<A> {
         lock(&self.0.state).flights.get(key).map(|flight| Flight(flight.subscribe()))
     }
 
-    /// Has `check` computed for `network`, unless the same is already under way.
-    pub(super) fn begin(&self, key: Key, network: Network, check: impl FnOnce() -> A + Send + 'static) -> Flight<A> {
-        Flight(self.0.join(key, network, Box::new(check)))
+    /// Has `check` computed, unless the same is already under way.
+    pub(super) fn begin(&self, key: Key, check: impl FnOnce() -> A + Send + 'static) -> Flight<A> {
+        Flight(self.0.join(key, Box::new(check)))
     }
 
     /// How many checks were computed since the start.
@@ -122,14 +123,14 @@ impl<A> Drop for Pool<A> {
 }
 
 impl<A> Shared<A> {
-    fn join(&self, key: Key, network: Network, check: Check<A>) -> watch::Receiver<Option<A>> {
+    fn join(&self, key: Key, check: Check<A>) -> watch::Receiver<Option<A>> {
         let mut state = lock(&self.state);
         if let Some(flight) = state.flights.get(&key) {
             return flight.subscribe();
         }
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key, sender);
-        let displaced = state.queue.push(network, (key, check));
+        let displaced = state.queue.push(key.0, (key, check));
         if let Some((key, _)) = &displaced {
             // Whoever waits for it finds out by this.
             state.flights.remove(key);
@@ -179,7 +180,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     fn key(number: u8) -> Key {
-        [number; 32]
+        (network(1), [number; 32])
     }
 
     fn network(last: u8) -> Network {
@@ -188,7 +189,7 @@ mod tests {
 
     impl Pool<bool> {
         async fn answer(&self, key: Key, check: impl FnOnce() -> bool + Send + 'static) -> Result<bool, Unanswered> {
-            self.begin(key, network(1), check).answer().await
+            self.begin(key, check).answer().await
         }
     }
 
@@ -263,13 +264,14 @@ mod tests {
     async fn a_network_that_filled_the_queue_makes_room_for_another_and_is_told_so() {
         let pool = Pool::start(1, 2).unwrap();
         let (check, has_started, release) = held();
-        let running = pool.begin(key(1), network(1), check);
+        let running = pool.begin(key(1), check);
         has_started.recv().unwrap();
-        let flood = [2, 3].map(|number| pool.begin(key(number), network(1), || false));
-        let other = pool.begin(key(4), network(2), || true);
+        let flood = [2, 3].map(|number| pool.begin(key(number), || false));
+        let of_another = (network(2), [3; 32]);
+        let other = pool.begin(of_another, || true);
         let [first, second] = flood;
         assert_eq!(at_once(pin!(second.answer())), Some(Err(Unanswered)));
-        assert!(pool.under_way(&key(3)).is_none() && pool.under_way(&key(4)).is_some());
+        assert!(pool.under_way(&key(3)).is_none() && pool.under_way(&of_another).is_some());
         release.send(()).unwrap();
         assert_eq!(running.answer().await, Ok(true));
         assert_eq!((first.answer().await, other.answer().await), (Ok(false), Ok(true)));

@@ -26,7 +26,7 @@ use std::thread;
 use arc_swap::ArcSwap;
 use aws_lc_rs::{constant_time, hmac, rand::SystemRandom};
 
-use super::pool::{Key, Pool};
+use super::pool::Pool;
 use super::throttle::{Admission, Throttle, Verdict};
 use super::{Credentials, FailureLimit, Scheme, StoredHash, Throttled, UserName, Users};
 use crate::network::Network;
@@ -93,7 +93,7 @@ struct Account {
     identity: Identity,
     hash: StoredHash,
     /// The code of the password, once it was verified.
-    remembered: OnceLock<Key>,
+    remembered: OnceLock<Code>,
 }
 
 /// Credentials beside the account that they are checked against.
@@ -101,8 +101,11 @@ struct Claim {
     account: Arc<Account>,
     /// Whether it is the claimed user's own account, and not the decoy.
     own: bool,
-    code: Key,
+    code: Code,
 }
+
+/// The HMAC of a user, a password and a stored hash.
+type Code = [u8; 32];
 
 impl Verifier {
     /// Starts the threads that hash.
@@ -131,19 +134,16 @@ impl Verifier {
             return Ok(claim.account.identity.clone());
         }
         let (account, own) = (Arc::clone(&claim.account), claim.own);
-        let flight = match self.pool.under_way(&claim.code) {
+        let network = Network::from(client);
+        let key = (network, claim.code);
+        let flight = match self.pool.under_way(&key) {
             // It computes nothing, and so it costs nothing.
             Some(flight) => flight,
-            None => {
-                let network = Network::from(client);
-                // A stranger who is given the decoy's line has another password then, if not another code.
-                match self.throttle.admit(network, credentials.user(), (claim.code, own))? {
-                    Verdict::Wait(admission) => {
-                        self.pool.begin(claim.code, network, claim.check(credentials, admission))
-                    }
-                    Verdict::KnownWrong => return Err(Refused::Wrong),
-                }
-            }
+            // A stranger who is given the decoy's line has another password then, if not another code.
+            None => match self.throttle.admit(network, credentials.user(), (claim.code, own))? {
+                Verdict::Wait(admission) => self.pool.begin(key, claim.check(credentials, admission)),
+                Verdict::KnownWrong => return Err(Refused::Wrong),
+            },
         };
         let matched = flight.answer().await.map_err(|_| Refused::Busy)??;
         if matched && own && self.still_holds(&account) { Ok(account.identity.clone()) } else { Err(Refused::Wrong) }
@@ -169,7 +169,7 @@ impl Verifier {
     }
 
     /// Each part with its length before it, so that no two sets of parts read the same.
-    fn code(&self, credentials: &Credentials, hash: &StoredHash) -> Key {
+    fn code(&self, credentials: &Credentials, hash: &StoredHash) -> Code {
         let mut context = hmac::Context::with_key(&self.key);
         for part in [credentials.user().as_str(), credentials.password().expose(), hash.as_str()] {
             context.update(&(part.len() as u64).to_le_bytes());

@@ -34,8 +34,9 @@ fn as_reached(value: &str, told: &str, own: &str) -> Option<HeaderValue> {
     if !is(told) && !is(own) {
         return None;
     }
-    // A client of HTTP/1.0 may not have said how it reaches the gate.
-    let server = if told == own { String::new() } else { format!("https://{told}") };
+    // A client of HTTP/1.0 may not have said how it reaches the gate. A path that begins with two slashes would send it
+    // to another server (RFC 3986, 4.2).
+    let server = if told == own && !path.starts_with("//") { String::new() } else { format!("https://{told}") };
     let slash = if path.starts_with('/') { "" } else { "/" };
     HeaderValue::try_from(format!("{opening}{server}{slash}{path}")).ok()
 }
@@ -99,6 +100,8 @@ mod tests {
     fn who_did_not_say_how_it_reaches_the_gate_gets_a_path() {
         let own = "registry:5000";
         let told = HeaderValue::from_static(own);
-        assert_eq!(given_back(LOCATION, "http://registry:5000/v2/a", told, own), "/v2/a");
+        assert_eq!(given_back(LOCATION, "http://registry:5000/v2/a", told.clone(), own), "/v2/a");
+        let elsewhere = given_back(LOCATION, "http://registry:5000//evil.test/", told, own);
+        assert_eq!(elsewhere, "https://registry:5000//evil.test/", "no name of another server");
     }
 }

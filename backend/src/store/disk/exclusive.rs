@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::errors::at;
@@ -11,7 +12,8 @@ use super::errors::at;
 /// # Errors
 /// Another process has it; or it cannot be opened.
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let file = File::options().write(true).create(true).truncate(false).open(path).map_err(at(path))?;
+    // Whoever may read a file may lock it, and could keep this process from starting.
+    let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(path).map_err(at(path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -29,12 +31,14 @@ pub(super) fn lock(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_file_is_locked_once_until_it_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
         let first = lock(&path).unwrap();
+        assert_eq!(first.metadata().unwrap().permissions().mode() & 0o077, 0, "nobody else can lock it");
         let error = lock(&path).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
         assert!(error.to_string().contains("another process serves this data directory"), "{error}");

@@ -338,3 +338,21 @@ async fn wrong_passwords_that_come_at_once_are_looked_at_no_more_often_than_one_
     assert_eq!(wrong, 5);
     assert!(answers.iter().all(|answer| *answer == Err(Refused::Wrong) || is_throttled(answer)), "{answers:?}");
 }
+
+#[tokio::test]
+async fn a_password_that_waits_behind_wrong_ones_here_is_checked_for_another_address() {
+    let verifier = strict_verifier(&[ALICE], 1, 128);
+    let (release, released) = std::sync::mpsc::channel();
+    let _held = verifier.pool.begin((HERE.into(), [0; 32]), move || Ok(released.recv().is_ok()));
+    let (guesses, alice) = (["one", "two"].map(|guess| credentials("alice", guess)), alice());
+    let (.., here, elsewhere, released) = tokio::join!(
+        verifier.verify(&guesses[0], HERE),
+        verifier.verify(&guesses[1], HERE),
+        verifier.verify(&alice, HERE),
+        verifier.verify(&alice, ELSEWHERE),
+        async { release.send(()) },
+    );
+    released.unwrap();
+    assert!(is_throttled(&here), "{here:?}");
+    assert_eq!(elsewhere.unwrap().as_str(), "alice");
+}
