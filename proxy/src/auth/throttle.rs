@@ -6,8 +6,9 @@
 //!
 //! They are looked at twice. A password that comes in where one of them is used up is refused at once. Else it waits
 //! for its turn, and costs nothing: eighty people behind one address may log in in the same second. When its turn
-//! comes, the check is taken from both, or refused if what was before it has used them up; and given back if it
-//! succeeds. So what comes in at once gets no more checks than what comes in one after the other.
+//! comes it is refused if what was before it has used them up. Only a check that failed is taken, from both, even if
+//! another thread took the last one meanwhile: what comes in at once gets as many checks more as there are threads
+//! beside the first, and waits the longer for the next.
 //!
 //! A password that was wrong is remembered as such, for the address that sent it, and is not checked
 //! again. To send it again takes from a budget of its own: a client somewhere that goes on with an old
@@ -77,14 +78,13 @@ pub(super) struct Admission {
     password: u64,
 }
 
-/// A check that may be made. Dropped, it costs nothing.
+/// A check that is made. Dropped, it costs nothing.
 #[derive(Debug)]
 pub(super) struct Attempt {
     throttle: Arc<Throttle>,
     charges: [Charge; 2],
     /// Remembered if the check fails.
     password: u64,
-    failed: bool,
 }
 
 /// The budgets that there are.
@@ -150,33 +150,26 @@ impl Throttle {
 }
 
 impl Admission {
-    /// Takes the check from both budgets, or from none.
+    /// The check, when its turn has come.
     ///
     /// # Errors
     /// A budget was used up meanwhile.
     pub(super) fn begin(self) -> Result<Attempt, Throttled> {
         let Self { throttle, charges, password } = self;
         let now = throttle.epoch.elapsed();
-        lock(&throttle.memory).budgets.take(&charges, now)?;
-        Ok(Attempt { throttle, charges, password, failed: false })
+        lock(&throttle.memory).budgets.look(&charges, now)?;
+        Ok(Attempt { throttle, charges, password })
     }
 }
 
 impl Attempt {
-    /// The password was wrong: what was taken is not given back.
-    pub(super) fn failed(mut self) {
-        self.failed = true;
+    /// The password was wrong, which costs a check.
+    pub(super) fn failed(self) {
+        let now = self.throttle.epoch.elapsed();
+        let mut memory = lock(&self.throttle.memory);
         // Never zero, which would say that nothing is known.
-        let now = self.throttle.epoch.elapsed() + Duration::from_nanos(1);
-        lock(&self.throttle.memory).wrong.write(self.password, now);
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if !self.failed {
-            lock(&self.throttle.memory).budgets.give_back(&self.charges);
-        }
+        memory.wrong.write(self.password, now + Duration::from_nanos(1));
+        memory.budgets.charge(&self.charges, now);
     }
 }
 
@@ -190,19 +183,14 @@ impl Ledger {
     /// Takes all of these, or none.
     fn take(&mut self, charges: &[Charge], now: Duration) -> Result<(), Throttled> {
         self.look(charges, now)?;
-        for charge in charges {
-            self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.limit.interval));
-        }
+        self.charge(charges, now);
         Ok(())
     }
 
-    fn give_back(&mut self, charges: &[Charge]) {
+    /// Takes all of these, from a budget that is used up, too.
+    fn charge(&mut self, charges: &[Charge], now: Duration) {
         for charge in charges {
-            let full_at = self.time(charge.key);
-            // What was forgotten meanwhile has nothing to be given back to.
-            if !full_at.is_zero() {
-                self.write(charge.key, full_at.saturating_sub(charge.limit.interval));
-            }
+            self.write(charge.key, self.time(charge.key).max(now).saturating_add(charge.limit.interval));
         }
     }
 }
@@ -333,12 +321,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn checks_under_way_count_until_they_have_succeeded() {
+    async fn checks_under_way_keep_nobody_out_and_are_paid_for_when_they_have_failed() {
         let throttle = throttle();
-        let under_way: Vec<_> = (0..3).map(|_| attempt(&throttle, 1, "alice").unwrap()).collect();
-        assert_eq!(fail(&throttle, 1, "alice"), Err(10));
-        drop(under_way);
-        assert_eq!(fail(&throttle, 1, "alice"), Ok(()));
+        let under_way: Vec<_> = (0..5).map(|_| attempt(&throttle, 1, "alice").unwrap()).collect();
+        assert_eq!(attempt(&throttle, 1, "alice").map(drop), Ok(()));
+        for attempt in under_way {
+            attempt.failed();
+        }
+        assert_eq!(fail(&throttle, 1, "alice"), Err(30), "two more than there were");
     }
 
     #[tokio::test(start_paused = true)]
