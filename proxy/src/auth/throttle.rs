@@ -40,7 +40,10 @@ pub struct FailureLimit {
 /// A check that was not made, since too many have failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many wrong passwords; the next one is looked at in {} s", self.retry_after())]
-pub struct Throttled(Duration);
+pub struct Throttled {
+    wait: Duration,
+    key: &'static str,
+}
 
 /// The budgets of all clients. Its memory is given at the start, and does not grow.
 #[derive(Debug)]
@@ -100,13 +103,19 @@ enum Budget<'a> {
 struct Charge {
     key: u64,
     limit: FailureLimit,
+    configured_by: &'static str,
 }
 
 impl Throttled {
     /// The seconds after which a check is made again, unless others fail before: at least 1.
     pub fn retry_after(&self) -> u32 {
-        let whole = self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0);
+        let whole = self.wait.as_secs() + u64::from(self.wait.subsec_nanos() > 0);
         u32::try_from(whole).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// The key of the limit that was reached.
+    pub fn key(&self) -> &'static str {
+        self.key
     }
 }
 
@@ -141,11 +150,11 @@ impl Throttle {
     }
 
     fn charge(&self, budget: &Budget<'_>) -> Charge {
-        let limit = match budget {
-            Budget::Address(_) => self.per_address,
-            Budget::User(..) | Budget::Repeats(..) => self.per_user,
+        let (limit, configured_by) = match budget {
+            Budget::Address(_) => (self.per_address, "auth.address_failures"),
+            Budget::User(..) | Budget::Repeats(..) => (self.per_user, "auth.failures"),
         };
-        Charge { key: self.hasher.hash_one(budget), limit }
+        Charge { key: self.hasher.hash_one(budget), limit, configured_by }
     }
 }
 
@@ -176,8 +185,11 @@ impl Attempt {
 impl Ledger {
     /// Whether all of these could be taken.
     fn look(&self, charges: &[Charge], now: Duration) -> Result<(), Throttled> {
-        let wait = charges.iter().map(|charge| charge.wait(self.time(charge.key), now)).max().unwrap_or_default();
-        if wait.is_zero() { Ok(()) } else { Err(Throttled(wait)) }
+        let waits = charges.iter().map(|charge| (charge.wait(self.time(charge.key), now), charge.configured_by));
+        match waits.max_by_key(|(wait, _)| *wait) {
+            Some((wait, key)) if !wait.is_zero() => Err(Throttled { wait, key }),
+            _ => Ok(()),
+        }
     }
 
     /// Takes all of these, or none.
@@ -304,7 +316,8 @@ mod tests {
         let throttle = throttle();
         let passed = (0..1000).filter(|number| fail(&throttle, 1, &format!("user-{number}")).is_ok()).count();
         assert_eq!(passed, 5);
-        assert_eq!(fail(&throttle, 1, "another"), Err(1));
+        let refused = throttle.admit(network(1), &user("another"), 0).unwrap_err();
+        assert_eq!((refused.retry_after(), refused.key()), (1, "auth.address_failures"));
         assert_eq!(fail(&throttle, 2, "another"), Ok(()));
     }
 

@@ -57,7 +57,7 @@ impl Login {
                 Refusal::too_many(BUSY_RETRY_AFTER, "too many passwords are being checked; try again shortly")
             }
             Refused::Throttled(throttled) => {
-                self.warn("auth.failures", credentials, client);
+                self.warn(throttled.key(), credentials, client);
                 Refusal::too_many(throttled.retry_after(), too_many_failures(&throttled))
             }
         }
