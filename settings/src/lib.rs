@@ -20,8 +20,8 @@
 //!
 //! # What programs with settings have in common
 //!
-//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`], [`reachable`] and [`raise_open_files`] are small things
-//! that each of them does.
+//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`], [`reachable`] and
+//! [`raise_open_files`] are small things that each of them does.
 
 mod byte_size;
 mod content;
