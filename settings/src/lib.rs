@@ -55,7 +55,7 @@ pub use period::{Period, PeriodError};
 pub use problem::{Origin, Problem, Problems};
 pub use program::{complain, raise_open_files, reachable};
 pub use reference::Reference;
-pub use within::{SizeWithin, Within};
+pub use within::{PeriodWithin, SizeWithin, Within};
 
 use crate::problem::At;
 use crate::reader::Reader;
