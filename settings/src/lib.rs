@@ -58,7 +58,7 @@ pub use placed::{DateText, Placed};
 pub use problem::{Origin, Problem, Problems};
 pub use program::{complain, raise_open_files, reachable};
 pub use reference::Reference;
-pub use within::{SizeWithin, Within};
+pub use within::{PeriodWithin, SizeWithin, Within};
 
 use crate::problem::At;
 use crate::reader::Reader;

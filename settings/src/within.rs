@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::ByteSize;
+use crate::{ByteSize, Period};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -119,5 +120,56 @@ impl<const MIN: u32, const MAX: u32> JsonSchema for SizeWithin<MIN, MAX> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer"], "minimum": MIN, "maximum": MAX, "title": Self::what() })
+    }
+}
+/// A length of time from `MIN` to `MAX` seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PeriodWithin<const MIN: u64, const MAX: u64>(Period);
+
+impl<const MIN: u64, const MAX: u64> PeriodWithin<MIN, MAX> {
+    /// One that is written in the program, in seconds.
+    ///
+    /// # Panics
+    /// Outside the bounds, at compile time in a constant.
+    pub const fn of(seconds: u64) -> Self {
+        assert!(MIN <= seconds && seconds <= MAX);
+        Self(Period::from_secs(seconds))
+    }
+
+    /// As the standard library's type.
+    pub const fn duration(self) -> Duration {
+        self.0.duration()
+    }
+
+    /// What it is, to a person.
+    fn what() -> String {
+        let [min, max] = [MIN, MAX].map(Period::from_secs);
+        format!("a duration from {min} to {max}")
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for PeriodWithin<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let period = Period::deserialize(deserializer)?;
+        if (Duration::from_secs(MIN)..=Duration::from_secs(MAX)).contains(&period.duration()) {
+            Ok(Self(period))
+        } else {
+            Err(D::Error::custom(format_args!("{} is wanted, not {period}", Self::what())))
+        }
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> JsonSchema for PeriodWithin<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Self::what().into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "title": Self::what() })
     }
 }

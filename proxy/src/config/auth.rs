@@ -3,12 +3,12 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use lockgate_settings::{Period, Within};
+use lockgate_settings::{Period, PeriodWithin, Within};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::Realm;
+use super::{PublicUrl, Quotable};
 use crate::auth::{self, FailureLimit, Policy};
 
 /// `[auth]`
@@ -23,7 +23,38 @@ pub struct Auth {
     #[default("conf/htpasswd".into())]
     pub htpasswd: PathBuf,
     /// What a client shows to the person whom it asks for a password. Printable ASCII without " and \.
-    pub realm: Realm,
+    #[default(Quotable::of("Registry Realm"))]
+    pub realm: Quotable,
+    /// Who may do what: a file of grants, as docs/rights.md has them. A change is noticed and used within two seconds; a
+    /// file that is not usable is reported, and the old grants stay. Empty: every user may do everything.
+    #[serde(with = "lockgate_settings::path::if_any")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    pub access: Option<PathBuf>,
+    /// The groups that grants speak of: a file as Apache's AuthGroupFile, read again as the grants are. Empty: none.
+    #[serde(with = "lockgate_settings::path::if_any")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    pub groups: Option<PathBuf>,
+    /// Tokens for machines: a file as `lockgate token create` writes it, read again as the users are. Empty: none.
+    #[serde(with = "lockgate_settings::path::if_any")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    pub tokens: Option<PathBuf>,
+    /// The keys that tokens for a session are signed with: a file as `lockgate token-key` makes it, the same for all gates
+    /// of one name, read again as the users are. Empty: there is no /token, and clients are asked for a password each time.
+    #[serde(with = "lockgate_settings::path::if_any")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    pub token_key: Option<PathBuf>,
+    /// How long a token for a session is good. Clients get a new one by themselves.
+    #[default(const { PeriodWithin::of(900) })]
+    pub token_lifetime: PeriodWithin<60, 86_400>,
+    /// How clients are asked to log in. "auto": by Bearer where there are grants, which lets those without a password pull
+    /// what is granted to anyone, and by Basic where there are none. "basic": by Basic.
+    pub challenge: Challenge,
+    /// The name under which tokens are issued; the same for all gates that share a key. Printable ASCII without " and \.
+    #[default(Quotable::of("lockgate"))]
+    pub service: Quotable,
+    /// How clients reach this gate, as in "https://registry.example.com", where something in front of it rewrites Host.
+    /// Empty: as the client's Host says.
+    pub public_url: PublicUrl,
     /// The highest bcrypt cost that is accepted from the file. Each step doubles the time that a login takes:
     /// cost 14 is about a second.
     #[default(const { Within::of(14) })]
@@ -60,7 +91,24 @@ pub struct Auth {
     pub failure_memory: Within<1024, 16_777_216>,
 }
 
+/// How clients are asked to log in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Challenge {
+    /// As it is needed: Bearer (the distribution token specification) where there are grants.
+    #[default]
+    Auto,
+    /// Always Basic (RFC 7617).
+    Basic,
+}
+
 impl Auth {
+    /// Whether clients are sent to `/token`: with grants, so that one host serves those who log in and those who do not.
+    pub fn is_bearer(&self) -> bool {
+        self.challenge == Challenge::Auto && self.access.is_some()
+    }
+
     /// Which hashes of the users' file are accepted.
     pub fn policy(&self) -> Policy {
         Policy { max_bcrypt_cost: self.max_bcrypt_cost.into(), max_sha_crypt_rounds: self.max_sha_crypt_rounds.into() }

@@ -5,16 +5,19 @@
 //! nothing is written. So nothing downstream checks a value again, and `make conf` writes the files and pages that tell
 //! of the keys.
 
+mod audit;
 mod auth;
 mod clients;
 mod hsts;
 mod limits;
 mod listen;
 mod origin;
-mod realm;
+mod public_url;
+mod quotable;
 mod shutdown;
 mod tls;
 mod upstream;
+mod user_header;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,8 @@ use lockgate_settings::{Configuration, Either, Prefix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use auth::Auth;
+pub use audit::{Audit, AuditLevel, OnFull};
+pub use auth::{Auth, Challenge};
 pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
@@ -31,10 +35,12 @@ pub use listen::Listen;
 pub use lockgate_backend::config::Storage;
 pub use lockgate_settings::Log;
 pub use origin::Origin;
-pub use realm::Realm;
+pub use public_url::PublicUrl;
+pub use quotable::Quotable;
 pub use shutdown::Shutdown;
 pub use tls::Tls;
 pub use upstream::Upstream;
+pub use user_header::UserHeader;
 
 /// All sections, in the order in which `conf/lockgate.toml` has them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -46,6 +52,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who may come in.
     pub auth: Auth,
+    /// Who did what, and who was refused it.
+    pub audit: Audit,
     /// The registry behind the gate.
     pub upstream: Upstream,
     /// The registry within: this process is gate and registry at once, over a directory. In the place of `[upstream]` and

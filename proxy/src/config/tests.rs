@@ -148,7 +148,8 @@ fn a_wrong_value_is_told_its_place_and_what_to_write() {
         ("[tls]\nversions = []", "2:12: tls.versions: nobody could connect; write [\"1.2\", \"1.3\"]"),
         ("[tls]\nhsts = '20ms'", "2:8: tls.hsts: browsers count in seconds"),
         ("tls.additional = [{ key = 'k' }]", "1:19: tls.additional[0]: certificate is missing"),
-        ("[auth]\nrealm = 'a\"b'", "2:9: auth.realm: a realm is made of printable ASCII characters"),
+        ("[auth]\ntoken_lifetime = '5s'", "2:18: auth.token_lifetime: a duration from 1m to 1d is wanted, not 5s"),
+        ("[auth]\nrealm = 'a\"b'", "2:9: auth.realm: it is made of printable ASCII characters"),
         ("[auth]\nmax_bcrypt_cost = 3", "2:19: auth.max_bcrypt_cost: a whole number from 4 to 31 is wanted, not 3"),
         (
             "[upstream]\nurl = 'https://r'",

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::Origin;
+use super::{Origin, UserHeader};
 
 /// `[upstream]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
@@ -39,4 +39,6 @@ pub struct Upstream {
     pub resolve_interval: Period,
     /// Whether the Authorization header goes on to it. Only for a registry that asks for the same passwords.
     pub forward_authorization: bool,
+    /// A header that tells it who asks, as X-Forwarded-User. From clients it is never taken. Empty: none.
+    pub user_header: UserHeader,
 }

@@ -10,7 +10,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use lockgate_oci::{ErrorCode, OciError};
 
 use crate::auth::{Credentials, CredentialsError, Identity, Refused, Throttled, Verifier};
-use crate::config::Realm;
+use crate::config::Quotable;
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::Refusal;
 
@@ -26,7 +26,7 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(crate) fn new(verifier: Arc<Verifier>, realm: &Realm) -> Self {
+    pub(crate) fn new(verifier: Arc<Verifier>, realm: &Quotable) -> Self {
         Self { verifier, challenge: realm.challenge(), unchecked: RateLimitedWarning::default() }
     }
 
