@@ -25,7 +25,7 @@
 // `println!` and `eprintln!` panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod access;
+pub mod access;
 mod access_log;
 pub mod app;
 pub mod auth;

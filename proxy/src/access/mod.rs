@@ -1,9 +1,25 @@
 //! May they? An [`Identity`] and an [`Action`] make a [`Permit`], and only a permit opens what is behind the gate.
 
+mod answer;
+mod expectation;
+mod file;
+mod grant;
+mod grants;
+mod groups;
+mod review;
+
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request};
 use lockgate_oci::{Action, RepositoryName, is_form, without_mount};
+
+pub use answer::{Answer, Holder};
+pub use expectation::{Expectation, Place, PlaceError};
+pub use file::{Access, AccessError};
+pub use grant::{Grant, Subject, SubjectError, Until, UntilError};
+pub use grants::{Asker, Grants, Question, TooMany};
+pub use groups::{GroupName, GroupNameError, Groups, GroupsDefect, GroupsError, GroupsLineError, GroupsLineProblem};
+pub use review::Warning;
 
 use crate::auth::Identity;
 

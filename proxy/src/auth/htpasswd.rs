@@ -168,7 +168,6 @@ impl Users {
     }
 
     /// Each user who can log in, sorted.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn names(&self) -> Vec<UserName> {
         let mut names: Vec<_> = self.hashes.keys().cloned().collect();
         names.sort();

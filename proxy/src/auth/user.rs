@@ -51,6 +51,11 @@ impl UserName {
         text.parse()
     }
 
+    /// A name that stands in no file: for what holds of whoever has one.
+    pub(crate) fn of_nobody() -> Self {
+        Self(" ".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
