@@ -1,11 +1,15 @@
 //! What the parts of a request cost, each alone: `cargo bench -p lockgate`. `cargo test` runs each once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::SystemTime;
 
 use divan::{Bencher, black_box};
+use lockgate::access::{Access, Asker, Groups};
 use lockgate::auth::{Credentials, Policy, Users, Verifier};
 use lockgate::config::Config;
-use lockgate_oci::Route;
+use lockgate::rights::Wish;
+use lockgate_oci::{RepositoryName, Route, Tag};
 use tokio::runtime::{Builder, Runtime};
 
 /// `alice:correct-horse` as a client sends it.
@@ -49,6 +53,47 @@ fn remembered_login(bencher: Bencher<'_, '_>, users: usize) {
 fn htpasswd(bencher: Bencher<'_, '_>, users: usize) {
     let file = file(users);
     bencher.bench_local(|| Users::parse(black_box(file.as_bytes()), &Policy::default()).expect("a file of users"));
+}
+
+/// A push that is given by the last of so many grants, to a user of three groups, in a repository of six segments.
+#[divan::bench(args = [10, 1000, 10_000])]
+fn a_push_is_granted(bencher: Bencher<'_, '_>, grants: usize) {
+    decision(bencher, grants, &format!("team-{}/a/b/c/d/e", grants - 1), true);
+}
+
+/// A push that none of so many grants gives.
+#[divan::bench(args = [10, 1000, 10_000])]
+fn a_push_is_refused(bencher: Bencher<'_, '_>, grants: usize) {
+    decision(bencher, grants, "elsewhere/a/b/c/d/e", false);
+}
+
+fn decision(bencher: Bencher<'_, '_>, grants: usize, repository: &str, is_given: bool) {
+    let access = access(grants);
+    let repository: RepositoryName = repository.parse().expect("a name");
+    let (alice, tag): (_, Tag) = ("alice".parse().expect("a user name"), "v1".parse().expect("a tag"));
+    let asker = Asker { user: Some(&alice), address: CLIENT, now: SystemTime::now() };
+    bencher.bench_local(|| {
+        let given = access.grants.permits(black_box(&asker), Wish::MoveTag(&tag), black_box(&repository));
+        assert_eq!(given.is_some(), is_given);
+    });
+}
+
+/// A file of grants that is read anew.
+#[divan::bench(args = [10, 10_000])]
+fn access_file(bencher: Bencher<'_, '_>, grants: usize) {
+    bencher.bench_local(|| access(black_box(grants)));
+}
+
+/// So many grants: to a group each, of which alice is in three, every other one for all repositories.
+fn access(grants: usize) -> Access {
+    let repositories = |grant| if grant % 2 == 0 { "**/app".to_owned() } else { format!("team-{grant}/**") };
+    let grant = |grant: usize| {
+        format!("[[grant]]\nrepositories = {:?}\nto = \"group:team-{grant}\"\nallow = \"push\"\n", repositories(grant))
+    };
+    let text: String = (0..grants).map(grant).collect();
+    let groups = format!("team-{}: alice\nteam-3: alice\nteam-4: alice bob\n", grants - 1);
+    let groups = Groups::parse(groups.as_bytes()).expect("a file of groups");
+    Access::parse(&text, Path::new("access.toml"), groups).expect("a file of grants")
 }
 
 fn runtime() -> Runtime {

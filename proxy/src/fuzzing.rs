@@ -3,8 +3,11 @@
 
 mod reading;
 
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +17,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use lockgate_oci::{RepositoryName, Tag};
 use lockgate_settings::Configuration as _;
+use regex::Regex;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::access::{Access, Asker, Groups, Question};
 use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
 use crate::config::Config;
 use crate::gate::{check_framing, is_for_the_registry};
 use crate::listener::{RemainingBody, header_scan};
+use crate::rights::{Pattern, Right, TagPattern, Wish};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
 const SOME_HASH: &str = "{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=";
@@ -135,6 +142,88 @@ pub fn config(text: &str) {
     }
 }
 
+/// A pattern of repositories, or of tags, matches what a regular expression made of it matches. The text is a pattern, a
+/// name, and a user's name where there is one.
+pub fn pattern(text: &str) {
+    let mut words = text.splitn(3, ' ');
+    let (Some(pattern), Some(name), user) = (words.next(), words.next(), words.next()) else { return };
+    let of_segment = |segment: &str, user: &str| {
+        let segment = regex::escape(segment).replace(r"\*", "[^/]*");
+        segment.replace(&regex::escape("${user}"), &regex::escape(user))
+    };
+    let is_match =
+        |expression: &str| Regex::new(&format!("^(?:{expression})$")).expect("made of escaped text").is_match(name);
+    if let (Ok(parsed), Ok(repository)) = (pattern.parse::<Pattern>(), name.parse::<RepositoryName>()) {
+        assert_eq!(parsed.to_string(), pattern);
+        let of_user = user.filter(|user| !user.contains('/') && user.parse::<RepositoryName>().is_ok());
+        let segment = |segment| match segment {
+            "**" => "[^/]+(?:/[^/]+)*".to_owned(),
+            segment => of_segment(segment, of_user.unwrap_or_default()),
+        };
+        let expression = pattern.split('/').map(segment).collect::<Vec<_>>().join("/");
+        let expected = (of_user.is_some() || !pattern.contains("${user}")) && is_match(&expression);
+        assert_eq!(parsed.matches(&repository, user), expected, "{expression}");
+    }
+    if let (Ok(parsed), Ok(tag)) = (pattern.parse::<TagPattern>(), name.parse::<Tag>()) {
+        assert_eq!(parsed.matches(&tag), is_match(&of_segment(pattern, "")), "{pattern}");
+    }
+}
+
+/// A request is decided as a person is told; nobody gets more by being nobody; and a problem has its place in the text.
+pub fn grants(text: &str) {
+    let file = Path::new("access.toml");
+    let groups = || Groups::parse(b"team: alice").expect("a file of groups");
+    let access = match Access::parse(text, file, groups()) {
+        Ok(access) => access,
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            let lines = text.split('\n').count();
+            assert!(problems.iter().filter_map(|problem| problem.line()).all(|line| (1..=lines).contains(&line)));
+            return;
+        }
+    };
+    let written = access.grants.as_slice().iter().flat_map(|grant| &grant.repositories).map(Pattern::to_string);
+    let names = written.map(|pattern| pattern.replace("${user}", "alice").replace('*', "a"));
+    let names = names.chain(["team/app".to_owned()]).filter_map(|name| name.parse::<RepositoryName>().ok()).take(8);
+    let tag: Tag = "latest".parse().expect("a tag");
+    let (alice, now) = ("alice".parse::<UserName>().expect("a user name"), SystemTime::now());
+    let address = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    for repository in names {
+        let wishes =
+            [(Wish::Pull, Right::Pull), (Wish::CreateTag(&tag), Right::Create), (Wish::MoveTag(&tag), Right::Push)];
+        for (wish, right) in wishes.into_iter().chain([(Wish::DeleteTag(&tag), Right::Delete)]) {
+            let [by_alice, by_nobody] = [Some(&alice), None].map(|user| {
+                let given = access.grants.permits(&Asker { user, address, now }, wish, &repository);
+                let asked =
+                    Question { user, right, repository: &repository, tag: Some(&tag), address: Some(address), now };
+                assert_eq!(given.is_some(), access.grants.answer(asked).gives().is_some());
+                given.is_some()
+            });
+            assert!(by_alice || !by_nobody, "{repository}");
+        }
+    }
+    access.warnings(now);
+    access.limits_of_patterns();
+    for expectation in &access.expectations {
+        expectation.disappointments(&access.grants, now);
+    }
+}
+
+/// Groups that are written anew, each name in quotes, are the same.
+pub fn groups(file: &[u8]) {
+    let Ok(groups) = Groups::parse(file) else { return };
+    let mut written = "# groups\n".to_owned();
+    for (group, users) in groups.iter() {
+        let _ = write!(written, "{group}:");
+        for user in users {
+            let _ = write!(written, " \"{}\"", user.as_str().replace('\\', r"\\").replace('"', "\\\""));
+        }
+        written.push('\n');
+    }
+    let again = Groups::parse(written.as_bytes()).expect("it is written well");
+    assert!(groups.iter().eq(again.iter()), "{written}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +268,21 @@ mod tests {
     #[test]
     fn a_configuration_is_within_its_bounds_or_says_where_it_is_wrong() {
         for_each_seed("config", |text| config(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn a_pattern_matches_as_a_regular_expression_does() {
+        for_each_seed("pattern", |text| pattern(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn a_request_is_decided_as_a_person_is_told() {
+        for_each_seed("grants", |text| grants(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn groups_that_are_written_anew_are_the_same() {
+        for_each_seed("groups", groups);
     }
 
     #[test]

@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            lockgate_settings::complain(format_args!("lockgate: {error}"));
+            if !error.is_told() {
+                lockgate_settings::complain(format_args!("lockgate: {error}"));
+            }
             ExitCode::from(error.exit_code())
         }
     }

@@ -100,10 +100,59 @@ fn certs_never_overwrites() {
 }
 
 #[test]
+fn access_says_yes_or_no_and_why() {
+    let dir = fresh_dir();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("htpasswd", &lockgate_e2e::htpasswd_line(lockgate_e2e::Scheme::Sha1, "alice", "a"));
+    write("groups", "team: alice\n");
+    write(
+        "access.toml",
+        "[[grant]]\nrepositories = 'public/**'\nto = 'anyone'\nallow = 'pull'\n\n\
+         [[grant]]\nrepositories = '**'\nto = 'group:team'\nallow = 'push'\ntags = 'dev-*'\n",
+    );
+    write("lockgate.toml", "auth.htpasswd = 'htpasswd'\nauth.access = 'access.toml'\nauth.groups = 'groups'\n");
+    let access = |arguments: &[&str]| {
+        let mut lockgate = program("lockgate");
+        lockgate.current_dir(dir.path()).args(["access", "--config", "lockgate.toml"]).args(arguments);
+        let done = finish(&mut lockgate);
+        (done.status.code(), done.stdout, done.stderr)
+    };
+    for (arguments, code, said) in [
+        (&["alice", "push", "a:dev-1"][..], 0, "yes: grant 2 (line 6) lets alice push a:dev-1\n"),
+        (
+            &["alice", "push", "a"],
+            1,
+            "no: no grant lets alice push a\n    grant 2 (line 6) gives it for the tags dev-*\n",
+        ),
+        (&["-", "pull", "public/a"], 0, "yes: grant 1 (line 1) lets anyone pull public/a\n"),
+        (
+            &["anyone", "push", "public/a"],
+            1,
+            "no: no grant lets anyone push public/a\n    grant 1 (line 1) gives pull only\n",
+        ),
+        (
+            &["--who", "public/a"],
+            0,
+            "anyone  pull                grant 1 (line 1)\nalice   pull, create, push  grant 2 (line 6)  tags dev-*\n",
+        ),
+    ] {
+        assert_eq!(access(arguments), (Some(code), said.to_owned(), String::new()), "{arguments:?}");
+    }
+    for arguments in
+        [&["alice", "push"][..], &["alice", "read", "a"], &["alice", "push", "A"], &["--who", "a", "alice"]]
+    {
+        assert_eq!(access(arguments).0, Some(64), "{arguments:?}");
+    }
+    write("access.toml", "[[grant]]\n");
+    let (code, _, said) = access(&["alice", "pull", "a"]);
+    assert!(code == Some(64) && said.contains("access.toml:1:1: grant[0]: repositories is missing"), "{said}");
+}
+
+#[test]
 fn every_command_explains_itself() {
     let help = |arguments: &[&str]| finish(program("lockgate").args(arguments).arg("--help")).success().stdout;
     let all = help(&[]);
-    for command in ["up", "serve", "check", "htpasswd", "certs"] {
+    for command in ["up", "serve", "check", "access", "htpasswd", "certs"] {
         assert!(all.contains(command), "{command} is not in {all}");
         assert!(help(&[command]).len() > 100, "the help of {command} is thin");
     }

@@ -1,12 +1,14 @@
 //! `lockgate check`: everything that is wrong with a configuration, before anything runs with it.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use lockgate_backend::DiskStore;
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 use super::Error;
 use super::output::say;
+use crate::access::{Access, AccessError};
 use crate::app::StartError;
 use crate::auth::{Defect, HtpasswdError, Users, Warning};
 use crate::config::{Auth, Config, Storage, Tls};
@@ -28,12 +30,17 @@ pub(super) struct Args {
 struct Findings {
     problems: Problems,
     warnings: Vec<String>,
+    /// What is right, and may be thought otherwise.
+    notes: Vec<String>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let findings = inspect(&args.config);
     for warning in &findings.warnings {
         lockgate_settings::complain(format_args!("warning: {warning}"));
+    }
+    for note in &findings.notes {
+        say(format_args!("note: {note}"));
     }
     if !findings.problems.is_empty() {
         return Err(Error::Config(findings.problems));
@@ -53,6 +60,7 @@ fn inspect(file: &Path) -> Findings {
         }
         if names_files("auth") {
             findings.inspect_users(file, &config.auth);
+            findings.inspect_access(file, &config.auth);
         }
         if let Some(storage) = &config.storage
             && names_files("storage")
@@ -101,6 +109,34 @@ impl Findings {
                 users.iter().for_each(|user| self.add(file, "auth.htpasswd", format!("{path}: {user}")));
             }
             Err(error) => self.add(file, "auth.htpasswd", error.to_string()),
+        }
+    }
+
+    fn inspect_access(&mut self, file: &Path, auth: &Auth) {
+        let Some(path) = &auth.access else {
+            let warning = "auth.groups has no effect without auth.access: every user may do everything";
+            self.warnings.extend(auth.groups.iter().map(|_| warning.to_owned()));
+            return;
+        };
+        let access = match Access::load(path, auth.groups.as_deref()) {
+            Ok(access) => access,
+            Err(error) => {
+                let key = if matches!(error, AccessError::Groups(_)) { "auth.groups" } else { "auth.access" };
+                error.problems().into_iter().for_each(|problem| self.add(file, key, problem));
+                return;
+            }
+        };
+        let (now, path) = (SystemTime::now(), path.display());
+        let warnings = match Users::load(&auth.htpasswd, &auth.policy()) {
+            Ok(users) => access.review(&users.names().into_iter().collect(), now),
+            Err(_) => access.warnings(now),
+        };
+        self.warnings.extend(warnings.iter().map(|warning| format!("{path}: {warning}")));
+        self.notes.extend(access.limits_of_patterns().iter().map(|limit| format!("{path}: {limit}")));
+        for expectation in &access.expectations {
+            for disappointment in expectation.disappointments(&access.grants, now) {
+                self.add(file, "auth.access", format!("{path}:{}: {disappointment}", expectation.line));
+            }
         }
     }
 
@@ -242,6 +278,56 @@ mod tests {
         let findings = inspect(&site.config);
         assert_eq!((findings.problems.len(), findings.warnings.len()), (0, 1), "{findings:?}");
         assert!(findings.warnings[0].contains("htpasswd: line 2: user alice is already on line 1"), "{findings:?}");
+    }
+
+    #[test]
+    fn grants_are_looked_at_beside_the_users_and_each_expectation_is_proven() {
+        let site = Site::new();
+        let access = site.samples.path("access.toml");
+        let groups = site.samples.path("groups");
+        site.append(&format!("auth.access = {access:?}\nauth.groups = {groups:?}\n"));
+        assert_eq!(
+            site.problems(),
+            [
+                "lockgate.toml: auth.groups: groups: the file of groups cannot be read: No such file or directory (os error 2)"
+            ]
+        );
+        fs::write(&groups, "team: alice bob\n").unwrap();
+        let text = "[[grant]]\nrepositories = 'team/**'\nto = ['group:team', 'user:carol']\nallow = 'push'\n";
+        let expect = "[[expect]]\nuser = 'alice'\nmay = 'delete'\nmay_not = 'pull'\nrepository = 'team/app'\n";
+        fs::write(&access, format!("{text}{expect}")).unwrap();
+        assert_eq!(
+            site.problems(),
+            [
+                "access.toml:5: alice may not delete team/app, and is expected to",
+                "access.toml:5: alice may pull team/app by grant 1 (line 1), and is expected not to",
+            ]
+            .map(|problem| format!("lockgate.toml: auth.access: {problem}"))
+        );
+        let findings = inspect(&site.config);
+        let told = |told: &[String]| told.join("\n").replace(&format!("{}", access.display()), "access.toml");
+        assert_eq!(
+            told(&findings.warnings),
+            "access.toml: grant 1 (line 1): there is no user carol\naccess.toml: group team: no user bob"
+        );
+        assert_eq!(told(&findings.notes), "access.toml: team/** does not hold team");
+        fs::write(&access, format!("{text}tag = 'a'\n[[grant]]\n")).unwrap();
+        let problems = site.problems();
+        assert_eq!(problems.len(), 2, "{problems:#?}");
+        assert_eq!(
+            problems[0],
+            "lockgate.toml: auth.access: access.toml:5:1: grant[0].tag: no such key; did you mean tags?"
+        );
+        fs::write(&access, "").unwrap();
+        assert!(site.problems()[0].contains("access.toml: the file is empty"), "{:?}", site.problems());
+    }
+
+    #[test]
+    fn groups_without_grants_have_no_effect() {
+        let site = Site::new();
+        site.append("auth.groups = 'conf/groups'\n");
+        let findings = inspect(&site.config);
+        assert!(findings.problems.is_empty() && findings.warnings[0].starts_with("auth.groups has no effect"));
     }
 
     #[test]

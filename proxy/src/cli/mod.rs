@@ -1,5 +1,6 @@
 //! The command line: one command a file.
 
+mod access;
 mod certs;
 mod check;
 mod health;
@@ -37,6 +38,7 @@ enum Command {
     Up(up::Args),
     Serve(serve::Args),
     Check(check::Args),
+    Access(access::Args),
     Htpasswd(htpasswd::Args),
     Certs(certs::Args),
     Init(init::Args),
@@ -55,6 +57,9 @@ pub enum Error {
     /// Anything else that a command reports.
     #[error(transparent)]
     Command(#[from] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is no, and was said.
+    #[error("no")]
+    No,
 }
 
 impl Error {
@@ -63,8 +68,13 @@ impl Error {
         match self {
             Self::Config(_) | Self::Start(StartError::Files(_) | StartError::SharedStorage) => EXIT_USAGE,
             Self::Start(StartError::Storage(error)) if error.kind() == ErrorKind::NotADirectory => EXIT_USAGE,
-            Self::Start(_) | Self::Command(_) => EXIT_FAILURE,
+            Self::Start(_) | Self::Command(_) | Self::No => EXIT_FAILURE,
         }
+    }
+
+    /// Whether the person has read it already.
+    pub fn is_told(&self) -> bool {
+        matches!(self, Self::No)
     }
 }
 
@@ -78,6 +88,7 @@ impl Cli {
             Command::Up(args) => up::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Access(args) => access::run(&args),
             Command::Htpasswd(args) => htpasswd::run(&args).map_err(|error| Error::Command(Box::new(error))),
             Command::Certs(args) => certs::run(&args),
             Command::Init(args) => init::run(&args),
