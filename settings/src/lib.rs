@@ -126,6 +126,9 @@ pub struct Either {
     pub advice: &'static str,
 }
 
+/// Who has as many to read has enough; and each costs one more reading of what stands above it.
+const MAX_PROBLEMS: usize = 100;
+
 fn all_or_problems<T>(survey: (Option<T>, Problems)) -> Result<T, Problems> {
     match survey {
         (Some(value), problems) if problems.is_empty() => Ok(value),
@@ -176,6 +179,7 @@ fn survey_tree<T: DeserializeOwned>(
     // passed over as if it were not written, and the shape is read again.
     let value = loop {
         let failure = match T::deserialize(Reader(root)) {
+            _ if problems.len() >= MAX_PROBLEMS => break None,
             Ok(value) => break Some(value),
             Err(failure) => failure,
         };

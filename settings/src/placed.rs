@@ -127,4 +127,9 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn a_hundred_mistakes_are_enough() {
+        assert_eq!(problems(&"[[item]]\nname = 1\n".repeat(10_000)).len(), 100);
+    }
 }

@@ -44,14 +44,31 @@ impl At {
             Self::Variable(_) => 0,
         }
     }
-
     /// The place of a byte offset of `text`.
     pub(crate) fn offset(text: &str, offset: usize) -> Self {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].trim_start_matches('\u{feff}').chars().count() + 1;
-        Self::Place { line, column }
+        Lines::of(text).at(offset)
+    }
+}
+
+/// Where each line of a text begins, so that many places are found without counting from the top each time.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { text, starts }
+    }
+
+    /// The place of a byte offset.
+    pub(crate) fn at(&self, offset: usize) -> At {
+        let offset = if self.text.is_char_boundary(offset) { offset } else { self.text.len() };
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let in_line = &self.text[self.starts[line - 1]..offset];
+        At::Place { line, column: in_line.trim_start_matches('\u{feff}').chars().count() + 1 }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::problem::{At, Problem, Problems};
+use crate::problem::{At, Lines, Problem, Problems};
 
 /// A value.
 #[derive(Debug)]
@@ -50,11 +50,12 @@ pub(crate) enum Step {
 /// As much of a document as can be read, and what is wrong with the rest.
 pub(crate) fn parse(text: &str, file: &Path) -> (Node, Problems) {
     let (table, errors) = DeTable::parse_recoverable(text);
+    let lines = Lines::of(text);
     let problems = errors.iter().map(|error| {
         let offset = error.span().map_or(text.len(), |span| span.start);
-        Problem::at(&At::offset(text, offset), file, String::new(), format!("not TOML: {}", error.message()))
+        Problem::at(&lines.at(offset), file, String::new(), format!("not TOML: {}", error.message()))
     });
-    let root = Node::new(DeValue::Table(table.into_inner()), At::offset(text, 0), &|span| At::offset(text, span));
+    let root = Node::new(DeValue::Table(table.into_inner()), lines.at(0), &|span| lines.at(span));
     (root, problems.collect())
 }
 
