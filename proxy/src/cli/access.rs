@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use lockgate_oci::RepositoryName;
-use lockgate_settings::{Configuration as _, Problem, Problems};
+use lockgate_settings::{Configuration as _, Problem, Problems, complain};
 
 use super::Error;
 use super::output::say;
@@ -68,6 +68,9 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
         (None, Some(Caller(user)), Some(right), Some(Place { repository, tag })) => {
             let question =
                 Question { user: user.as_ref(), right, repository, tag: tag.as_ref(), address: args.address, now };
+            if let Some(user) = user.as_ref().filter(|user| !users(auth).contains(*user)) {
+                complain(format_args!("warning: there is no user {user}, or one who cannot log in"));
+            }
             answer(access.as_ref(), question)
         }
         _ => unreachable!("clap asks for all three, or for --who"),
