@@ -20,6 +20,8 @@ pub struct Answer<'a>(Vec<(&'a Grant, Option<Lack>)>);
 pub struct Holder<'a> {
     /// Who: `anyone`, `authenticated`, or a user.
     pub who: String,
+    /// The user, where it is one.
+    pub user: Option<&'a UserName>,
     /// A grant to them.
     pub grant: &'a Grant,
 }
@@ -32,7 +34,12 @@ impl Grants {
 
     /// Everybody who may do something in a repository, with each grant to them that has not ended. Among `users`, each
     /// has what all of them have, which is not repeated.
-    pub fn holders(&self, repository: &RepositoryName, users: &BTreeSet<UserName>, now: SystemTime) -> Vec<Holder<'_>> {
+    pub fn holders<'a>(
+        &'a self,
+        repository: &RepositoryName,
+        users: &'a BTreeSet<UserName>,
+        now: SystemTime,
+    ) -> Vec<Holder<'a>> {
         let of = |user: Option<&UserName>, but: &[usize]| -> Vec<&Grant> {
             let asked = Question { user, right: Right::Pull, repository, tag: None, address: None, now };
             let found = self.concerning(asked).into_iter().filter(|(_, lack)| *lack != Some(Lack::Ended));
@@ -42,12 +49,12 @@ impl Grants {
         let anyone = of(None, &[]);
         let authenticated = of(Some(&UserName::of_nobody()), &numbers(&anyone));
         let common = [numbers(&anyone), numbers(&authenticated)].concat();
-        let own = users.iter().map(|user| (user.to_string(), of(Some(user), &common)));
-        let common = [("anyone".to_owned(), anyone), ("authenticated".to_owned(), authenticated)];
-        let holders = common.into_iter().chain(own);
-        holders
-            .flat_map(|(who, grants)| grants.into_iter().map(move |grant| Holder { who: who.clone(), grant }))
-            .collect()
+        let own = users.iter().map(|user| (user.to_string(), Some(user), of(Some(user), &common)));
+        let common = [("anyone".to_owned(), None, anyone), ("authenticated".to_owned(), None, authenticated)];
+        let holders = common.into_iter().chain(own).flat_map(|(who, user, grants)| {
+            grants.into_iter().map(move |grant| Holder { who: who.clone(), user, grant })
+        });
+        holders.collect()
     }
 }
 

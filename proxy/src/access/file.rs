@@ -122,7 +122,8 @@ impl Access {
 fn read(file: &Path) -> Result<String, String> {
     let bytes = read_bounded(file).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
-            "there is no such file of grants; without auth.access every user may do everything".to_owned()
+            "there is no such file of grants; make it, or leave auth.access empty: then every user may do everything"
+                .to_owned()
         }
         _ => format!("the file of grants cannot be read: {error}"),
     })?;

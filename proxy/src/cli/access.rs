@@ -105,11 +105,12 @@ fn who(access: Option<&Access>, repository: &RepositoryName, users: &BTreeSet<Us
         say(format_args!("authenticated  all  without auth.access every user may do everything"));
         return;
     };
-    let users = users.iter().chain(access.grants.users()).cloned().collect();
-    let holders = access.grants.holders(repository, &users, now);
+    let named = users.iter().chain(access.grants.users()).cloned().collect();
+    let holders = access.grants.holders(repository, &named, now);
     let row = |holder: &Holder<'_>| {
-        let Holder { who, grant } = holder;
-        [who.clone(), grant.rights.to_string(), grant.to_string(), holder.bounds()]
+        let Holder { who, user, grant } = holder;
+        let unknown = if user.is_some_and(|user| !users.contains(user)) { " (no such user)" } else { "" };
+        [format!("{who}{unknown}"), grant.rights.to_string(), grant.to_string(), holder.bounds()]
     };
     let rows: Vec<_> = holders.iter().map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
