@@ -21,6 +21,7 @@ mod pool;
 mod queue;
 mod sha_crypt;
 mod throttle;
+mod token;
 mod user;
 mod verify;
 
@@ -28,6 +29,10 @@ pub use credentials::{Credentials, CredentialsError, Password};
 pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
 pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
 pub use throttle::{FailureLimit, Throttled};
+pub use token::{
+    Claims, KeyFileDefect, MachineSecret, Scope, ScopeError, ScopeRights, Session, SessionToken, Subject, TokenId,
+    TokenIdError, TokenKeys, TokenKeysError,
+};
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Refused, Verifier, VerifierLimits};
 
