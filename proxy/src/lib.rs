@@ -43,6 +43,7 @@ mod network;
 mod rate_limited;
 mod refusal;
 mod reload;
+pub mod rights;
 pub mod supervisor;
 mod timer;
 mod tls;

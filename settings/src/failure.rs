@@ -182,7 +182,7 @@ fn key(path: &[Step]) -> String {
 }
 
 /// The known name that was most likely meant.
-fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     const ALIKE: f64 = 0.85;
     known
         .iter()
@@ -193,7 +193,7 @@ fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// `a, b and c`.
-fn listed(names: impl Iterator<Item = String>) -> String {
+pub fn listed(names: impl Iterator<Item = String>) -> String {
     let names: Vec<String> = names.collect();
     match names.split_last() {
         Some((last, [])) => last.clone(),

@@ -31,6 +31,7 @@ mod failure;
 mod log;
 pub mod path;
 mod period;
+mod placed;
 mod problem;
 mod program;
 mod reader;
@@ -50,8 +51,10 @@ pub use byte_size::{ByteSize, ByteSizeError};
 pub use content::{UTF16, is_utf16, read_bounded};
 pub use endpoint::{Endpoint, EndpointError};
 pub use environment::Prefix;
+pub use failure::{listed, nearest};
 pub use log::{ACCESS, Log, LogFormat, LogLevel, flush_log};
 pub use period::{Period, PeriodError};
+pub use placed::{DateText, Placed};
 pub use problem::{Origin, Problem, Problems};
 pub use program::{complain, raise_open_files, reachable};
 pub use reference::Reference;
@@ -137,26 +140,48 @@ fn survey_with_environment<T: Configuration>(text: &str, file: &Path) -> (Option
     (value, problems)
 }
 
+/// Reads another TOML file than a configuration; `file_name` only names it in problems.
+///
+/// # Errors
+/// Every [`Problem`] at once, from the top of the file to its bottom.
+pub fn parse<T: DeserializeOwned>(text: &str, file_name: &Path) -> Result<T, Problems> {
+    let (mut root, problems) = tree::parse(text, file_name);
+    // No variable is in the tree.
+    all_or_problems(survey_tree(&mut root, problems, file_name, Prefix::new("")))
+}
+
 fn survey_text<T: Configuration>(
     text: &str,
     file_name: &Path,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> (Option<T>, Problems) {
-    let (mut root, mut problems) = tree::parse(text, file_name);
-    let unparsed: Vec<usize> = problems.iter().filter_map(Problem::line).collect();
-    problems.extend(T::PREFIX.override_in(&mut root, env));
-    problems.extend(T::EITHER.iter().filter_map(|either| either.mistake_in(&mut root, file_name)));
+    let (mut root, problems) = tree::parse(text, file_name);
+    let mut of_both = T::PREFIX.override_in(&mut root, env);
+    of_both.extend(T::EITHER.iter().filter_map(|either| either.mistake_in(&mut root, file_name)));
+    let (value, mut problems) = survey_tree(&mut root, problems, file_name, T::PREFIX);
+    problems.extend(of_both);
+    problems.sort();
+    (value, problems)
+}
 
+/// Reads a document as a shape, where `problems` are what could not be parsed of it.
+fn survey_tree<T: DeserializeOwned>(
+    root: &mut Node,
+    mut problems: Problems,
+    file_name: &Path,
+    prefix: Prefix,
+) -> (Option<T>, Problems) {
+    let unparsed: Vec<usize> = problems.iter().filter_map(Problem::line).collect();
     // A serde shape stops at its first mistake. So that all are found, what is mistaken is marked,
     // passed over as if it were not written, and the shape is read again.
     let value = loop {
-        let failure = match T::deserialize(Reader(&root)) {
+        let failure = match T::deserialize(Reader(root)) {
             Ok(value) => break Some(value),
             Err(failure) => failure,
         };
-        if !failure.follows_from_another(&root) {
+        if !failure.follows_from_another(root) {
             // What could not be parsed was reported as that; its remains are no problem of their own.
-            let found = failure.problems(&root, file_name, T::PREFIX);
+            let found = failure.problems(root, file_name, prefix);
             problems.extend(found.into_iter().filter(|p| p.line().is_none_or(|line| !unparsed.contains(&line))));
         }
         if !root.pass_over(&failure.path) {

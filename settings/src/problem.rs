@@ -37,6 +37,14 @@ pub(crate) enum At {
 }
 
 impl At {
+    /// The line, from 1; 0 in a variable.
+    pub(crate) fn line(&self) -> usize {
+        match self {
+            Self::Place { line, .. } => *line,
+            Self::Variable(_) => 0,
+        }
+    }
+
     /// The place of a byte offset of `text`.
     pub(crate) fn offset(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);

@@ -4,6 +4,7 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqA
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use crate::failure::Failure;
+use crate::placed::{DATE_TEXT, PLACED};
 use crate::tree::{Content, Entry, Node, Step};
 
 /// A node, read as what a shape asks for.
@@ -40,6 +41,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
             Content::Integer(number) => visitor.visit_i64(*number),
             Content::Float(number) => visitor.visit_f64(*number),
             Content::Boolean(value) => visitor.visit_bool(*value),
+            Content::Date(_) => Err(serde::de::Error::invalid_type(Unexpected::Other("a date or time"), &visitor)),
             Content::Unsupported(what) => Err(serde::de::Error::invalid_type(Unexpected::Other(what), &visitor)),
             Content::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
             Content::Table(entries) => visitor.visit_map(Entries { rest: entries.iter(), current: None }),
@@ -51,8 +53,13 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Failure> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
+        match (name, &self.0.content) {
+            (DATE_TEXT, Content::Date(text)) => visitor.visit_str(text),
+            (DATE_TEXT, _) => self.deserialize_any(visitor),
+            (PLACED, _) => visitor.visit_seq(LineAndValue { line: Some(self.0.at.line()), node: self.0 }),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -95,6 +102,23 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 
     forward_to_deserialize_any! {
         char str string bytes byte_buf unit unit_struct ignored_any identifier
+    }
+}
+
+/// What [`crate::Placed`] is made of.
+struct LineAndValue<'a> {
+    line: Option<usize>,
+    node: &'a Node,
+}
+
+impl<'de> SeqAccess<'de> for LineAndValue<'_> {
+    type Error = Failure;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
+        match self.line.take() {
+            Some(line) => seed.deserialize(line.into_deserializer()).map(Some),
+            None => seed.deserialize(Reader(self.node)).map(Some),
+        }
     }
 }
 

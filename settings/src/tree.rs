@@ -24,6 +24,8 @@ pub(crate) enum Content {
     Integer(i64),
     Float(f64),
     Boolean(bool),
+    /// As it is written.
+    Date(String),
     /// What no setting is made of; it says what it is.
     Unsupported(&'static str),
     Array(Vec<Node>),
@@ -70,7 +72,7 @@ impl Node {
                 number.as_str().parse().map_or(Content::Unsupported("a number out of range"), Content::Float)
             }
             DeValue::Boolean(value) => Content::Boolean(value),
-            DeValue::Datetime(_) => Content::Unsupported("a date or time"),
+            DeValue::Datetime(date) => Content::Date(date.to_string()),
             DeValue::Array(items) => Content::Array(items.into_iter().map(within).collect()),
             DeValue::Table(entries) => {
                 let entry = |(name, value): (Spanned<_>, _)| Entry {
