@@ -179,7 +179,7 @@ pub(crate) fn promote_last_key(file: &[u8]) -> Result<Vec<u8>, KeyFileDefect> {
 fn with_new_key(file: &[u8]) -> Vec<u8> {
     let mut key = Zeroizing::new([0; KEY_LEN]);
     aws_lc_rs::rand::fill(key.as_mut_slice()).expect("the system's randomness does not fail once it is seeded");
-    let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*key));
+    let text = Zeroizing::new(URL_SAFE_NO_PAD.encode(key.as_slice()));
     let separator: &[u8] = if file.is_empty() || file.ends_with(b"\n") { b"" } else { b"\n" };
     [file, separator, text.as_bytes(), b"\n"].concat()
 }

@@ -11,11 +11,16 @@
 //! Neither gives a right. Both narrow what the grants of the moment give.
 
 mod keys;
+mod machine;
 mod scope;
 mod secret;
 mod session;
 
 pub use keys::{KeyFileDefect, TokenKeys, TokenKeysError};
+pub use machine::{MachineToken, MachineTokens, MachineTokensDefect, MachineTokensError, TokenLineError};
 pub use scope::{Scope, ScopeError, ScopeRights};
 pub use secret::{MachineSecret, TokenId, TokenIdError};
 pub use session::{Claims, Session, SessionToken, Subject};
+
+pub(crate) use keys::{add_key, new_key_file, promote_last_key};
+pub(crate) use machine::{NEVER, add_token, remove_token};
