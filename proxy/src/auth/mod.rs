@@ -31,8 +31,8 @@ pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning
 pub use throttle::{FailureLimit, Throttled};
 pub use token::{
     Claims, KeyFileDefect, MachineSecret, MachineToken, MachineTokens, MachineTokensDefect, MachineTokensError, Scope,
-    ScopeError, ScopeRights, Session, SessionToken, Subject, TokenId, TokenIdError, TokenKeys, TokenKeysError,
-    TokenLineError,
+    ScopeError, ScopeRights, Session, SessionToken, Subject, TokenHash, TokenId, TokenIdError, TokenKeys,
+    TokenKeysError, TokenLineError,
 };
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Refused, Verifier, VerifierLimits};

@@ -199,7 +199,8 @@ fn key_of(line: &[u8]) -> Option<Zeroizing<[u8; KEY_LEN]>> {
     <[u8; KEY_LEN]>::try_from(bytes.as_slice()).ok().map(Zeroizing::new)
 }
 
-fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+/// The bytes of an even number of digits.
+pub(super) fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let pair = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
     text.as_bytes().chunks_exact(2).map(pair).collect::<Option<Vec<u8>>>().map(Zeroizing::new)

@@ -17,10 +17,10 @@ use std::str;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lockgate_oci::{Digest, DigestError};
+use lockgate_oci::DigestError;
 use lockgate_settings::{UTF16, is_utf16, read_bounded};
 
-use super::{MachineSecret, TokenId, TokenIdError};
+use super::{MachineSecret, TokenHash, TokenId, TokenIdError};
 use crate::auth::{UserName, UserNameError};
 use crate::files::{Audience, Exposure};
 use crate::rights::{AddressRange, AddressRangeError, Narrowing, Pattern, PatternError, RightError, Rights};
@@ -48,8 +48,8 @@ pub struct MachineToken {
     pub from: Vec<AddressRange>,
     /// What it is for.
     pub note: Box<str>,
-    /// Of its text.
-    pub(crate) hash: Digest,
+    /// What is kept of its text.
+    pub hash: TokenHash,
 }
 
 /// The tokens of a file.
@@ -222,7 +222,7 @@ impl MachineToken {
 
     /// What the sessions that are made of it depend on.
     pub fn credential(&self) -> &[u8] {
-        self.hash.as_str().as_bytes()
+        self.hash.as_bytes()
     }
 
     /// Its end, as it is written.
@@ -235,7 +235,7 @@ impl MachineToken {
         let from = if self.from.is_empty() { EVERYWHERE.to_owned() } else { joined(&self.from) };
         [
             self.id.to_string(),
-            self.hash.to_string(),
+            self.hash.written().to_string(),
             self.owner.to_string(),
             self.end(),
             self.narrowing.rights.to_string(),

@@ -19,7 +19,7 @@ mod session;
 pub use keys::{KeyFileDefect, TokenKeys, TokenKeysError};
 pub use machine::{MachineToken, MachineTokens, MachineTokensDefect, MachineTokensError, TokenLineError};
 pub use scope::{Scope, ScopeError, ScopeRights};
-pub use secret::{MachineSecret, TokenId, TokenIdError};
+pub use secret::{MachineSecret, TokenHash, TokenId, TokenIdError};
 pub use session::{Claims, Session, SessionToken, Subject};
 
 pub(crate) use keys::{add_key, new_key_file, promote_last_key};

@@ -9,8 +9,10 @@ use std::fmt;
 use std::str::{self, FromStr};
 
 use aws_lc_rs::{constant_time, digest};
-use lockgate_oci::{Algorithm, Digest};
+use lockgate_oci::{Algorithm, Digest, DigestError};
 use zeroize::Zeroizing;
+
+use super::keys::hexadecimal;
 
 const PREFIX: &str = "lkg_";
 const ID_LEN: usize = 8;
@@ -32,8 +34,12 @@ pub struct TokenIdError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct MachineSecret {
     id: TokenId,
-    hash: Digest,
+    hash: TokenHash,
 }
+
+/// The SHA-256 of a machine token's text, which is what is kept of it. `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenHash([u8; digest::SHA256_OUTPUT_LEN]);
 
 impl MachineSecret {
     /// How long the text is.
@@ -45,7 +51,7 @@ impl MachineSecret {
         let text = [PREFIX.as_bytes(), &*id, b"_", &*secret].concat();
         let text = Zeroizing::new([text.as_slice(), &check(&text)].concat());
         let text = Zeroizing::new(str::from_utf8(&text).expect("it is ASCII").to_owned());
-        (Self { id: TokenId(*id), hash: hash(&text) }, text)
+        (Self { id: TokenId(*id), hash: TokenHash::of(&text) }, text)
     }
 
     /// Reads a password that is a machine token by its form. `None`: it is another password.
@@ -60,7 +66,7 @@ impl MachineSecret {
             return None;
         }
         let id = str::from_utf8(id).ok()?.parse().ok()?;
-        Some(Self { id, hash: hash(password) })
+        Some(Self { id, hash: TokenHash::of(password) })
     }
 
     /// The id that it claims.
@@ -68,20 +74,52 @@ impl MachineSecret {
         self.id
     }
 
-    /// The SHA-256 of its text, which is what a file keeps of it.
-    pub fn hash(&self) -> &Digest {
-        &self.hash
+    /// What is kept of it.
+    pub fn hash(&self) -> TokenHash {
+        self.hash
     }
 
     /// Whether a kept hash is its own, in constant time.
-    pub(super) fn is_kept_as(&self, kept: &Digest) -> bool {
-        constant_time::verify_slices_are_equal(self.hash.as_str().as_bytes(), kept.as_str().as_bytes()).is_ok()
+    pub(super) fn is_kept_as(&self, kept: &TokenHash) -> bool {
+        constant_time::verify_slices_are_equal(&self.hash.0, &kept.0).is_ok()
     }
 }
 
 impl fmt::Debug for MachineSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("MachineSecret").field(&self.id.as_str()).finish()
+    }
+}
+
+impl TokenHash {
+    fn of(text: &str) -> Self {
+        let hash = digest::digest(&digest::SHA256, text.as_bytes());
+        Self(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// As a file keeps it.
+    pub(super) fn written(&self) -> Digest {
+        Digest::from_bytes(Algorithm::Sha256, &self.0).expect("SHA-256 has 32 bytes")
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let digest: Digest = text.parse()?;
+        let bytes = hexadecimal(digest.hex()).and_then(|bytes| bytes.as_slice().try_into().ok());
+        bytes.map(Self).ok_or(DigestError::Hex(Algorithm::Sha256))
     }
 }
 
@@ -136,11 +174,6 @@ fn check(checked: &[u8]) -> [u8; CHECK_LEN] {
     check
 }
 
-fn hash(text: &str) -> Digest {
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    Digest::from_bytes(Algorithm::Sha256, hash.as_ref()).expect("SHA-256 has 32 bytes")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,10 +192,17 @@ mod tests {
         let (secret, text) = MachineSecret::generate();
         assert_eq!(MachineSecret::parse(&text), Some(secret.clone()));
         assert!(text.starts_with(&format!("lkg_{}_", secret.id())), "{}", secret.id());
-        assert_eq!(secret.hash(), &hash(&text));
+        let written = secret.hash().written();
+        assert_eq!(
+            written,
+            Digest::from_bytes(Algorithm::Sha256, digest::digest(&digest::SHA256, text.as_bytes()).as_ref()).unwrap()
+        );
+        assert_eq!(written.as_str().parse(), Ok(secret.hash()));
+        let longer = format!("sha512:{}", "0".repeat(128));
+        assert_eq!(longer.parse::<TokenHash>(), Err(DigestError::Hex(Algorithm::Sha256)));
         let (other, _) = MachineSecret::generate();
         assert_ne!(secret, other);
-        assert!(!other.is_kept_as(secret.hash()) && secret.is_kept_as(secret.hash()));
+        assert!(!other.is_kept_as(&secret.hash()) && secret.is_kept_as(&secret.hash()));
     }
 
     #[test]
@@ -207,6 +247,7 @@ mod tests {
         let (secret, text) = MachineSecret::generate();
         assert_eq!(format!("{secret:?}"), format!("MachineSecret({:?})", secret.id().as_str()));
         assert!(text.contains(secret.id().as_str()));
+        assert_eq!(format!("{:?}", secret.hash()), "TokenHash(..)");
     }
 
     proptest! {

@@ -25,7 +25,7 @@ fn token() -> (MachineToken, MachineSecret) {
         narrowing: Narrowing { repositories: vec!["team/app".parse().unwrap()], rights: "push".parse().unwrap() },
         from: Vec::new(),
         note: "CI".into(),
-        hash: secret.hash().clone(),
+        hash: secret.hash(),
     };
     (token, secret)
 }
@@ -56,7 +56,7 @@ fn a_token_is_its_owner_s_and_nobody_else_s() {
 #[test]
 fn another_secret_with_the_same_id_is_refused() {
     let (mut token, secret) = token();
-    token.hash = MachineSecret::generate().0.hash().clone();
+    token.hash = MachineSecret::generate().0.hash();
     assert_eq!(file_of(&token).find(&secret, &user("alice"), HERE, now()), None);
     let (stranger, _) = MachineSecret::generate();
     assert_eq!(file_of(&token).find(&stranger, &user("alice"), HERE, now()), None);
