@@ -7,10 +7,13 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Where a clone has nothing yet: git ignores it, and the programs make it.
-const MADE: [&str; 3] = ["certs/", "conf/htpasswd", "bench/results/"];
+const MADE: [&str; 4] = ["certs/", "conf/htpasswd", "conf/token.key", "bench/results/"];
 
 /// What ends the name of a file that is written here.
 const ENDINGS: [&str; 9] = [".rs", ".py", ".sh", ".md", ".svg", ".yaml", ".toml", ".service", ".socket"];
+
+/// A key that ends as a file does.
+const KEY: &str = "auth.service";
 
 /// The repository, and what its programs say of themselves.
 #[derive(Debug)]
@@ -199,7 +202,7 @@ fn items(source: &str) -> BTreeSet<String> {
 }
 
 fn is_file_name(word: &str) -> bool {
-    ENDINGS.iter().any(|ending| word.ends_with(ending) && word.len() > ending.len())
+    word != KEY && ENDINGS.iter().any(|ending| word.ends_with(ending) && word.len() > ending.len())
 }
 
 /// Whether the program that the variable is meant for has such a setting.
