@@ -1,12 +1,12 @@
 //! What the parts of a request cost, each alone: `cargo bench -p lockgate`. `cargo test` runs each once.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, black_box};
-use lockgate::access::{Access, Asker, Groups};
-use lockgate::auth::{Credentials, Policy, Users, Verifier};
+use lockgate::auth::{
+    Credentials, MachineSecret, Policy, Scope, Session, SessionToken, Subject, TokenKeys, Users, Verifier,
+};
 use lockgate::config::Config;
 use lockgate::rights::Wish;
 use lockgate_oci::{RepositoryName, Route, Tag};
@@ -46,6 +46,31 @@ fn remembered_login(bencher: Bencher<'_, '_>, users: usize) {
     let login = || runtime.block_on(verifier.verify(&credentials, CLIENT)).expect("the right password");
     login();
     bencher.bench_local(login);
+}
+
+/// A session token of a user for one repository, signed with the last of so many keys.
+#[divan::bench(args = [1, 2])]
+fn session_token(bencher: Bencher<'_, '_>, keys: usize) {
+    let file: Vec<_> = (0..keys).map(|key| format!("{key:064x}\n")).rev().collect();
+    let keys = TokenKeys::parse(file.concat().as_bytes()).expect("keys in hexadecimal");
+    let signer = TokenKeys::parse("0".repeat(64).as_bytes()).expect("a key in hexadecimal");
+    let subject = Subject::User("alice".parse().expect("a user name"));
+    let scope = Scope::parse(["repository:team/app:pull,push"]).expect("a scope");
+    let expires = SystemTime::now() + Duration::from_secs(900);
+    let hash = bcrypt::hash("correct-horse", 4).expect("a cost that bcrypt has");
+    let token = SessionToken::issue(&signer, "lockgate", &subject, &scope, expires, hash.as_bytes());
+    let verify = || -> Session {
+        let claims = SessionToken::read(black_box(&token)).expect("a token");
+        claims.verify(&keys, "lockgate", hash.as_bytes()).expect("one of the keys signed it")
+    };
+    bencher.bench_local(verify);
+}
+
+/// A password that is a machine token.
+#[divan::bench]
+fn machine_token(bencher: Bencher<'_, '_>) {
+    let (_, text) = MachineSecret::generate();
+    bencher.bench_local(|| MachineSecret::parse(black_box(&text)).expect("a machine token"));
 }
 
 /// A file of users that is read anew.

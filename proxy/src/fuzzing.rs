@@ -22,8 +22,10 @@ use lockgate_settings::Configuration as _;
 use regex::Regex;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::access::{Access, Asker, Groups, Question};
-use crate::auth::{Credentials, Policy, UserName, Users, remove_user, replace_user};
+use crate::auth::{
+    Credentials, MachineTokens, Policy, Scope, SessionToken, TokenKeys, UserName, Users, add_token, remove_token,
+    remove_user, replace_user,
+};
 use crate::config::Config;
 use crate::gate::{check_framing, is_for_the_registry};
 use crate::listener::{RemainingBody, header_scan};
@@ -98,7 +100,7 @@ pub fn htpasswd(file: &[u8]) {
     let policy = Policy::default();
     let Ok(users) = Users::parse(file, &policy) else { return };
     let names = users.names();
-    assert_eq!(names.len(), users.count());
+    assert_eq!(names.len(), users.count() + users.without_password().len());
     for name in &names {
         let entry = format!("{name}:");
         let is_entry = |line: &[u8]| line.trim_ascii_start().starts_with(entry.as_bytes());
@@ -117,6 +119,45 @@ pub fn htpasswd(file: &[u8]) {
             assert!(!without.names().contains(name), "{name} was removed");
             assert_eq!(others(&without), others(&users));
         }
+    }
+}
+
+/// A scope is the same after it was written, and holds what it says.
+pub fn scope(parameter: &str) {
+    let Ok(scope) = Scope::parse([parameter]) else { return };
+    let written = scope.to_string();
+    assert_eq!(Scope::parse([written.as_str()]).expect("it is no longer than it was"), scope);
+    assert!(scope.repositories().count() <= Scope::MOST);
+    for (name, rights) in scope.repositories() {
+        assert!(rights.pull, "who may do anything may pull");
+        assert!(parameter.contains(name.as_str()), "{name} comes from nowhere");
+    }
+}
+
+/// Of what strangers send nothing is a token, and what it claims, signed, is one: the same, written in one way.
+pub fn session_token(text: &str) {
+    let keys = TokenKeys::parse(&[b'0'; 64]).expect("a key in hexadecimal");
+    let Some(claims) = SessionToken::read(text) else { return };
+    let (subject, expires) = (claims.subject().clone(), claims.expires());
+    assert!(claims.verify(&keys, "fuzz", b"credential").is_none(), "a signature was guessed");
+    let token = SessionToken::issue(&keys, "fuzz", &subject, &Scope::default(), expires, b"credential");
+    let session = SessionToken::read(&token).and_then(|claims| claims.verify(&keys, "fuzz", b"credential"));
+    let session = session.expect("it was issued");
+    assert_eq!((session.subject, session.expires, session.scope.is_empty()), (subject, expires, true));
+}
+
+/// A file of tokens says of each what it says when it is written anew, and a token that is removed is gone alone.
+pub fn machine_tokens(file: &[u8]) {
+    let Ok(tokens) = MachineTokens::parse(file) else { return };
+    let tokens = tokens.sorted().into_iter().cloned().collect::<Vec<_>>();
+    for token in tokens.iter().take(3) {
+        let again = MachineTokens::parse(&add_token(b"", token)).expect("a line that was written is read");
+        assert_eq!(again.by_id(token.id.as_str()), Some(token));
+        let without = remove_token(file, token.id).expect("it is there");
+        // A comment that is first now may look like UTF-16.
+        let Ok(without) = MachineTokens::parse(&without) else { continue };
+        assert!(without.by_id(token.id.as_str()).is_none());
+        assert_eq!(without.count(), tokens.len() - 1);
     }
 }
 
@@ -263,6 +304,21 @@ mod tests {
     #[test]
     fn an_edit_of_a_users_file_changes_one_user() {
         for_each_seed("htpasswd", htpasswd);
+    }
+
+    #[test]
+    fn a_scope_is_the_same_after_it_was_written() {
+        for_each_seed("scope", |text| scope(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn nothing_that_strangers_send_is_a_session_token() {
+        for_each_seed("session_token", |text| session_token(&String::from_utf8_lossy(text)));
+    }
+
+    #[test]
+    fn a_file_of_tokens_is_read_as_it_is_written() {
+        for_each_seed("machine_tokens", machine_tokens);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) fn note_authorization(value: &str) {
 #[track_caller]
 pub fn no_secret_in(name: &str, log: &str) {
     let said = noted().iter().find(|secret| log.contains(secret.as_str())).cloned();
-    if let Some(secret) = said.or_else(|| credential_in(log)) {
+    if let Some(secret) = said.or_else(|| credential_in(log)).or_else(|| token_in(log)) {
         let line = log.lines().find(|line| line.contains(&secret)).unwrap_or_default();
         panic!("{name} logged a secret, {secret:?}: {line}");
     }
@@ -70,6 +70,24 @@ fn credential_in(log: &str) -> Option<String> {
         // `Basic realm="..."` is the challenge, which is no secret.
         (end >= UNMISTAKABLE && end % 4 == 0 && !value.starts_with("realm=")).then(|| value[..end].to_owned())
     })
+}
+
+/// A token, whoever made it: a machine's by its prefix, a session's by its version and the zeros before the time of its
+/// end.
+fn token_in(log: &str) -> Option<String> {
+    const MACHINE: usize = "lkg_".len() + 8 + 1 + 27 + 6;
+    const SHORTEST_SESSION: usize = 58;
+    let is_base64url = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let found = |(at, start): (usize, &str)| {
+        let rest = &log[at..];
+        let text = &rest[..rest.find(|c| !is_base64url(c)).unwrap_or(rest.len())];
+        let is_token = match start {
+            "lkg_" => text.len() >= MACHINE && text.as_bytes()[MACHINE - 34] == b'_',
+            _ => text.len() >= SHORTEST_SESSION,
+        };
+        is_token.then(|| text.to_owned())
+    };
+    ["lkg_", "AQAAAA"].into_iter().flat_map(|start| log.match_indices(start)).find_map(found)
 }
 
 fn note(secret: &str) {
@@ -114,5 +132,14 @@ mod tests {
     fn a_credential_that_nobody_noted_is_found_by_its_looks() {
         assert!(is_caught("[(\"authorization\", \"Basic bWFsbG9yeTpndWVzcw==\")]"));
         assert!(!is_caught("www-authenticate: Basic realm=\"Registry Realm\""));
+    }
+
+    #[test]
+    fn a_token_that_nobody_noted_is_found_by_its_looks() {
+        assert!(is_caught("password lkg_0000abcd_0123456789ABCDEFGHIJKLMNOPQabcdef is wrong"));
+        let session = "AQAAAABrSdIAAQVhbGljZQAABnRlYW0vYXBw0123456789abcdefghijklmnopqrstuv-_wxyz";
+        assert!(is_caught(&format!("{{\"token\":\"{session}\"}}")));
+        assert!(!is_caught("token 0000abcd of ci: lkg_ID_... was revoked"));
+        assert!(!is_caught(&session[..50]));
     }
 }

@@ -27,11 +27,14 @@ fn up_makes_what_is_missing_and_says_what_to_type_next() {
     Curl::new(&up.door().url("/v2/")).trusting(&up.door().ca).run().oci_error(401);
     let said = up.process().stdout().text();
     assert!(said.contains("docker login") && said.contains(&up.door().address.port().to_string()), "{said}");
-    for made in ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd", "data"] {
+    for made in
+        ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd", "conf/token.key", "data"]
+    {
         assert!(dir.path().join(made).exists(), "{made} should be there");
     }
     let mode = |file: &str| fs::metadata(dir.path().join(file)).unwrap().permissions().mode() & 0o077;
     assert_eq!((mode("certs/domain.key"), mode("conf/htpasswd") & 0o007), (0, 0), "secrets are nobody else's");
+    assert_eq!(mode("conf/token.key"), 0, "nor is the key");
     assert!(up.door().password.len() >= 16, "a password that cannot be guessed");
 }
 
@@ -42,7 +45,7 @@ fn up_again_overwrites_nothing_and_keeps_the_password_to_itself() {
     let digest = Api::at(first.door()).push_image("team/app", "v1", b"layer");
     first.signal(Signal::Terminate);
     assert!(first.wait(Duration::from_secs(10)).success());
-    let files = ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd"];
+    let files = ["certs/devdockerCA.crt", "certs/domain.crt", "certs/domain.key", "conf/htpasswd", "conf/token.key"];
     let contents = || files.map(|file| fs::read(dir.path().join(file)).unwrap());
     let before = contents();
     let second = Up::again(dir.path(), first.door());
@@ -152,7 +155,7 @@ fn access_says_yes_or_no_and_why() {
 fn every_command_explains_itself() {
     let help = |arguments: &[&str]| finish(program("lockgate").args(arguments).arg("--help")).success().stdout;
     let all = help(&[]);
-    for command in ["up", "serve", "check", "access", "htpasswd", "certs"] {
+    for command in ["up", "serve", "check", "htpasswd", "token", "token-key", "certs"] {
         assert!(all.contains(command), "{command} is not in {all}");
         assert!(help(&[command]).len() > 100, "the help of {command} is thin");
     }
@@ -259,4 +262,68 @@ fn up_heeds_the_environment_and_names_what_has_no_effect_on_it() {
         assert!(said.contains(&format!("note: {variable} has no effect here")), "{said}");
     }
     assert!(!said.contains("LOCKGATE_LISTEN"), "{said}");
+}
+
+/// A directory with users and a configuration that names a file of tokens.
+fn site_with_tokens() -> tempfile::TempDir {
+    let dir = fresh_dir();
+    finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
+    let users = fs::read_to_string(dir.path().join("conf/htpasswd")).unwrap();
+    fs::write(dir.path().join("conf/htpasswd"), users + "ci:!\n").unwrap();
+    fs::write(dir.path().join("conf/lockgate.toml"), "auth.tokens = 'conf/tokens'\n").unwrap();
+    dir
+}
+
+const CREATE: [&str; 10] =
+    ["token", "create", "--for", "ci", "--repositories", "team/app", "--allow", "push", "--expires", "90d"];
+
+#[test]
+fn a_token_is_all_of_standard_output_and_is_listed_without_its_secret_until_it_is_revoked() {
+    let dir = site_with_tokens();
+    let lockgate = |words: &[&str]| finish(program("lockgate").args(words).current_dir(dir.path()));
+    let made = lockgate(&CREATE).success();
+    let token = made.stdout.strip_suffix('\n').unwrap();
+    assert!(token.starts_with("lkg_") && token.len() == 46 && !token.contains(char::is_whitespace), "{token}");
+    let id = &token[4..12];
+    assert!(made.stderr.contains(id) && !made.stderr.contains(token), "{}", made.stderr);
+    let listed = lockgate(&["token", "list"]).success().stdout;
+    assert!(listed.contains(id) && listed.contains("team/app") && !listed.contains(&token[13..]), "{listed}");
+    let mode = fs::metadata(dir.path().join("conf/tokens")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    lockgate(&["token", "revoke", id]).success();
+    assert!(!lockgate(&["token", "list"]).success().stdout.contains(id));
+    assert!(lockgate(&["token", "revoke", id]).failure().stderr.contains("has no token"));
+}
+
+#[test]
+fn a_token_that_nobody_can_read_or_of_nobody_is_not_made() {
+    let dir = site_with_tokens();
+    let failed = finish(&mut unheard(NO_STDOUT, &CREATE, dir.path())).failure();
+    assert!(failed.stderr.contains("no token is made"), "{failed}");
+    let of_nobody = CREATE.map(|word| if word == "ci" { "nobody" } else { word });
+    let failed = finish(program("lockgate").args(of_nobody).current_dir(dir.path())).failure();
+    assert!(failed.stderr.contains("has no user nobody") && failed.stderr.contains("`nobody:!`"), "{failed}");
+    let listed = finish(program("lockgate").args(["token", "list"]).current_dir(dir.path())).success().stdout;
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+}
+
+#[test]
+fn a_token_key_is_made_once_and_changed_in_two_steps() {
+    let dir = fresh_dir();
+    let lockgate = |words: &[&str]| {
+        finish(program("lockgate").args(["token-key", "token.key"]).args(words).current_dir(dir.path()))
+    };
+    let keys = || {
+        let file = fs::read_to_string(dir.path().join("token.key")).unwrap();
+        file.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    lockgate(&["--add"]).failure();
+    lockgate(&[]).success();
+    let first = keys();
+    assert!(lockgate(&[]).failure().stderr.contains("--add appends"));
+    assert_eq!(keys(), first);
+    let added = lockgate(&["--add"]).success();
+    lockgate(&["--promote"]).success();
+    assert_eq!((keys().len(), &keys()[1]), (2, &first[0]));
+    assert!(keys().iter().all(|key| !added.output().contains(key)), "a key is shown nowhere");
 }

@@ -9,11 +9,14 @@
 //! the users in memory as they were. A file of nothing is such a file; one of comments only is not:
 //! whoever comments out the last user wants everyone refused.
 //!
+//! **A user without a password.** Where `!` stands in the place of a hash there is a user whom no password lets in: an
+//! owner of tokens for machines.
+//!
 //! **Duplicates.** Where a user has several lines the first one counts, even if it is refused, and
 //! the later ones get a warning. Apache and nginx do the same. A file that served there opens to the
 //! same passwords here, and no forgotten line further down comes to life.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,11 +30,14 @@ use super::{HashError, Policy, StoredHash, UserName, UserNameError};
 
 /// Some editors start a file with it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Stands in the place of a hash that no password has.
+const NO_PASSWORD: &str = "!";
 
-/// The users of a file who can log in.
+/// The users of a file.
 #[derive(Debug, Default)]
 pub struct Users {
     hashes: HashMap<UserName, StoredHash>,
+    without_password: BTreeSet<UserName>,
     warnings: Vec<Warning>,
 }
 
@@ -167,14 +173,19 @@ impl Users {
         self.hashes
     }
 
-    /// Each user who can log in, sorted.
-    pub(crate) fn names(&self) -> Vec<UserName> {
-        let mut names: Vec<_> = self.hashes.keys().cloned().collect();
+    /// Each user who can log in or has no password, sorted.
+    pub fn names(&self) -> Vec<UserName> {
+        let mut names: Vec<_> = self.hashes.keys().chain(&self.without_password).cloned().collect();
         names.sort();
         names
     }
 
-    /// How many users can log in.
+    /// Each user whom no password lets in, on purpose.
+    pub fn without_password(&self) -> &BTreeSet<UserName> {
+        &self.without_password
+    }
+
+    /// How many users can log in with a password.
     pub fn count(&self) -> usize {
         self.hashes.len()
     }
@@ -209,6 +220,10 @@ impl Reading {
             return;
         }
         self.first_lines.insert(user.clone(), line);
+        if entry.hash == NO_PASSWORD {
+            self.users.without_password.insert(user);
+            return;
+        }
         match StoredHash::parse(entry.hash, policy) {
             Ok(hash) => {
                 self.users.hashes.insert(user, hash);
@@ -223,7 +238,7 @@ impl Reading {
         }
         if self.first_lines.is_empty() {
             self.users.warnings.push(Warning::Nobody);
-        } else if self.users.hashes.is_empty() {
+        } else if self.users.hashes.is_empty() && self.users.without_password.is_empty() {
             return Err(Defect::Nobody(self.users.warnings));
         }
         Ok(self.users)
@@ -332,6 +347,17 @@ mod tests {
             (5, "old", HashError::Des),
         ];
         assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn a_user_without_a_password_is_one_whom_no_password_lets_in() {
+        let users = parse(&format!("ci:!\r\nalice:{SHA}\nbot:!:Robot\nlocked:!{SHA}\nnight: !\n")).unwrap();
+        assert_eq!(names(&users), ["alice"]);
+        assert_eq!(users.without_password().iter().map(UserName::as_str).collect::<Vec<_>>(), ["bot", "ci"]);
+        assert_eq!(users.names().iter().map(UserName::as_str).collect::<Vec<_>>(), ["alice", "bot", "ci"]);
+        assert_eq!(users.warnings().len(), 2, "something else than ! is no way to write it");
+        let users = parse("ci:!\n").unwrap();
+        assert_eq!((users.count(), users.warnings()), (0, &[][..]), "tokens let in here, and nobody is missing");
     }
 
     #[test]

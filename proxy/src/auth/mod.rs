@@ -21,6 +21,7 @@ mod pool;
 mod queue;
 mod sha_crypt;
 mod throttle;
+mod token;
 mod user;
 mod verify;
 
@@ -28,7 +29,13 @@ pub use credentials::{Credentials, CredentialsError, Password};
 pub use hash::{BCRYPT_MAX_PASSWORD, HashError, Policy, Scheme, StoredHash};
 pub use htpasswd::{Defect, HtpasswdError, LineError, LineProblem, Users, Warning};
 pub use throttle::{FailureLimit, Throttled};
+pub use token::{
+    Claims, KeyFileDefect, MachineSecret, MachineToken, MachineTokens, MachineTokensDefect, MachineTokensError, Scope,
+    ScopeError, ScopeRights, Session, SessionToken, Subject, TokenHash, TokenId, TokenIdError, TokenKeys,
+    TokenKeysError, TokenLineError,
+};
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Refused, Verifier, VerifierLimits};
 
 pub(crate) use edit::{remove_user, replace_user};
+pub(crate) use token::{NEVER, add_key, add_token, new_key_file, promote_last_key, remove_token};

@@ -10,8 +10,9 @@ use super::Error;
 use super::output::say;
 use crate::access::{Access, AccessError};
 use crate::app::StartError;
-use crate::auth::{Defect, HtpasswdError, Users, Warning};
+use crate::auth::{Defect, HtpasswdError, MachineTokens, TokenKeys, Users, Warning};
 use crate::config::{Auth, Config, Storage, Tls};
+use crate::files::Exposure;
 use crate::tls::CertificateStore;
 
 /// Tell everything that is wrong with a configuration, and start nothing.
@@ -60,7 +61,7 @@ fn inspect(file: &Path) -> Findings {
         }
         if names_files("auth") {
             findings.inspect_users(file, &config.auth);
-            findings.inspect_access(file, &config.auth);
+            findings.inspect_tokens(file, &config.auth);
         }
         if let Some(storage) = &config.storage
             && names_files("storage")
@@ -112,31 +113,35 @@ impl Findings {
         }
     }
 
-    fn inspect_access(&mut self, file: &Path, auth: &Auth) {
-        let Some(path) = &auth.access else {
-            let warning = "auth.groups has no effect without auth.access: every user may do everything";
-            self.warnings.extend(auth.groups.iter().map(|_| warning.to_owned()));
-            return;
-        };
-        let access = match Access::load(path, auth.groups.as_deref()) {
-            Ok(access) => access,
-            Err(error) => {
-                let key = if matches!(error, AccessError::Groups(_)) { "auth.groups" } else { "auth.access" };
-                error.problems().into_iter().for_each(|problem| self.add(file, key, problem));
-                return;
+    /// The first token that is made makes its file.
+    fn inspect_tokens(&mut self, file: &Path, auth: &Auth) {
+        let exposed = |path: &Path, exposure: &Exposure| format!("{}: the file {exposure}", path.display());
+        if let Some(path) = &auth.token_key {
+            match TokenKeys::load(path) {
+                Ok(keys) => self.warnings.extend(keys.exposure().map(|exposure| exposed(path, exposure))),
+                Err(error) => self.add(file, "auth.token_key", error.to_string()),
             }
-        };
-        let (now, path) = (SystemTime::now(), path.display());
-        let warnings = match Users::load(&auth.htpasswd, &auth.policy()) {
-            Ok(users) => access.review(&users.names().into_iter().collect(), now),
-            Err(_) => access.warnings(now),
-        };
-        self.warnings.extend(warnings.iter().map(|warning| format!("{path}: {warning}")));
-        self.notes.extend(access.limits_of_patterns().iter().map(|limit| format!("{path}: {limit}")));
-        for expectation in &access.expectations {
-            for disappointment in expectation.disappointments(&access.grants, now) {
-                self.add(file, "auth.access", format!("{path}:{}: {disappointment}", expectation.line));
+        }
+        let Some(path) = &auth.tokens else { return };
+        match MachineTokens::load(path) {
+            Ok(tokens) => {
+                self.warnings.extend(tokens.exposure().map(|exposure| exposed(path, exposure)));
+                let users = Users::load(&auth.htpasswd, &auth.policy()).map(|users| users.names()).ok();
+                for token in tokens.sorted() {
+                    let dead = if token.has_ended(SystemTime::now()) {
+                        "has ended"
+                    } else if users.as_ref().is_some_and(|users| !users.contains(&token.owner)) {
+                        "is of nobody"
+                    } else {
+                        continue;
+                    };
+                    let (id, owner) = (token.id, &token.owner);
+                    let cure = format!("remove it with `lockgate token revoke {id}`");
+                    self.warnings.push(format!("{}: token {id} of {owner} {dead}; {cure}", path.display()));
+                }
             }
+            Err(error) if error.is_missing() => {}
+            Err(error) => self.add(file, "auth.tokens", error.to_string()),
         }
     }
 
@@ -345,6 +350,39 @@ mod tests {
             let cure = format!("`{command} {}`", site.samples.path(file).display());
             assert!(warning.contains(&cure), "{warning}");
         }
+    }
+
+    #[test]
+    fn tokens_that_are_good_for_nothing_are_warnings_and_files_that_are_not_usable_are_problems() {
+        const HASH: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let site = Site::new();
+        let (key, tokens) = (site.samples.path("token.key"), site.samples.path("tokens"));
+        site.append(&format!("auth.token_key = {key:?}\nauth.tokens = {tokens:?}\n"));
+        assert_eq!(site.problems().len(), 1, "a key has to be there, and tokens do not");
+        let write = |path: &Path, text: &str| {
+            fs::write(path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write(&key, &format!("{}\n", "0".repeat(64)));
+        let token = |id, owner, end| format!("{id}\t{HASH}\t{owner}\t{end}\tpull\t**\t-\t\n");
+        let lines = [
+            token("0000good", "alice", "never"),
+            token("0000late", "alice", "2020-01-01T00:00:00Z"),
+            token("0nobody0", "bob", "never"),
+        ];
+        write(&tokens, &lines.concat());
+        let findings = inspect(&site.config);
+        assert_eq!((findings.problems.len(), findings.warnings.len()), (0, 2), "{findings:?}");
+        assert!(findings.warnings[0].contains("token 0000late of alice has ended; remove it with"), "{findings:?}");
+        assert!(findings.warnings[1].contains("token 0nobody0 of bob is of nobody; remove it with"), "{findings:?}");
+        for path in [&key, &tokens] {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        assert_eq!(inspect(&site.config).warnings.len(), 4);
+        write(&tokens, "correct-horse\n");
+        let problems = site.problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].starts_with("lockgate.toml: auth.tokens: tokens: line 1: a token is"), "{problems:#?}");
     }
 
     #[test]

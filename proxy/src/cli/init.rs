@@ -1,4 +1,4 @@
-//! `lockgate init`: makes what a registry needs and is not there yet: certificate and first user.
+//! `lockgate init`: makes what a registry needs and is not there yet: certificate, first user, and key of tokens.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,19 @@ use super::Error;
 use super::certs::{self, SubjectName};
 use super::htpasswd as users;
 use super::output::{say, show};
+use super::token_key;
 use crate::tls::KeyPairFiles;
 
 /// The first user's name.
 const FIRST_USER: &str = "admin";
 
-/// Make the certificate and the first user that are missing, and nothing else.
+/// Make the certificate, the first user and the key of tokens that are missing, and nothing else.
 ///
 /// What exists is never touched. The first user's password is printed once and kept nowhere but as a
 /// hash.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where certs/ and conf/htpasswd are, or are made.
+    /// Where certs/, conf/htpasswd and conf/token.key are, or are made.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
     /// A further host name or IP address for the certificate; localhost is always in it. Repeatable.
@@ -46,10 +47,16 @@ pub(super) fn htpasswd(dir: &Path) -> PathBuf {
     dir.join("conf").join("htpasswd")
 }
 
-/// Makes certificate and first user below `dir`, and says on standard output what was made.
+/// The file of keys below `dir` that tokens are signed with.
+pub(super) fn token_key(dir: &Path) -> PathBuf {
+    dir.join("conf").join("token.key")
+}
+
+/// Makes certificate, first user and key of tokens below `dir`, and says on standard output what was made.
 pub(super) fn make_missing(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
     make_certificate(&dir.join("certs"), names)?;
-    make_first_user(&htpasswd(dir))
+    make_first_user(&htpasswd(dir))?;
+    make_token_key(&token_key(dir))
 }
 
 fn make_certificate(dir: &Path, names: &[SubjectName]) -> Result<(), Error> {
@@ -79,6 +86,16 @@ fn make_first_user(file: &Path) -> Result<(), Error> {
     .map_err(unshown)?;
     users::set_user(file, FIRST_USER, &password, users::DEFAULT_COST).map_err(boxed)?;
     say(format_args!("users        {} (made now)", file.display()));
+    Ok(())
+}
+
+fn make_token_key(file: &Path) -> Result<(), Error> {
+    let made = match token_key::make(file) {
+        Ok(()) => "made now",
+        Err(token_key::Error::Exists(_)) => "kept",
+        Err(error) => return Err(boxed(error)),
+    };
+    say(format_args!("token key    {} ({made})", file.display()));
     Ok(())
 }
 

@@ -8,6 +8,8 @@ mod htpasswd;
 mod init;
 mod output;
 mod serve;
+mod token;
+mod token_key;
 mod up;
 
 use std::io::ErrorKind;
@@ -40,6 +42,8 @@ enum Command {
     Check(check::Args),
     Access(access::Args),
     Htpasswd(htpasswd::Args),
+    Token(token::Args),
+    TokenKey(token_key::Args),
     Certs(certs::Args),
     Init(init::Args),
     Health(health::Args),
@@ -90,6 +94,8 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Access(args) => access::run(&args),
             Command::Htpasswd(args) => htpasswd::run(&args).map_err(|error| Error::Command(Box::new(error))),
+            Command::Token(args) => token::run(&args),
+            Command::TokenKey(args) => token_key::run(&args).map_err(|error| Error::Command(Box::new(error))),
             Command::Certs(args) => certs::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Health(args) => health::run(&args),

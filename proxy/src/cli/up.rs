@@ -14,8 +14,8 @@ use crate::tls::KeyPairFiles;
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
 ///
 /// What is missing below DIR is made: certs/ with a CA and a certificate, conf/htpasswd with a first
-/// user whose password is printed once, data/ for the images. What exists is used as it is. The
-/// environment can override what is not about these files, as in LOCKGATE_LOG_LEVEL=debug; a variable that has no
+/// user whose password is printed once, conf/token.key to sign tokens with, data/ for the images. What exists is used
+/// as it is. The environment can override what is not about these files, as in LOCKGATE_LOG_LEVEL=debug; a variable that has no
 /// effect here is named at the start.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -41,6 +41,7 @@ const NOT_HEEDED: &[&str] = &[
     "LOCKGATE_TLS_CERTIFICATE",
     "LOCKGATE_TLS_KEY",
     "LOCKGATE_AUTH_HTPASSWD",
+    "LOCKGATE_AUTH_TOKEN_KEY",
     "LOCKGATE_STORAGE_DATA",
 ];
 const DEFAULT_DIR: &str = ".";
@@ -83,6 +84,7 @@ fn config(args: &Args, data: &Path) -> Result<Config, Error> {
     let KeyPairFiles { certificate, key } = init::key_pair(init::plain(&args.dir));
     config.tls = Tls { certificate, key, ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
+    config.auth.token_key = Some(init::token_key(init::plain(&args.dir)));
     config.storage.get_or_insert_default().data = data.to_owned();
     Ok(config)
 }

@@ -7,10 +7,13 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Where a clone has nothing yet: git ignores it, and the programs make it.
-const MADE: [&str; 3] = ["certs/", "conf/htpasswd", "bench/results/"];
+const MADE: [&str; 4] = ["certs/", "conf/htpasswd", "conf/token.key", "bench/results/"];
 
 /// What ends the name of a file that is written here.
 const ENDINGS: [&str; 9] = [".rs", ".py", ".sh", ".md", ".svg", ".yaml", ".toml", ".service", ".socket"];
+
+/// A key that ends as a file does.
+const KEY: &str = "auth.service";
 
 /// The repository, and what its programs say of themselves.
 #[derive(Debug)]
@@ -199,7 +202,7 @@ fn items(source: &str) -> BTreeSet<String> {
 }
 
 fn is_file_name(word: &str) -> bool {
-    ENDINGS.iter().any(|ending| word.ends_with(ending) && word.len() > ending.len())
+    word != KEY && ENDINGS.iter().any(|ending| word.ends_with(ending) && word.len() > ending.len())
 }
 
 /// Whether the program that the variable is meant for has such a setting.
@@ -218,21 +221,27 @@ fn is_setting(variable: &str) -> bool {
     !said.lines().any(|line| line.contains(&format!("{variable}: no such setting")))
 }
 
-/// What the programs and each of their commands say of themselves.
+/// What the programs and each of their commands say of themselves. A command's own commands are said with it.
 fn help() -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for name in ["lockgate", "lockgate-backend"] {
-        let own = finish(program(name).arg("--help")).success().stdout;
-        let commands = own.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        for command in commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()) {
-            if !command.is_empty() && command != "help" {
-                let help = finish(program(name).args([command, "--help"])).success().stdout;
-                all.insert(format!("{name} {command}"), help);
-            }
+        let said = |words: &[&str]| finish(program(name).args(words).arg("--help")).success().stdout;
+        let own = said(&[]);
+        for command in commands(&own) {
+            let help = said(&[command]);
+            let below: String = commands(&help).map(|below| said(&[command, below])).collect();
+            all.insert(format!("{name} {command}"), help + &below);
         }
         all.insert(name.to_owned(), own);
     }
     all
+}
+
+/// The commands that a help names.
+fn commands(help: &str) -> impl Iterator<Item = &str> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names.filter(|name| !name.is_empty() && *name != "help")
 }
 
 /// `--name` of every `--name` in a text.
