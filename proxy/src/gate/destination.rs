@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode};
 use lockgate_backend::Registry;
 
 use super::answer::Answer;
-use super::{headers, location, response};
+use super::{browser, headers, location, response};
 use crate::access::Permit;
 use crate::client::Client;
 use crate::config;
@@ -66,6 +66,7 @@ impl Destination {
                 response::check(&answer).map_err(|why| Failure::BrokeOff(why.to_owned()))?;
                 headers::give_back(&mut answer, version);
                 location::give_back(answer.headers_mut(), &told, host);
+                browser::disarm(permit.action(), &mut answer);
                 if answer.status() == StatusCode::UNAUTHORIZED
                     && !*forward_authorization
                     && let Some(times) = unauthorized.count()
@@ -85,6 +86,7 @@ impl Destination {
                     return Err(error.into());
                 }
                 *answer.version_mut() = version;
+                browser::disarm(permit.action(), &mut answer);
                 Ok(answer.map(Answer::Registry))
             }
         }

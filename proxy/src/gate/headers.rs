@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 
+use super::browser;
 use crate::client::Client;
 use crate::refusal::OwnFields;
 
@@ -161,10 +162,11 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Every answer says that a registry speaks, and for how long only https is to be spoken with it, each once,
-/// whatever the upstream said.
+/// Every answer says that a registry speaks, that it does so to this user, and for how long only https is to be spoken
+/// with it, each once, whatever the upstream said.
 pub(super) fn set_common_headers(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_localhost: bool) {
     lockgate_oci::set_common_headers(headers);
+    browser::vary_by_user(headers);
     for (name, value) in own_fields.iter() {
         // What is said of localhost holds for every other program that listens there, on whatever port.
         if !(is_for_localhost && *name == STRICT_TRANSPORT_SECURITY) {
