@@ -79,3 +79,20 @@ fn another_site_asks_nothing_with_the_browser_s_password() {
         gate.curl("/v2/").header(&format!("Sec-Fetch-Site: {own}")).run().expect(200);
     }
 }
+
+#[test]
+fn a_page_s_request_is_answered_without_the_browser_s_own_prompt() {
+    let upstream = Upstream::answering(typed("application/json", ""));
+    let gate = Gate::before(upstream.url()).set("listen.http2", true).start();
+    for version in ["--http1.1", "--http2"] {
+        for mode in ["cors", "same-origin", "navigate"] {
+            let mode = format!("Sec-Fetch-Mode: {mode}");
+            for curl in [gate.stranger("/v2/"), gate.stranger("/v2/").user("alice:wrong-horse")] {
+                let answer = curl.args(&[version]).header(&mode).run();
+                answer.oci_error(401);
+                assert!(answer.head().all("www-authenticate").iter().all(|challenge| !challenge.starts_with("Basic")));
+            }
+        }
+        assert_eq!(gate.stranger("/v2/").args(&[version]).run().head().all("www-authenticate").len(), 1);
+    }
+}
