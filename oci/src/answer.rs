@@ -11,13 +11,13 @@ use crate::OciError;
 pub const API_VERSION: &str = "registry/2.0";
 
 /// A manifest is served under a type of its pusher's choice, so that a browser must do nothing with it: not guess
-/// that it is a page, run no script of it ([CSP, sandbox]), and let no page of another origin embed it.
+/// that it is a page, run no script of it ([CSP, sandbox]), and let no page frame or embed it.
 ///
 /// [CSP, sandbox]: https://www.w3.org/TR/CSP3/#directive-sandbox
 const ON_EVERY_ANSWER: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("docker-distribution-api-version"), API_VERSION),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "content-security-policy: default-src 'none'; sandbox",
+                "content-security-policy: default-src 'none'; frame-ancestors 'none'; sandbox",
                 "cross-origin-resource-policy: same-origin",
                 "date: Sun, 06 Nov 1994 08:49:37 GMT",
                 "docker-distribution-api-version: registry/2.0",

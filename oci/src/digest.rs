@@ -145,6 +145,11 @@ impl AnyAlgorithm {
 }
 
 impl AnyDigest {
+    /// The digest as it stands in a URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The digest, where its algorithm is one of the two that registries must know.
     ///
     /// # Errors

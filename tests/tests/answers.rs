@@ -62,7 +62,7 @@ fn every_answer_forbids_a_browser_to_make_a_page_of_it() {
         let answer = curl.run();
         for (name, value) in [
             ("x-content-type-options", "nosniff"),
-            ("content-security-policy", "default-src 'none'; sandbox"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
             ("cross-origin-resource-policy", "same-origin"),
         ] {
             assert_eq!(answer.head().one(name), value);

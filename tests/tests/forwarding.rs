@@ -20,6 +20,27 @@ fn the_registry_learns_the_client_s_host_address_and_scheme() {
 }
 
 #[test]
+fn the_registry_is_told_who_asks_where_it_is_to_know() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).set("upstream.user_header", "X-WebAuth-User").start();
+    let claims = ["X-WebAuth-User: root", "x-webauth-user: root", "X_WebAuth_User: root", "X-WebAuth_User: root"];
+    let curl = claims.iter().fold(gate.curl("/v2/"), |curl, claim| curl.header(claim));
+    curl.header("Connection: X-WebAuth-User").run().expect(200);
+    let head = upstream.only().head;
+    assert_eq!(head.one("x-webauth-user"), "alice");
+    assert!(!String::from_utf8_lossy(&head.raw).contains("root"), "{head:#?}");
+}
+
+#[test]
+fn without_a_header_for_it_the_registry_is_not_told_who_asks() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url()).start();
+    gate.curl("/v2/").header("X-Forwarded-User: root").run().expect(200);
+    let raw = upstream.only().head.raw;
+    assert!(!String::from_utf8_lossy(&raw).to_ascii_lowercase().contains("user:"));
+}
+
+#[test]
 fn the_host_is_forwarded_as_the_client_wrote_it() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();

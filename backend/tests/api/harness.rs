@@ -29,7 +29,7 @@ pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const ON_EVERY_ANSWER: [(&str, &str); 4] = [
     ("docker-distribution-api-version", "registry/2.0"),
     ("x-content-type-options", "nosniff"),
-    ("content-security-policy", "default-src 'none'; sandbox"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'; sandbox"),
     ("cross-origin-resource-policy", "same-origin"),
 ];
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use lockgate_backend::Registry;
 
 use super::answer::Answer;
-use super::{headers, location, response};
+use super::{browser, headers, location, response};
 use crate::access::Permit;
 use crate::client::Client;
 use crate::config;
@@ -22,6 +22,8 @@ pub(crate) enum Destination {
         upstream: Arc<Upstream>,
         /// Whether it sees the clients' `Authorization` header.
         forward_authorization: bool,
+        /// Where it is told who asks.
+        user_header: Option<HeaderName>,
         /// Its name: for a request of HTTP/1.0 that names no host, and where it names itself.
         host: HeaderValue,
         /// Its own 401, where it was shown no credentials.
@@ -37,6 +39,7 @@ impl Destination {
         Self::Upstream {
             upstream,
             forward_authorization: config.forward_authorization,
+            user_header: config.user_header.name().cloned(),
             host: config.url.host(),
             unauthorized: RateLimitedWarning::default(),
         }
@@ -54,14 +57,16 @@ impl Destination {
     ) -> Result<Response<Answer>, Failure> {
         let version = request.version();
         match self {
-            Self::Upstream { upstream, forward_authorization, host, unauthorized } => {
+            Self::Upstream { upstream, forward_authorization, user_header, host, unauthorized } => {
                 permit.rewrite(&mut request);
-                headers::forward(&mut request, client, *forward_authorization, host);
+                let user = user_header.as_ref().map(|header| (header, Some(permit.identity().as_str())));
+                headers::forward(&mut request, client, *forward_authorization, host, user);
                 let told = request.headers().get(HOST).unwrap_or(host).clone();
                 let mut answer = upstream.send(permit, request).await?;
                 response::check(&answer).map_err(|why| Failure::BrokeOff(why.to_owned()))?;
                 headers::give_back(&mut answer, version);
                 location::give_back(answer.headers_mut(), &told, host);
+                browser::disarm(permit.action(), &mut answer);
                 if answer.status() == StatusCode::UNAUTHORIZED
                     && !*forward_authorization
                     && let Some(times) = unauthorized.count()
@@ -81,6 +86,7 @@ impl Destination {
                     return Err(error.into());
                 }
                 *answer.version_mut() = version;
+                browser::disarm(permit.action(), &mut answer);
                 Ok(answer.map(Answer::Registry))
             }
         }

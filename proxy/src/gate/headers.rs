@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 
+use super::browser;
 use crate::client::Client;
 use crate::refusal::OwnFields;
 
@@ -52,8 +53,15 @@ static HOP_BY_HOP: [HeaderName; 7] = [
 /// nothing that a stranger claims. `Host` stays as the client sent it, with its port: registries build
 /// their `Location`s from it. A client of HTTP/1.0 that sent none gets `host`, the upstream's own name.
 ///
-/// `Expect` goes no further: whether the client may send its body was decided here.
-pub(super) fn forward<B>(request: &mut Request<B>, client: &Client, keep_authorization: bool, host: &HeaderValue) {
+/// `Expect` goes no further: whether the client may send its body was decided here. In `user_header` stands who asks, and
+/// for nobody it stands not at all.
+pub(super) fn forward<B>(
+    request: &mut Request<B>,
+    client: &Client,
+    keep_authorization: bool,
+    host: &HeaderValue,
+    user_header: Option<(&HeaderName, Option<&str>)>,
+) {
     name_host(request, host);
     *request.version_mut() = Version::HTTP_11;
     let headers = request.headers_mut();
@@ -67,6 +75,14 @@ pub(super) fn forward<B>(request: &mut Request<B>, client: &Client, keep_authori
     headers.insert(X_FORWARDED_FOR, forwarded_for);
     headers.insert(X_REAL_IP, client.ip_value().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    if let Some((name, user)) = user_header {
+        // Its other spellings are gone: those with `_`.
+        headers.remove(name);
+        // A user's name has no control characters.
+        if let Some(user) = user.and_then(|user| HeaderValue::from_bytes(user.as_bytes()).ok()) {
+            headers.insert(name, user);
+        }
+    }
 }
 
 /// In HTTP/2 the host stands in the target, and over HTTP/1.1 in one that has the absolute form.
@@ -146,10 +162,11 @@ pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
     only.is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
-/// Every answer says that a registry speaks, and for how long only https is to be spoken with it, each once,
-/// whatever the upstream said.
+/// Every answer says that a registry speaks, that it does so to this user, and for how long only https is to be spoken
+/// with it, each once, whatever the upstream said.
 pub(super) fn set_common_headers(headers: &mut HeaderMap, own_fields: &OwnFields, is_for_localhost: bool) {
     lockgate_oci::set_common_headers(headers);
+    browser::vary_by_user(headers);
     for (name, value) in own_fields.iter() {
         // What is said of localhost holds for every other program that listens there, on whatever port.
         if !(is_for_localhost && *name == STRICT_TRANSPORT_SECURITY) {
@@ -187,8 +204,12 @@ mod tests {
 
     fn forwarded(headers: &[(&str, &str)]) -> Request<()> {
         let mut request = request(headers);
-        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), false, &HOST_OF_UPSTREAM);
+        forward(&mut request, &client(), false, &HOST_OF_UPSTREAM, None);
         request
+    }
+
+    fn client() -> Client {
+        std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into()
     }
 
     fn value<'a>(request: &'a Request<()>, name: &str) -> Vec<&'a str> {
@@ -252,7 +273,7 @@ mod tests {
     #[test]
     fn over_http_2_the_host_of_the_target_is_named() {
         let mut request = Request::get("https://reg.test:5043/v2/?n=1").version(Version::HTTP_2).body(()).expect("one");
-        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), false, &HOST_OF_UPSTREAM);
+        forward(&mut request, &client(), false, &HOST_OF_UPSTREAM, None);
         assert_eq!(
             (value(&request, "host"), request.uri().to_string()),
             (vec!["reg.test:5043"], "/v2/?n=1".to_owned())
@@ -262,8 +283,26 @@ mod tests {
     #[test]
     fn authorization_goes_on_only_where_it_is_configured() {
         let mut request = request(&[("Authorization", "Basic YTpi")]);
-        forward(&mut request, &std::net::SocketAddr::from(([192, 0, 2, 7], 1)).into(), true, &HOST_OF_UPSTREAM);
+        forward(&mut request, &client(), true, &HOST_OF_UPSTREAM, None);
         assert!(request.headers().contains_key(AUTHORIZATION));
+    }
+
+    #[test]
+    fn the_registry_behind_is_told_who_asks_and_by_nobody_else() {
+        for header in ["x-forwarded-user", "x-webauth-user"] {
+            let told = |user, claims: &[(&str, &str)]| {
+                let mut request = request(claims);
+                let header = HeaderName::from_bytes(header.as_bytes()).expect("a name");
+                forward(&mut request, &client(), false, &HOST_OF_UPSTREAM, Some((&header, user)));
+                let named = request.headers().keys().filter(|name| name.as_str().contains("user")).count();
+                assert!(named <= 1, "{:?}", request.headers());
+                request.headers().get(header).map(|value| value.as_bytes().to_vec())
+            };
+            let (capitals, underscores) = (header.to_ascii_uppercase(), header.replace('-', "_"));
+            let claims = [(header, "root"), (&*capitals, "root"), (&*underscores, "root"), ("Connection", header)];
+            assert_eq!(told(Some("jürg"), &claims).as_deref(), Some("jürg".as_bytes()), "{header}");
+            assert_eq!(told(None, &claims), None, "nobody is nobody");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The gate: one request, judged, then answered or forwarded.
 
 mod answer;
+mod browser;
 mod check;
 mod destination;
 mod headers;
@@ -108,6 +109,7 @@ impl Gate {
         if self.clients.refuses(user_agent(request.headers())) {
             return Err(legacy_client().into());
         }
+        browser::check_site(request.headers())?;
         let identity = self.login.identify(request.headers(), client.ip()).await?;
         let uri = request.uri();
         let action = Action::parse(request.method(), uri.path(), uri.query())?;

@@ -1,0 +1,180 @@
+//! The thread that writes, so that no request's thread waits for a disk.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, interval_at, sleep};
+
+use super::event::{Act, Event, Outcome, Tally};
+use super::file::AuditFile;
+use super::strangers::Strangers;
+use crate::config::OnFull;
+use crate::rate_limited::RateLimitedWarning;
+
+/// How many lines wait for the thread at most.
+const QUEUE: usize = 1024;
+
+/// Over what time the lines of strangers are summed up.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long after a failure the file is tried again where nothing else is to be written.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The line was not written, and nothing is to be done without one: `audit.on_full = "refuse"`. A 503.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub(crate) struct Full;
+
+/// What the thread is told.
+pub(super) enum Job {
+    /// Write it; somebody waits for it.
+    Line(Vec<u8>, oneshot::Sender<Result<(), Full>>),
+    /// Write it.
+    Note(Vec<u8>),
+    /// Write what is counted of strangers, and say when all is done.
+    End(oneshot::Sender<()>),
+}
+
+/// What the thread and those who write share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    pub(super) strangers: Strangers,
+    /// The last line did not find room.
+    pub(super) is_full: AtomicBool,
+    lost: AtomicU64,
+    warning: RateLimitedWarning,
+}
+
+impl Shared {
+    /// Lines are not in the file, and will not be.
+    pub(super) fn lose(&self, lines: u64) {
+        self.lost.fetch_add(lines, Ordering::Relaxed);
+        if self.warning.count().is_some() {
+            let lines = self.lost.load(Ordering::Relaxed);
+            tracing::error!(
+                lines,
+                "lines of the audit log are lost (audit.on_full); the next that is written says how many"
+            );
+        }
+    }
+}
+
+/// Starts the thread. It ends when nobody can tell it anything any more.
+pub(super) fn start(file: AuditFile, on_full: OnFull, shared: Arc<Shared>) -> io::Result<mpsc::Sender<Job>> {
+    let (sender, jobs) = mpsc::channel(QUEUE);
+    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
+    let writer = Writer { file, on_full, shared, jobs, trouble: RateLimitedWarning::default() };
+    thread::Builder::new().name("audit".to_owned()).spawn(move || runtime.block_on(writer.work()))?;
+    Ok(sender)
+}
+
+struct Writer {
+    file: AuditFile,
+    on_full: OnFull,
+    shared: Arc<Shared>,
+    jobs: mpsc::Receiver<Job>,
+    trouble: RateLimitedWarning,
+}
+
+impl Writer {
+    async fn work(mut self) {
+        let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
+        loop {
+            let is_full = self.shared.is_full.load(Ordering::Relaxed);
+            tokio::select! {
+                job = self.jobs.recv() => match job {
+                    Some(Job::Line(line, writer)) => {
+                        let _ = writer.send(self.write(&line).await);
+                    }
+                    Some(Job::Note(line)) => self.try_to_write(&line, 1),
+                    Some(Job::End(done)) => {
+                        self.tell_of_strangers();
+                        let _ = done.send(());
+                    }
+                    None => break,
+                },
+                _ = minutes.tick() => self.tell_of_strangers(),
+                () = sleep(RETRY), if is_full => self.tell_of_losses(),
+            }
+        }
+    }
+
+    /// Writes a line that somebody waits for.
+    async fn write(&mut self, line: &[u8]) -> Result<(), Full> {
+        match self.on_full {
+            OnFull::Wait => {
+                while self.attempt(|file| file.append(line)).is_err() {
+                    self.pause().await?;
+                }
+                while self.attempt(AuditFile::finish).is_err() {
+                    self.pause().await?;
+                }
+            }
+            OnFull::Refuse | OnFull::Drop => {
+                self.attempt(|file| file.append(line)).map_err(|_| {
+                    self.shared.lose(1);
+                    Full
+                })?;
+                // What was begun is finished when there is room.
+                self.attempt(AuditFile::finish).map_err(|_| Full)?;
+            }
+        }
+        self.tell_of_losses();
+        Ok(())
+    }
+
+    /// Waits for room. Once nobody is there any more it is over.
+    async fn pause(&self) -> Result<(), Full> {
+        if self.jobs.is_closed() {
+            self.shared.lose(1);
+            return Err(Full);
+        }
+        sleep(RETRY).await;
+        Ok(())
+    }
+
+    /// Writes a line for which nobody waits, and which stands for so many events.
+    fn try_to_write(&mut self, line: &[u8], events: u64) {
+        match self.attempt(|file| file.append(line)) {
+            Ok(()) => self.tell_of_losses(),
+            Err(_) => self.shared.lose(events),
+        }
+    }
+
+    fn tell_of_strangers(&mut self) {
+        for (line, events) in self.shared.strangers.take() {
+            self.try_to_write(&line, events);
+        }
+    }
+
+    /// Says in the file itself how many lines it lacks: an audit log is to show its gaps.
+    fn tell_of_losses(&mut self) {
+        let count = self.shared.lost.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let now = SystemTime::now();
+            let line = Event::new(Outcome::Failed, Act::Audit, "lines could not be written").line(now);
+            let line = Tally { count, until: now }.added_to(line);
+            if self.attempt(|file| file.append(&line)).is_err() {
+                self.shared.lost.fetch_add(count, Ordering::Relaxed);
+            }
+        } else if self.shared.is_full.load(Ordering::Relaxed) {
+            let _ = self.attempt(AuditFile::finish);
+        }
+    }
+
+    fn attempt(&mut self, write: impl FnOnce(&mut AuditFile) -> io::Result<()>) -> io::Result<()> {
+        let result = write(&mut self.file);
+        self.shared.is_full.store(result.is_err(), Ordering::Relaxed);
+        if let Err(error) = &result
+            && self.trouble.count().is_some()
+        {
+            tracing::error!(%error, "audit.file cannot be written; make room for it (audit.on_full says what happens meanwhile)");
+        }
+        result
+    }
+}

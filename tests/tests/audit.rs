@@ -1,0 +1,162 @@
+//! Promise: what was done and what was refused stands in the audit log before it is answered, and nobody can fill it or
+//! stop the registry by it who may do nothing.
+
+use lockgate_e2e::{Api, Gate, PATIENCE, Signal, Tmpfs, Upstream, eventually, fresh_dir, ok};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+const MANIFEST: &str = "/v2/team/app/manifests/v1";
+
+/// Whole lines, each an object.
+#[track_caller]
+fn lines(file: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(file).expect("there is a file");
+    assert!(text.is_empty() || text.ends_with('\n'), "a line is torn: {text}");
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+}
+
+fn acts(file: &Path, action: &str) -> Vec<Value> {
+    lines(file).into_iter().filter(|line| line["action"] == action).collect()
+}
+
+#[test]
+fn an_act_has_its_line_when_its_answer_is_there() {
+    let data = fresh_dir();
+    let gate = Gate::over(data.path());
+    let file = gate.dir().join("audit.log");
+    let gate = gate.set("audit.file", file.display()).start();
+    let api = Api::at(gate.door());
+    let digest = api.push_image("team/app", "v1", b"a layer");
+    let pushes = acts(&file, "push");
+    let [push] = &pushes[..] else { panic!("one push, one line: {pushes:?}") };
+    for (field, value) in [
+        ("outcome", json!("done")),
+        ("user", json!("alice")),
+        ("repository", json!("team/app")),
+        ("tags", json!(["v1"])),
+        ("digest", json!(digest)),
+        ("status", json!(201)),
+    ] {
+        assert_eq!(push[field], value, "{field}: {push}");
+    }
+    assert!(push["client"].as_str().is_some_and(|client| client.starts_with("127.0.0.1:")), "{push}");
+    assert!(push["user_agent"].as_str().is_some_and(|agent| agent.starts_with("curl/")), "{push}");
+    api.manifest("team/app", "v1").expect(200);
+    assert_eq!(acts(&file, "pull").len(), 1);
+    gate.curl(MANIFEST).method("HEAD").run().expect(200);
+    assert_eq!(acts(&file, "pull").len(), 1, "who asks whether it is there pulls nothing");
+    gate.curl(MANIFEST).method("DELETE").run().expect(202);
+    assert_eq!(acts(&file, "delete").len(), 1);
+}
+
+#[test]
+fn a_blob_is_told_where_its_reader_knows_no_manifest_of_it() {
+    let data = fresh_dir();
+    let gate = Gate::over(data.path());
+    let file = gate.dir().join("audit.log");
+    let gate = gate.set("audit.file", file.display()).start();
+    let api = Api::at(gate.door());
+    let layer = api.push_blob("team/app", b"a layer");
+    api.push_image("team/app", "v1", b"a layer");
+    api.blob("team/app", &layer).expect(200);
+    let told = acts(&file, "pull_blob");
+    assert_eq!((told.len(), &told[0]["digest"]), (1, &json!(layer)));
+    api.manifest("team/app", "v1").expect(200);
+    api.blob("team/app", &layer).expect(200);
+    assert_eq!(acts(&file, "pull_blob").len(), 1, "it belongs to the pull");
+}
+
+/// A gate with its audit log on a disk that takes no more than the rest of a page.
+fn on_a_full_disk(upstream: &Upstream, on_full: &str) -> (Tmpfs, Gate) {
+    let disk = Tmpfs::new(1 << 20);
+    let file = disk.path().join("audit.log");
+    let gate = Gate::before(upstream.url()).set("audit.file", file.display()).set("audit.on_full", on_full).start();
+    gate.curl(MANIFEST).run().expect(200);
+    disk.fill(0);
+    (disk, gate)
+}
+
+#[test]
+fn on_a_full_disk_refuse_says_503_and_goes_on_by_itself() {
+    let upstream = Upstream::answering(ok("{}"));
+    let (disk, gate) = on_a_full_disk(&upstream, "refuse");
+    let mut pulled = 1;
+    let mut pull = || gate.curl(MANIFEST).run();
+    let refused = eventually(PATIENCE, "the end of the disk", || {
+        let answer = pull();
+        pulled += usize::from(answer.status() == 200);
+        (answer.status() != 200).then_some(answer)
+    });
+    refused.oci_error(503);
+    let before = upstream.received().len();
+    pull().oci_error(503);
+    assert_eq!(upstream.received().len(), before, "no act begins");
+    disk.make_room();
+    eventually(PATIENCE, "room", || (pull().status() == 200).then_some(()));
+    let lines = lines(&disk.path().join("audit.log"));
+    assert!(lines.iter().filter(|line| line["action"] == "pull").count() > pulled, "{lines:?}");
+    assert!(lines.iter().any(|line| line["action"] == "audit"), "the gap is told: {lines:?}");
+}
+
+#[test]
+fn on_a_full_disk_drop_goes_on_and_wait_waits() {
+    let upstream = Upstream::answering(ok("{}"));
+    let (disk, gate) = on_a_full_disk(&upstream, "drop");
+    for _ in 0..30 {
+        gate.curl(MANIFEST).run().expect(200);
+    }
+    disk.make_room();
+    gate.curl(MANIFEST).run().expect(200);
+    let file = disk.path().join("audit.log");
+    eventually(PATIENCE, "the gap in the file", || (!acts(&file, "audit").is_empty()).then_some(()));
+    let lost: u64 = acts(&file, "audit").iter().filter_map(|line| line["count"].as_u64()).sum();
+    let told = acts(&file, "pull").len() as u64;
+    assert_eq!(told + lost, 32, "what the full disk tore is finished, and not lost");
+
+    let (disk, gate) = on_a_full_disk(&upstream, "wait");
+    std::thread::scope(|scope| {
+        let pulls: Vec<_> = (0..30).map(|_| scope.spawn(|| gate.curl(MANIFEST).run().expect(200))).collect();
+        gate.log().await_line(PATIENCE, "that the file takes nothing", |line| line.contains("audit.file"));
+        assert!(pulls.iter().any(|pull| !pull.is_finished()));
+        gate.stranger("/v2/").run().oci_error(401);
+        disk.make_room();
+    });
+    assert_eq!(acts(&disk.path().join("audit.log"), "pull").len(), 31);
+}
+
+#[test]
+fn strangers_share_a_line_wait_for_nothing_and_have_no_name() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url());
+    let file = gate.dir().join("audit.log");
+    let mut gate = gate.set("audit.file", file.display()).start();
+    for n in 0..50 {
+        gate.stranger(&format!("/v2/guess-{n}/manifests/v1")).run().oci_error(401);
+    }
+    gate.stranger("/v2/").user("my-password-in-the-wrong-field:x").run().oci_error(401);
+    gate.signal(Signal::Terminate);
+    assert!(gate.wait(PATIENCE).success());
+    let lines = lines(&file);
+    assert!(lines.len() < 10, "{lines:?}");
+    let counted: u64 = lines.iter().map(|line| line["count"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(counted, 51);
+    assert!(lines.iter().all(|line| line["outcome"] == "denied" && line["client"] == "127.0.0.1"), "{lines:?}");
+    assert!(!fs::read_to_string(&file).unwrap().contains("wrong-field"));
+}
+
+#[test]
+fn logrotate_may_rename_the_file_or_empty_it() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = Gate::before(upstream.url());
+    let file = gate.dir().join("audit.log");
+    let gate = gate.set("audit.file", file.display()).start();
+    gate.curl(MANIFEST).run().expect(200);
+    let old = file.with_extension("1");
+    fs::rename(&file, &old).unwrap();
+    gate.curl(MANIFEST).run().expect(200);
+    assert_eq!((lines(&old).len(), lines(&file).len()), (1, 1));
+    fs::write(&file, "").unwrap();
+    gate.curl(MANIFEST).run().expect(200);
+    assert_eq!(lines(&file).len(), 1);
+}
