@@ -42,11 +42,14 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
             let reply = described(StatusCode::PARTIAL_CONTENT, digest).length(length);
             Ok(reply.header(CONTENT_TYPE, content_type).stream(parts.read(blob), length))
         }
-        Part::Unsatisfiable => {
-            let error = OciError::new(ErrorCode::RangeInvalid, format!("the blob has only {size} bytes"));
-            Err(Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}"))))
-        }
+        Part::Unsatisfiable => Err(unsatisfiable(format!("the blob has only {size} bytes"), size)),
+        Part::Backwards => Err(unsatisfiable("a range ends before it begins".to_owned(), size)),
     }
+}
+
+fn unsatisfiable(message: String, size: u64) -> Refusal {
+    let error = OciError::new(ErrorCode::RangeInvalid, message);
+    Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}")))
 }
 
 fn described(status: StatusCode, digest: &Digest) -> Reply {
