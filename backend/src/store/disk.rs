@@ -17,6 +17,7 @@ mod manifests;
 mod names;
 mod progress;
 mod session;
+mod size;
 mod sweep;
 mod tagged;
 mod upload;
@@ -155,7 +156,12 @@ impl Store for DiskStore {
 
     async fn forget_if_corrupt(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| corrupt::forget_if_corrupt(inner, &repository, &digest)).await
+        let turn = self.0.looked_at.turn().await;
+        self.run(move |inner| {
+            let _turn = turn;
+            corrupt::forget_if_corrupt(inner, &repository, &digest)
+        })
+        .await
     }
 
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {

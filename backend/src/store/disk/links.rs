@@ -80,15 +80,17 @@ impl Inner {
         if lost {
             tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
         }
-        Ok((!lost).then(|| FileBlob { file: Arc::new(file), size }))
+        Ok((!lost).then(|| FileBlob { file: Arc::new(file), size, is_recorded: false }))
     }
 
-    /// Distribution's link of a sha512 points at what it keeps under the sha256.
+    /// `None` also where its file is known to be damaged. Distribution's link of a sha512 points at what it keeps under the
+    /// sha256.
     pub(super) fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
-        match self.link(&self.layout.layer_link(repository, digest))? {
-            Some(target) => self.open_content(&target),
-            None => Ok(None),
-        }
+        let Some(target) = self.link(&self.layout.layer_link(repository, digest))? else { return Ok(None) };
+        let Some(mut blob) = self.open_content(&target)? else { return Ok(None) };
+        let is_whole = self.is_whole(&blob.file, &target, blob.size);
+        blob.is_recorded = is_whole.is_some();
+        Ok((is_whole != Some(false)).then_some(blob))
     }
 
     pub(super) fn open_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
