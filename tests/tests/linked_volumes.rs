@@ -1,6 +1,7 @@
-//! Promise: a volume of which links lead to other disks is used as one.
+//! Promise: a volume of which links lead to other disks is used as one, and one that is read-only is served, with a clear
+//! word to who pushes.
 
-use lockgate_e2e::{Backend, PlainApi, Tmpfs, digest_of, fresh_dir, image_of};
+use lockgate_e2e::{Backend, PlainApi, Tmpfs, digest_of, finish, fresh_dir, image_of, program};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -54,5 +55,47 @@ fn a_part_of_the_volume_on_another_disk_is_pushed_to_pulled_from_and_deleted_fro
         let left = every_file(&elsewhere).into_iter().chain(every_file(data.path()));
         let left: Vec<_> = left.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with('.')).collect();
         assert_eq!(left, [data.path().join(".lockgate")], "{linked}");
+    }
+}
+
+#[test]
+fn a_read_only_volume_is_served_and_whoever_pushes_is_told() {
+    let disk = Tmpfs::new(8 * MIB);
+    let layer = b"a layer";
+    let backend = Backend::over(disk.path());
+    let image = PlainApi::at(backend.url()).push_image("team/app", "v1", layer);
+    backend.stop();
+    disk.make_read_only();
+
+    let dir = fresh_dir();
+    let config = dir.path().join("backend.toml");
+    fs::write(&config, format!("storage.data = '{}'\n", disk.path().display())).unwrap();
+    let checked = finish(program("lockgate-backend").arg("check").arg("--config").arg(&config)).success();
+    assert!(checked.stderr.contains("warning: storage.data") && checked.stderr.contains("read-only"), "{checked}");
+
+    let backend = Backend::over(disk.path());
+    let mut api = PlainApi::at(backend.url());
+    let (blob, manifest) =
+        (format!("/v2/team/app/blobs/{}", digest_of(layer)), format!("/v2/team/app/manifests/{image}"));
+    for path in [&blob, &manifest, "/v2/team/app/manifests/v1"] {
+        api.call("GET", path).unwrap().expect(200);
+    }
+    api.call("HEAD", &blob).unwrap().expect(200);
+    let mount = format!("/v2/other/blobs/uploads/?mount={}&from=team/app", digest_of(layer));
+    let mut refused = vec![api.put_manifest("team/app", "v2", &image_of(&[digest_of(layer)])).unwrap()];
+    for (method, path) in [
+        ("POST", "/v2/team/app/blobs/uploads/"),
+        ("POST", "/v2/new/blobs/uploads/"),
+        ("POST", &mount),
+        ("DELETE", &blob),
+        ("DELETE", &manifest),
+        ("DELETE", "/v2/team/app/manifests/v1"),
+    ] {
+        refused.push(api.call(method, path).unwrap());
+    }
+    for answer in refused {
+        let error = answer.expect(403).json()["errors"][0].clone();
+        assert_eq!(error["code"], "DENIED");
+        assert!(error["message"].as_str().unwrap().contains("read-only"), "{error}");
     }
 }

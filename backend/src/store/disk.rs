@@ -41,6 +41,7 @@ use self::errors::at;
 use self::links::Locks;
 use self::session::Sessions;
 use self::sweep::Sweep;
+pub use self::volume::DirectoryProblem;
 use super::paths::{Layout, is_repository};
 use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
@@ -108,8 +109,8 @@ impl DiskStore {
         Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
     }
 
-    /// What is wrong with a directory that is to be opened, one a line. Changes nothing. Blocks.
-    pub fn problems(data: &Path) -> Vec<String> {
+    /// What is wrong with a directory that is to be opened. Changes nothing. Blocks.
+    pub fn problems(data: &Path) -> Vec<DirectoryProblem> {
         volume::problems(data)
     }
 

@@ -25,7 +25,7 @@ use futures_util::Stream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-pub use disk::DiskStore;
+pub use disk::{DirectoryProblem, DiskStore};
 pub use memory::MemoryStore;
 
 /// The result of a store's operation.
