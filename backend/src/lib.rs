@@ -61,4 +61,4 @@ pub use self::http::ReplyBody;
 pub use listener::Listener;
 pub use registry::Registry;
 pub use server::serve;
-pub use store::{DiskStore, MemoryStore, Store};
+pub use store::{DirectoryProblem, DiskStore, MemoryStore, Store};

@@ -58,7 +58,10 @@ fn main() -> ExitCode {
         Command::Serve(file) => with_config(&file, run),
         Command::Health(file) => with_config(&file, |config| check_health(&config.listen.http)),
         Command::Check(file) => {
-            let problems = check::problems(&file.path);
+            let (problems, warnings) = check::findings(&file.path);
+            for warning in warnings {
+                complain(format_args!("warning: storage.data: {warning}"));
+            }
             if !problems.is_empty() {
                 return unusable(&problems);
             }

@@ -10,12 +10,15 @@ pub struct Prefix {
     others: &'static [&'static str],
 }
 
-/// The variables of this process that have the prefix, and a problem for each that is not UTF-8.
-pub(crate) fn of_this_process(prefix: Prefix) -> (Vec<(String, String)>, Problems) {
+/// The variables of this process that are heeded, and a problem for each with the prefix that is not UTF-8.
+pub(crate) fn of_this_process(prefix: Prefix, heeded: impl Fn(&str) -> bool) -> (Vec<(String, String)>, Problems) {
     let mut problems = Problems::default();
     let mut readable = Vec::new();
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
+        if !heeded(&name) {
+            continue;
+        }
         match value.into_string() {
             Ok(value) => readable.push((name, value)),
             Err(_) if !prefix.owns(&name) => {}

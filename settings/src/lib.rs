@@ -91,18 +91,19 @@ pub trait Configuration: Default + DeserializeOwned + Serialize + JsonSchema {
     /// is nothing to look at when the file cannot be read, or when something without a default is wrong.
     fn survey(file: &Path) -> (Option<Self>, Problems) {
         match read(file) {
-            Ok(text) => survey_with_environment(&text, file),
+            Ok(text) => survey_with_environment(&text, file, |_| true),
             Err(problem) => (None, problem.into()),
         }
     }
 
-    /// The defaults with the overrides of this process's environment: settings without a file.
+    /// The defaults with the overrides of this process's environment, as far as they are `heeded`: settings without a
+    /// file.
     ///
     /// # Errors
     /// Every [`Problem`] at once.
-    fn from_environment() -> Result<Self, Problems> {
+    fn from_environment(heeded: impl Fn(&str) -> bool) -> Result<Self, Problems> {
         // An empty text has no place for a problem, but for a key that is missing in the whole.
-        all_or_problems(survey_with_environment("", Path::new("the environment")))
+        all_or_problems(survey_with_environment("", Path::new("the environment"), heeded))
     }
 
     /// Reads `text` with the overrides among `env`; `file_name` only names the text in problems.
@@ -136,8 +137,12 @@ fn all_or_problems<T>(survey: (Option<T>, Problems)) -> Result<T, Problems> {
     }
 }
 
-fn survey_with_environment<T: Configuration>(text: &str, file: &Path) -> (Option<T>, Problems) {
-    let (env, unreadable) = environment::of_this_process(T::PREFIX);
+fn survey_with_environment<T: Configuration>(
+    text: &str,
+    file: &Path,
+    heeded: impl Fn(&str) -> bool,
+) -> (Option<T>, Problems) {
+    let (env, unreadable) = environment::of_this_process(T::PREFIX, heeded);
     let (value, mut problems) = survey_text(text, file, env);
     problems.extend(unreadable);
     (value, problems)

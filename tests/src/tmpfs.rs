@@ -33,6 +33,14 @@ impl Tmpfs {
         self.dir.path()
     }
 
+    /// Lets nothing be written any more.
+    ///
+    /// # Panics
+    /// When somebody is writing.
+    pub fn make_read_only(&self) {
+        finish(tool("mount").args(["-o", "remount,ro"]).arg(self.path())).success();
+    }
+
     /// Takes all the room there is but `spare` bytes, until it is removed with [`Tmpfs::make_room`].
     ///
     /// # Panics

@@ -255,13 +255,15 @@ fn up_heeds_the_environment_and_names_what_has_no_effect_on_it() {
     let mut lockgate = program("lockgate");
     lockgate.env("LOCKGATE_LISTEN_HTTPS", "127.0.0.2:0").env("LOCKGATE_LISTEN_THREADS", "1");
     lockgate.env("LOCKGATE_TLS_KEY", "/elsewhere.key").env("LOCKGATE_UPSTREAM_URL", "http://registry:5000");
+    // Beside a section of the other kind, and with a value that is none.
+    lockgate.env("LOCKGATE_STORAGE_DELETE", "false").env("LOCKGATE_UPSTREAM_IDLE", "x");
     let up = Process::start(lockgate.arg("up").arg("--dir").arg(dir.path()));
     up.stderr().await_line(PATIENCE, "the address that it listens on", |line| line.contains("127.0.0.2:"));
     let said = up.stderr().text();
-    for variable in ["LOCKGATE_TLS_KEY", "LOCKGATE_UPSTREAM_URL"] {
+    for variable in ["LOCKGATE_TLS_KEY", "LOCKGATE_UPSTREAM_URL", "LOCKGATE_UPSTREAM_IDLE"] {
         assert!(said.contains(&format!("note: {variable} has no effect here")), "{said}");
     }
-    assert!(!said.contains("LOCKGATE_LISTEN"), "{said}");
+    assert!(!said.contains("LOCKGATE_LISTEN") && !said.contains("LOCKGATE_STORAGE"), "{said}");
 }
 
 /// A directory with users and a configuration that names a file of tokens.

@@ -40,21 +40,60 @@ fn what_was_refused_before_is_told_again_to_whoever_asks_by_the_signal() {
 
 /// Who closes the terminal in which `lockgate up` runs does not want a server that nobody sees.
 #[test]
-fn a_terminal_that_is_closed_ends_what_ran_in_it() {
-    let dir = fresh_dir();
+fn a_terminal_that_is_closed_ends_what_ran_in_it_wherever_its_output_went() {
     let script = "\
-import os, pty, sys
+import os, pty, sys, time
+log = os.open(sys.argv[2] + '/log', os.O_RDWR | os.O_CREAT)
 child, terminal = pty.fork()
 if child == 0:
+    for output in sys.argv[3:]:
+        os.dup2(log, int(output))
     os.execv(sys.argv[1], [sys.argv[1], 'up', '--listen', '127.0.0.1:0', '--dir', sys.argv[2]])
 said = b''
 while b'docker push' not in said:
-    said += os.read(terminal, 4096)
+    if '1' in sys.argv[3:]:
+        time.sleep(0.01)
+        said = os.pread(log, 65536, 0)
+    else:
+        said += os.read(terminal, 4096)
 os.close(terminal)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))";
+    for redirected in [&[][..], &["2"], &["1", "2"], &["0", "1"], &["0", "2"]] {
+        let (dir, lockgate) = (fresh_dir(), program("lockgate"));
+        let mut python = tool("python3");
+        let ended = finish(python.args(["-c", script]).arg(lockgate.get_program()).arg(dir.path()).args(redirected));
+        assert_eq!(ended.success().stdout.trim(), "0", "{redirected:?}");
+    }
+}
+
+/// A shell that is left lets what it runs in the background go on. Long after, a hook sends SIGHUP.
+#[test]
+fn what_went_on_without_its_terminal_is_not_ended_by_a_later_signal() {
+    let dir = fresh_dir();
+    let script = "\
+import os, pty, signal, subprocess, sys, time
+log = sys.argv[2] + '/log'
+def told(text):
+    until = time.monotonic() + 20
+    while text not in open(log).read():
+        assert time.monotonic() < until, text
+        time.sleep(0.01)
+child, terminal = pty.fork()
+if child == 0:
+    arguments = [sys.argv[1], 'up', '--listen', '127.0.0.1:0', '--dir', sys.argv[2]]
+    print(subprocess.Popen(arguments, stderr=open(log, 'w'), process_group=0).pid, flush=True)
+    signal.pause()
+lockgate = int(os.read(terminal, 4096).split()[0])
+try:
+    told('listening')
+    os.close(terminal)
+    told('goes on without')
+    os.kill(lockgate, signal.SIGHUP)
+    told('read again')
+finally:
+    os.kill(lockgate, signal.SIGKILL)";
     let lockgate = program("lockgate");
-    let ended = finish(tool("python3").args(["-c", script]).arg(lockgate.get_program()).arg(dir.path())).success();
-    assert_eq!(ended.stdout.trim(), "0", "{ended}");
+    finish(tool("python3").args(["-c", script]).arg(lockgate.get_program()).arg(dir.path())).success();
 }
 
 #[test]

@@ -1,25 +1,35 @@
 //! `/v2/<name>/blobs/<digest>`
 
+use std::time::Duration;
+
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
+use tokio::time::timeout;
 
 use super::conditional;
 use crate::http::{Multipart, Outcome, Part, Refusal, Reply, header, header_value, requested};
 use crate::registry::Registry;
-use crate::store::StoreError;
+use crate::store::{Blob, StoreError};
 
 fn unknown(digest: &Digest) -> OciError {
     let message = "this repository does not hold the blob: push it, or mount it from where it is";
     OciError::new(ErrorCode::BlobUnknown, message).with_detail(digest.as_str())
 }
 
+/// How long a HEAD waits until a blob is read. A longer one is there until it was read to its end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const CONTENT: &str = "application/octet-stream";
 
 /// `GET` and `HEAD`: the blob, or ranges of it.
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, digest: &Digest) -> Outcome {
-    let blob = registry.store.blob(name, digest).await?.ok_or_else(|| unknown(digest))?;
+    let mut blob = registry.store.blob(name, digest).await?;
+    if request.method == Method::HEAD && blob.as_ref().is_some_and(|blob| !blob.is_recorded()) {
+        blob = looked_at(registry, name, digest).await?;
+    }
+    let blob = blob.ok_or_else(|| unknown(digest))?;
     if let Some(reply) = conditional::instead_of(request, digest)? {
         return Ok(lasting(reply));
     }
@@ -42,11 +52,27 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
             let reply = described(StatusCode::PARTIAL_CONTENT, digest).length(length);
             Ok(reply.header(CONTENT_TYPE, content_type).stream(parts.read(blob), length))
         }
-        Part::Unsatisfiable => {
-            let error = OciError::new(ErrorCode::RangeInvalid, format!("the blob has only {size} bytes"));
-            Err(Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}"))))
-        }
+        Part::Unsatisfiable => Err(unsatisfiable(format!("the blob has only {size} bytes"), size)),
+        Part::Backwards => Err(unsatisfiable("a range ends before it begins".to_owned(), size)),
     }
+}
+
+/// Who asks whether a blob is there sends it if it is not. So the bytes of one that another registry wrote, and may have
+/// lost a part of in a crash, are read when they are asked for first.
+async fn looked_at(
+    registry: &Registry,
+    name: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<Box<dyn Blob>>, StoreError> {
+    if let Ok(Err(error)) = timeout(PATIENCE, registry.store.forget_if_corrupt(name, digest)).await {
+        tracing::warn!(%error, %digest, "whether this blob is whole is not known, or it could not be removed");
+    }
+    registry.store.blob(name, digest).await
+}
+
+fn unsatisfiable(message: String, size: u64) -> Refusal {
+    let error = OciError::new(ErrorCode::RangeInvalid, message);
+    Refusal::from(error).with_header(CONTENT_RANGE, header_value(format!("bytes */{size}")))
 }
 
 fn described(status: StatusCode, digest: &Digest) -> Reply {

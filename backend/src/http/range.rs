@@ -16,6 +16,8 @@ pub(crate) enum Part {
     Several(Vec<Range<u64>>),
     /// Nothing that the blob has.
     Unsatisfiable,
+    /// One of the ranges ends before it begins, so that the header is invalid (RFC 9110, 14.1.1).
+    Backwards,
 }
 
 /// Ranges that one request asks for, at most: as many as podman does.
@@ -42,10 +44,9 @@ pub(crate) fn requested(header: &str, size: u64) -> Part {
     if ranges.is_empty() || ranges.len() > MAX_RANGES {
         return Part::Whole;
     }
-    // One that runs backwards makes the header invalid. RFC 9110 lets it be ignored or refused; a refusal tells of
-    // the mistake.
+    // RFC 9110, 14.2 lets it be ignored or refused; a refusal tells of the mistake.
     if ranges.iter().any(|range| range.start > range.end) {
-        return Part::Unsatisfiable;
+        return Part::Backwards;
     }
     ranges.retain(|range| !range.is_empty());
     match ranges.as_slice() {
@@ -109,11 +110,11 @@ mod tests {
             ("bytes=10-", Part::Unsatisfiable),
             ("bytes=99999999999999999999-", Part::Unsatisfiable),
             ("bytes=-0", Part::Unsatisfiable),
-            ("bytes=5-2", Part::Unsatisfiable),
+            ("bytes=5-2", Part::Backwards),
             ("bytes=0-1,30-40", Part::Bytes(0..2)),
             ("bytes=,0-1 ,", Part::Bytes(0..2)),
             ("bytes=10-,11-12", Part::Unsatisfiable),
-            ("bytes=0-1,5-2", Part::Unsatisfiable),
+            ("bytes=0-1,5-2", Part::Backwards),
             ("bytes=0-1,x", Part::Whole),
             ("bytes=,", Part::Whole),
             ("bytes=", Part::Whole),
@@ -165,7 +166,7 @@ mod tests {
             let ranges = match requested(&header, size) {
                 Part::Bytes(range) => vec![range],
                 Part::Several(ranges) => ranges,
-                Part::Whole | Part::Unsatisfiable => Vec::new(),
+                Part::Whole | Part::Unsatisfiable | Part::Backwards => Vec::new(),
             };
             prop_assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size));
             let sum = ranges.iter().map(|range| u128::from(range.end - range.start)).sum::<u128>();

@@ -1,5 +1,6 @@
 //! Answers: their headers, their bodies, and the one place where an error becomes a response.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -33,12 +34,9 @@ pub enum ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = std::io::Error;
+    type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.get_mut() {
             Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
@@ -232,10 +230,15 @@ impl From<StoreError> for Refusal {
                     "what is there is not what If-Match or If-None-Match requires: look at it, and decide anew";
                 OciError::new(ErrorCode::PreconditionFailed, message).into()
             }
-            StoreError::Io(ref io) if is_full(io) => {
+            StoreError::Io(ref cause) if is_full(cause) => {
                 let message = "the registry's storage is full: ask whoever runs it to make space, then push again";
                 let full = OciError::new(ErrorCode::Unknown, message).with_status(StatusCode::INSUFFICIENT_STORAGE);
                 Self::internal(full, &error)
+            }
+            StoreError::Io(ref cause) if cause.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                let message = "the registry's storage is read-only: what is there can be pulled, and nothing pushed or \
+                               deleted; ask whoever runs it";
+                Self::internal(OciError::new(ErrorCode::Denied, message), &error)
             }
             StoreError::Corrupt(_) | StoreError::Io(_) => {
                 let message = "the registry's storage failed: its log says where; try again, or tell whoever runs it";
@@ -245,8 +248,8 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The refusal of an upload session that the repository does not have.
@@ -258,7 +261,6 @@ pub(crate) fn upload_unknown() -> OciError {
 mod tests {
     use super::*;
     use lockgate_oci::API_VERSION;
-    use std::io;
 
     #[test]
     fn every_answer_says_that_it_comes_from_a_registry() {
@@ -267,11 +269,18 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_apart_and_its_path_stays_in_the_log() {
-        let full = io::Error::new(io::ErrorKind::StorageFull, "/secret/path: no space");
-        let refusal = Refusal::from(StoreError::Io(full));
-        assert_eq!(refusal.cause(), Some("/secret/path: no space"));
-        assert_eq!(refusal.error.status(), StatusCode::INSUFFICIENT_STORAGE);
-        assert!(!refusal.error.message().contains("/secret"));
+    fn a_full_disk_and_a_read_only_one_are_told_apart_and_their_path_stays_in_the_log() {
+        for (kind, status, said) in [
+            (io::ErrorKind::StorageFull, StatusCode::INSUFFICIENT_STORAGE, "is full"),
+            (io::ErrorKind::QuotaExceeded, StatusCode::INSUFFICIENT_STORAGE, "is full"),
+            (io::ErrorKind::ReadOnlyFilesystem, StatusCode::FORBIDDEN, "is read-only"),
+            (io::ErrorKind::Other, StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+        ] {
+            let refusal = Refusal::from(StoreError::Io(io::Error::new(kind, "/secret/path: why")));
+            assert_eq!(refusal.cause(), Some("/secret/path: why"));
+            assert_eq!(refusal.error.status(), status);
+            let message = refusal.error.message();
+            assert!(message.contains(said) && !message.contains("/secret"), "{message}");
+        }
     }
 }

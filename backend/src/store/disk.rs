@@ -17,6 +17,7 @@ mod manifests;
 mod names;
 mod progress;
 mod session;
+mod size;
 mod sweep;
 mod tagged;
 mod upload;
@@ -40,6 +41,7 @@ use self::errors::at;
 use self::links::Locks;
 use self::session::Sessions;
 use self::sweep::Sweep;
+pub use self::volume::DirectoryProblem;
 use super::paths::{Layout, is_repository};
 use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
@@ -107,8 +109,8 @@ impl DiskStore {
         Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
     }
 
-    /// What is wrong with a directory that is to be opened, one a line. Changes nothing. Blocks.
-    pub fn problems(data: &Path) -> Vec<String> {
+    /// What is wrong with a directory that is to be opened. Changes nothing. Blocks.
+    pub fn problems(data: &Path) -> Vec<DirectoryProblem> {
         volume::problems(data)
     }
 
@@ -155,7 +157,12 @@ impl Store for DiskStore {
 
     async fn forget_if_corrupt(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        self.run(move |inner| corrupt::forget_if_corrupt(inner, &repository, &digest)).await
+        let turn = self.0.looked_at.turn().await;
+        self.run(move |inner| {
+            let _turn = turn;
+            corrupt::forget_if_corrupt(inner, &repository, &digest)
+        })
+        .await
     }
 
     async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {

@@ -25,7 +25,7 @@ use futures_util::Stream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-pub use disk::DiskStore;
+pub use disk::{DirectoryProblem, DiskStore};
 pub use memory::MemoryStore;
 
 /// The result of a store's operation.
@@ -51,7 +51,7 @@ pub trait Store: Send + Sync + 'static {
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
 
     /// Reads a blob, and forgets its bytes, in every repository, when they have not the digest that they are kept
-    /// under. A store that loses no bytes has nothing to do.
+    /// under. Once it reads, it goes on to the end, waited for or not. A store that loses no bytes has nothing to do.
     async fn forget_if_corrupt(&self, _repository: &RepositoryName, _digest: &Digest) -> Result<()> {
         Ok(())
     }
@@ -118,6 +118,12 @@ pub trait Store: Send + Sync + 'static {
 pub trait Blob: Send {
     /// How long it is, in bytes.
     fn size(&self) -> u64;
+
+    /// Whether it would not be found if its bytes had become fewer or more. A store that loses no bytes has nothing to
+    /// record.
+    fn is_recorded(&self) -> bool {
+        true
+    }
 
     /// Its bytes from `range.start` up to `range.end`, which is at most [`Blob::size`].
     fn read(&self, range: Range<u64>) -> ByteStream;

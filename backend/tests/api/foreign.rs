@@ -297,3 +297,52 @@ async fn a_layer_that_was_cut_short_is_missing_once_a_manifest_tells_its_size_an
     registry.put_manifest("a", "v1", &image).await.expect(201);
     assert_eq!(registry.get(&path).await.expect(200).body, content);
 }
+
+/// Puts a blob's file there as something else than this registry does.
+fn put_data_by_hand(registry: &TestRegistry, digest: &str, content: &str) {
+    fs::remove_file(data(registry, digest)).unwrap();
+    fs::write(data(registry, digest), content).unwrap();
+}
+
+#[tokio::test]
+async fn a_blob_of_another_size_than_was_pushed_is_missing_before_a_manifest_tells_its_size() {
+    let registry = TestRegistry::start().await;
+    let content = "a layer of some length";
+    for damaged in ["a layer", "a layer of some length and more", ""] {
+        let path = format!("/v2/a/blobs/{}", registry.push_blob("a", content).await);
+        let digest = sha256(content.as_bytes());
+        registry.call("HEAD", &path).await.expect(200);
+        fs::write(data(&registry, &digest), damaged).unwrap();
+        for method in ["HEAD", "GET"] {
+            registry.call(method, &path).await.expect(404);
+        }
+        registry.call("POST", &format!("/v2/b/blobs/uploads/?mount={digest}&from=a")).await.expect(202);
+        registry.push_blob("a", content).await;
+        assert_eq!(registry.get(&path).await.expect(200).body, content);
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_another_registry_left_damaged_is_missing_when_it_is_first_asked_for() {
+    let mut registry = TestRegistry::start().await;
+    let content = "a layer of some length";
+    let digest = registry.push_blob("a", content).await;
+    let path = format!("/v2/a/blobs/{digest}");
+    for damaged in ["a layer", "a layer of some lengtH", "a layer of some length and more"] {
+        put_data_by_hand(&registry, &digest, damaged);
+        registry.restart().await;
+        registry.call("HEAD", &path).await.expect(404);
+        registry.push_blob("a", content).await;
+        registry.call("HEAD", &path).await.expect(200);
+    }
+    // One that is whole stays so, and from then on its size is known.
+    put_data_by_hand(&registry, &digest, content);
+    registry.restart().await;
+    for _ in 0..2 {
+        registry.call("HEAD", &path).await.expect(200);
+    }
+    assert_eq!(registry.get(&path).await.expect(200).body, content);
+    fs::write(data(&registry, &digest), "a layer").unwrap();
+    registry.restart().await;
+    registry.get(&path).await.expect(404);
+}

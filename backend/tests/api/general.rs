@@ -56,7 +56,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
         ("POST", "/v2/a/manifests/x", "GET, HEAD, PUT, DELETE"),
         ("PUT", &blob, "GET, HEAD, DELETE"),
         ("GET", "/v2/a/blobs/uploads/", "POST"),
-        ("POST", "/v2/a/blobs/uploads/x", "GET, PATCH, PUT, DELETE"),
+        ("POST", "/v2/a/blobs/uploads/x", "GET, HEAD, PATCH, PUT, DELETE"),
         ("PATCH", &referrers, "GET, HEAD"),
         ("OPTIONS", "/v2/", "GET, HEAD"),
     ];

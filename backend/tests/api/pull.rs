@@ -60,9 +60,12 @@ async fn a_broken_pull_goes_on_with_a_range() {
         assert_eq!(answer.header("content-length"), expected.len().to_string());
         assert!(answer.body == bytes[expected], "{range}");
     }
-    for range in ["bytes=600000-", "bytes=-0", "bytes=5-2"] {
+    let few = "the blob has only 600000 bytes";
+    let table = [("bytes=600000-", few), ("bytes=-0", few), ("bytes=5-2", "a range ends before it begins")];
+    for (range, why) in table {
         let answer = registry.call_with("GET", &path, &[("range", range)], "").await.expect_error(416, "RANGE_INVALID");
         assert_eq!(answer.header("content-range"), "bytes */600000");
+        assert_eq!(answer.json()["errors"][0]["message"], why);
     }
     for range in ["bytes=0-1,x", "lines=1-2"] {
         let answer = registry.call_with("GET", &path, &[("range", range)], "").await.expect(200);

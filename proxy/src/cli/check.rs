@@ -148,7 +148,11 @@ impl Findings {
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
         for problem in DiskStore::problems(&storage.data) {
-            self.add(file, "storage.data", problem);
+            if problem.is_read_only {
+                self.warnings.push(format!("storage.data: {problem}"));
+            } else {
+                self.add(file, "storage.data", problem.to_string());
+            }
         }
     }
 

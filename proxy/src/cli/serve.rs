@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lockgate_settings::{Configuration as _, flush_log};
 use tokio::runtime::Runtime;
@@ -97,17 +98,41 @@ fn stop_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = 
     Ok((stop, stop_at_once))
 }
 
-/// Says that SIGHUP has certificates and users read again (`files::follow` does it). Resolves where it came since the
-/// terminal of this process is gone: nobody would be left to end it.
+/// How often it is looked whether the terminal is still there.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Says that SIGHUP has certificates and users read again (`files::follow` does it). Resolves where it comes with the end
+/// of the terminal of this process: nobody would be left to end it. Who goes on after that end was let go by its shell,
+/// and a later SIGHUP is one as any.
 fn hung_up() -> io::Result<impl Future<Output = ()>> {
     let mut hangups = signal(SignalKind::hangup())?;
-    let has_terminal = || io::stderr().is_terminal();
-    let had_terminal = has_terminal();
+    let mut had_terminal = has_terminal();
+    let mut was_gone = false;
     Ok(async move {
-        while hangups.recv().await.is_some() && (has_terminal() || !had_terminal) {
-            tracing::info!(signal = "SIGHUP", "certificates and users are read again");
+        loop {
+            tokio::select! {
+                hangup = hangups.recv() => {
+                    if hangup.is_none() || (had_terminal && !has_terminal()) {
+                        return;
+                    }
+                    tracing::info!(signal = "SIGHUP", "certificates and users are read again");
+                }
+                () = tokio::time::sleep(LOOK), if had_terminal => {
+                    let is_gone = !has_terminal();
+                    if is_gone && was_gone {
+                        tracing::info!("the terminal was closed, and nobody ended this process: it goes on without");
+                        had_terminal = false;
+                    }
+                    was_gone = is_gone;
+                }
+            }
         }
     })
+}
+
+/// Whether one of the standard streams is a terminal that stands; the others may be files.
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }
 
 /// Resolves when SIGTERM and SIGINT have come so many times together, and tells which was the last.

@@ -76,7 +76,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
 
 /// The default configuration, with everything below the directory and the registry within the process.
 fn config(args: &Args, data: &Path) -> Result<Config, Error> {
-    let mut config = Config::from_environment()?;
+    let mut config = Config::from_environment(|variable| !is_not_heeded(variable))?;
     let listen = args.listen.or_else(|| std::env::var_os(LISTEN_VARIABLE).map(|_| config.listen.https));
     config.listen.https = listen.unwrap_or(DEFAULT_LISTEN);
     // Two processes over one storage would get in each other's way.

@@ -8,24 +8,46 @@ use http::header::{HeaderMap, HeaderValue, LINK, LOCATION};
 pub(super) fn give_back(headers: &mut HeaderMap, told: &HeaderValue, own: &HeaderValue) {
     let (Ok(told), Ok(own)) = (told.to_str(), own.to_str()) else { return };
     for (name, value) in headers.iter_mut() {
-        // The next page of a list is a Link (OCI distribution specification, end-8b).
-        if (name == LOCATION || name == LINK)
-            && let Some(reached) = value.to_str().ok().and_then(|text| as_reached(text, told, own))
-        {
+        let reached = match value.to_str() {
+            Ok(reference) if name == LOCATION => as_reached(reference, told, own),
+            // The next page of a list is a Link (OCI distribution specification, end-8b).
+            Ok(links) if name == LINK => each_as_reached(links, told, own),
+            _ => None,
+        };
+        if let Some(reached) = reached.and_then(|reached| HeaderValue::try_from(reached).ok()) {
             *value = reached;
         }
     }
 }
 
-fn as_reached(value: &str, told: &str, own: &str) -> Option<HeaderValue> {
-    let (opening, reference) = value.split_at(usize::from(value.starts_with('<')));
+/// Writes each reference of a list of links (RFC 8288, 3). One begins with the field or behind a comma: a `<` that
+/// stands elsewhere is part of a parameter.
+fn each_as_reached(links: &str, told: &str, own: &str) -> Option<String> {
+    let (mut written, mut rest, mut is_changed) = (String::new(), links, false);
+    while let Some((before, after)) = rest.split_once('<') {
+        written.push_str(before);
+        let begins = matches!(written.trim_end().chars().next_back(), None | Some(','));
+        written.push('<');
+        rest = after;
+        if begins && let Some((reference, after)) = rest.split_once('>') {
+            let reached = as_reached(reference, told, own);
+            is_changed |= reached.is_some();
+            written.push_str(reached.as_deref().unwrap_or(reference));
+            written.push('>');
+            rest = after;
+        }
+    }
+    is_changed.then(|| written + rest)
+}
+
+fn as_reached(reference: &str, told: &str, own: &str) -> Option<String> {
     let (scheme, rest) = reference.split_once("://")?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
         "http" => ":80",
         "https" => ":443",
         _ => return None,
     };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#', '>']).unwrap_or(rest.len()));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let is = |name: &str| {
         let port = name.len().checked_sub(default_port.len()).and_then(|at| name.split_at_checked(at));
         let without_port = port.filter(|(_, port)| *port == default_port).map_or(name, |(name, _)| name);
@@ -38,7 +60,7 @@ fn as_reached(value: &str, told: &str, own: &str) -> Option<HeaderValue> {
     // to another server (RFC 3986, 4.2).
     let server = if told == own && !path.starts_with("//") { String::new() } else { format!("https://{told}") };
     let slash = if path.starts_with('/') { "" } else { "/" };
-    HeaderValue::try_from(format!("{opening}{server}{slash}{path}")).ok()
+    Some(format!("{server}{slash}{path}"))
 }
 
 #[cfg(test)]
@@ -69,10 +91,37 @@ mod tests {
         for (own, named) in [("registry:80", "http://registry/v2/"), ("localhost", "http://localhost/v2/")] {
             assert_eq!(given_back(LOCATION, named, TOLD, own), "https://reg.test:5043/v2/");
         }
-        assert_eq!(
-            given_back(LINK, "<http://registry:5000/v2/_catalog?n=1>; rel=\"next\"", TOLD, "registry:5000"),
-            "<https://reg.test:5043/v2/_catalog?n=1>; rel=\"next\""
-        );
+    }
+
+    #[test]
+    fn each_link_of_a_field_is_rewritten_and_nothing_beside_them() {
+        for (links, reached) in [
+            (
+                "<http://registry:5000/v2/_catalog?n=1>; rel=\"next\"",
+                "<https://reg.test:5043/v2/_catalog?n=1>; rel=\"next\"",
+            ),
+            (
+                " <http://registry:5000/a,b>; rel=next , <http://other/>,<http://registry:5000/c>",
+                " <https://reg.test:5043/a,b>; rel=next , <http://other/>,<https://reg.test:5043/c>",
+            ),
+            (
+                "<http://registry:5000>;title=\"1 <http://registry:5000/>\", <http://registry:5000?a>",
+                "<https://reg.test:5043/>;title=\"1 <http://registry:5000/>\", <https://reg.test:5043/?a>",
+            ),
+        ] {
+            assert_eq!(given_back(LINK, links, TOLD, "registry:5000"), reached);
+        }
+        for other in [
+            "",
+            "<",
+            ",<",
+            "</v2/a>; rel=next",
+            "<http://registry:5000/",
+            "x <http://registry:5000/>",
+            "http://registry:5000/",
+        ] {
+            assert_eq!(given_back(LINK, other, TOLD, "registry:5000"), other);
+        }
     }
 
     #[test]

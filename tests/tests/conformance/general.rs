@@ -40,7 +40,7 @@ checks! {
         MUST a_manifest_knows_get_head_put_and_delete,
         MUST a_blob_knows_get_head_and_delete,
         MUST the_place_of_uploads_knows_post,
-        MUST an_upload_knows_get_patch_put_and_delete,
+        MUST an_upload_knows_get_head_patch_put_and_delete,
         MUST a_list_of_referrers_knows_get_and_head,
     }
 }
@@ -218,8 +218,8 @@ fn the_place_of_uploads_knows_post(visit: &Visit) {
     methods(visit, "blobs/uploads/", &["GET", "PUT", "PATCH", "DELETE"], &["POST"]);
 }
 
-fn an_upload_knows_get_patch_put_and_delete(visit: &Visit) {
-    methods(visit, &visit.begin(), &["POST"], &["DELETE", "GET", "PATCH", "PUT"]);
+fn an_upload_knows_get_head_patch_put_and_delete(visit: &Visit) {
+    methods(visit, &visit.begin(), &["POST"], &["DELETE", "GET", "HEAD", "PATCH", "PUT"]);
 }
 
 fn a_list_of_referrers_knows_get_and_head(visit: &Visit) {

@@ -52,3 +52,20 @@ fn what_is_no_tls_gets_no_answer() {
     assert!(!String::from_utf8_lossy(&said).contains("HTTP"), "{said:?}");
     gate.curl("/v2/").run().expect(200);
 }
+
+#[test]
+fn a_hundred_thousand_requests_on_one_connection_are_each_answered_and_leave_nothing_behind() {
+    const BATCH: usize = 1000;
+    let gate = Gate::before("http://127.0.0.1:9").start();
+    let mut wire = gate.wire();
+    let batch = "GET /v2/ HTTP/1.1\r\nHost: r\r\n\r\n".repeat(BATCH);
+    (0..100).for_each(|_| wire.send(&batch));
+    wire.send("GET /v2/ HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n");
+    let answers = wire.closed_within(6 * PATIENCE);
+    let answers = String::from_utf8_lossy(&answers);
+    assert_eq!(answers.matches("HTTP/1.1 401 Unauthorized\r\n").count(), 100 * BATCH + 1);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gate.process().id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kib < 64 * 1024, "{peak}");
+}

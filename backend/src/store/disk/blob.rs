@@ -25,11 +25,17 @@ const PIECE: usize = 256 * 1024;
 pub(super) struct FileBlob {
     pub(super) file: Arc<File>,
     pub(super) size: u64,
+    /// Its bytes had the right digest, and it has the size that it had then.
+    pub(super) is_recorded: bool,
 }
 
 impl Blob for FileBlob {
     fn size(&self) -> u64 {
         self.size
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     fn read(&self, range: Range<u64>) -> ByteStream {
@@ -113,7 +119,7 @@ mod tests {
     fn blob(content: &[u8]) -> Box<FileBlob> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        Box::new(FileBlob { file: Arc::new(file), size: content.len() as u64 })
+        Box::new(FileBlob { file: Arc::new(file), size: content.len() as u64, is_recorded: false })
     }
 
     async fn read(blob: Box<FileBlob>, range: Range<u64>) -> io::Result<Vec<u8>> {

@@ -1,15 +1,18 @@
 //! Bytes that are not what their name says. Nothing that was pushed here is lost so; but distribution does not sync what
 //! it writes, and disks fail.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use lockgate_oci::{Digest, RepositoryName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Inner;
 use super::buffer_pool::BUFFER;
 use super::errors::at;
+use super::size;
 use crate::hasher::Hasher;
 use crate::store::Result;
 use crate::store::lock::held;
@@ -17,33 +20,70 @@ use crate::store::lock::held;
 /// Blobs that are remembered as looked at, at most.
 const REMEMBERED: usize = 10_000;
 
-/// The blobs that were looked at since the start, and the size that they had. Who pushes manifests with wrong sizes
-/// shall not have a blob read each time.
-#[derive(Default)]
-pub(super) struct LookedAt(Mutex<HashSet<(Digest, u64)>>);
+/// What was found of the blobs that were looked at since the start and whose size could not be recorded: who asks for
+/// them shall not have them read each time. One blob is read after the other, whoever asks.
+pub(super) struct LookedAt {
+    /// Of a blob with the size that it had, whether it was whole.
+    found: Mutex<HashMap<(Digest, u64), bool>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for LookedAt {
+    fn default() -> Self {
+        Self { found: Mutex::default(), turns: Arc::new(Semaphore::new(1)) }
+    }
+}
 
 impl LookedAt {
-    /// Whether a blob of this size is looked at for the first time.
-    fn is_first(&self, digest: &Digest, size: u64) -> bool {
-        let mut seen = held(self.0.lock());
-        if seen.len() == REMEMBERED {
-            seen.clear();
+    /// The turn to look at a blob.
+    pub(super) async fn turn(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.turns).acquire_owned().await.expect("it is never closed")
+    }
+
+    fn is_whole(&self, digest: &Digest, size: u64) -> Option<bool> {
+        held(self.found.lock()).get(&(digest.clone(), size)).copied()
+    }
+
+    fn note(&self, digest: &Digest, size: u64, is_whole: bool) {
+        let mut found = held(self.found.lock());
+        if found.len() == REMEMBERED {
+            found.clear();
         }
-        seen.insert((digest.clone(), size))
+        found.insert((digest.clone(), size), is_whole);
     }
 
     /// What comes in the place of a blob that is removed was not looked at.
     fn forget(&self, digest: &Digest, size: u64) {
-        held(self.0.lock()).remove(&(digest.clone(), size));
+        held(self.found.lock()).remove(&(digest.clone(), size));
+    }
+}
+
+impl Inner {
+    /// Records the size of a file whose bytes have this digest.
+    pub(super) fn record_size(&self, file: &File, digest: &Digest, size: u64) {
+        if !size::record(file, size) {
+            self.looked_at.note(digest, size, true);
+        }
+    }
+
+    /// Whether a file of this size is whole, if that is known.
+    pub(super) fn is_whole(&self, file: &File, digest: &Digest, size: u64) -> Option<bool> {
+        let Some(recorded) = size::recorded(file) else { return self.looked_at.is_whole(digest, size) };
+        if recorded != size {
+            let path = self.layout.blob_data(digest);
+            tracing::error!(path = %path.display(), size, recorded,
+                "this file has another size than it had: it counts as missing until it is pushed again");
+        }
+        Some(recorded == size)
     }
 }
 
 /// Forgets a blob's bytes when they have another digest than the one they are kept under: from then on it is missing.
-/// One that was looked at is not looked at again while it has the same size.
+/// Otherwise its size is recorded. One that was looked at is not looked at again while it has the same size.
 pub(super) fn forget_if_corrupt(inner: &Inner, repository: &RepositoryName, digest: &Digest) -> Result<()> {
     let Some(target) = inner.link(&inner.layout.layer_link(repository, digest))? else { return Ok(()) };
     let Some(blob) = inner.open_blob(repository, digest)? else { return Ok(()) };
-    if !inner.looked_at.is_first(&target, blob.size) {
+    if blob.is_recorded {
         return Ok(());
     }
     let path = inner.layout.blob_data(&target);
@@ -57,11 +97,14 @@ pub(super) fn forget_if_corrupt(inner: &Inner, repository: &RepositoryName, dige
         hasher.update(&buffer[..read]);
     }
     let found = hasher.finish();
-    if found != target {
+    if found == target {
+        inner.record_size(&blob.file, &target, blob.size);
+    } else {
         tracing::error!(path = %path.display(), size = blob.size, %found,
             "this file is not what its name says, and is removed: the blob counts as missing until it is pushed again");
-        inner.looked_at.forget(&target, blob.size);
+        inner.looked_at.note(&target, blob.size, false);
         inner.durable.remove_opened(&path, &blob.file)?;
+        inner.looked_at.forget(&target, blob.size);
     }
     Ok(())
 }
@@ -93,7 +136,7 @@ mod tests {
         assert!(is_there().await);
         let data = store.0.layout.blob_data(&digest);
         for _ in 0..2 {
-            fs::File::options().write(true).open(&data).unwrap().set_len(5).unwrap();
+            File::options().write(true).open(&data).unwrap().set_len(5).unwrap();
             store.forget_if_corrupt(&repository, &digest).await.unwrap();
             assert!(!is_there().await);
             store.forget_if_corrupt(&repository, &digest).await.unwrap();
@@ -108,11 +151,11 @@ mod tests {
         let inner = DiskStore::open(directory.path()).unwrap().0;
         let path = directory.path().join("data");
         fs::write(&path, "old").unwrap();
-        let old = fs::File::open(&path).unwrap();
+        let old = File::open(&path).unwrap();
         inner.durable.write(&path, b"new").unwrap();
         inner.durable.remove_opened(&path, &old).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        inner.durable.remove_opened(&path, &fs::File::open(&path).unwrap()).unwrap();
+        inner.durable.remove_opened(&path, &File::open(&path).unwrap()).unwrap();
         assert!(!path.exists());
     }
 }

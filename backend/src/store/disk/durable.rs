@@ -135,12 +135,7 @@ impl Durable {
 
     /// Puts what a file holds from `offset` on at `path`, in place of what may be there.
     pub(super) fn copy(&self, from: &File, offset: u64, path: &Path) -> io::Result<()> {
-        self.replace(path, |aside| {
-            let (mut from, mut to) = (from, File::create_new(aside)?);
-            from.seek(SeekFrom::Start(offset))?;
-            io::copy(&mut from, &mut to)?;
-            to.sync_all()
-        })
+        self.replace(path, |aside| copy_synced(from, offset, aside))
     }
 
     /// Makes an empty file, unless there is a file.
@@ -152,18 +147,34 @@ impl Durable {
     }
 
     /// Puts what `write` makes aside at `path`.
-    fn replace(&self, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-        let aside = self.aside()?;
-        let written = write(&aside).map_err(at(&aside)).and_then(|()| self.rename(&aside, path));
+    fn replace(&self, path: &Path, write: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        match self.replace_by(&self.aside()?, path, &write) {
+            Err(error) if is_elsewhere(&error) => self.replace_by(&beside(path), path, &write),
+            replaced => replaced,
+        }
+    }
+
+    fn replace_by(&self, aside: &Path, path: &Path, write: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+        let written = write(aside).map_err(at(aside)).and_then(|()| self.move_to(aside, path));
         if written.is_err() {
             // Best effort: where writing failed, removing may fail as well, and the next start cleans up.
-            let _ = fs::remove_file(&aside);
+            let _ = fs::remove_file(aside);
         }
         written
     }
 
-    /// Moves a file that is already synced to `to`, in place of what may be there.
+    /// Moves a file that is already synced to `to`, in place of what may be there. Where it would come to another file
+    /// system, it is copied, and stays.
     pub(super) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.move_to(from, to) {
+            Err(error) if is_elsewhere(&error) => {
+                self.replace_by(&beside(to), to, |aside| copy_synced(&File::open(from)?, 0, aside))
+            }
+            moved => moved,
+        }
+    }
+
+    fn move_to(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.make_directory(parent(to))?;
         fs::rename(from, to).map_err(at(to))?;
         sync_directory(parent(to))
@@ -188,23 +199,28 @@ impl Durable {
 
     /// Removes a directory and all in it, at once for every reader. False when there is none.
     pub(super) fn remove_tree(&self, path: &Path) -> io::Result<bool> {
-        let aside = self.aside()?;
-        let renamed = self.directories.change(path, Change::Removed, || fs::rename(path, &aside));
-        if if_there(renamed).map_err(at(path))?.is_none() {
-            return Ok(false);
-        }
+        let Some(aside) = self.put_aside(path)? else { return Ok(false) };
         sync_directory(parent(path))?;
         // It is gone for every reader: what is left of it is the next sweep's.
         let _ = fs::remove_dir_all(&aside);
         Ok(true)
     }
 
+    /// Moves what is to be removed to where no reader sees it. `None` when it is not there.
+    fn put_aside(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        let move_to = |aside: &Path| self.directories.change(path, Change::Removed, || fs::rename(path, aside));
+        let mut aside = self.aside()?;
+        let mut moved = move_to(&aside);
+        if moved.as_ref().is_err_and(is_elsewhere) {
+            aside = beside(path);
+            moved = move_to(&aside);
+        }
+        Ok(if_there(moved).map_err(at(path))?.map(|()| aside))
+    }
+
     /// Removes the file that was opened as this one, unless another has come in its place.
     pub(super) fn remove_opened(&self, path: &Path, opened: &File) -> io::Result<()> {
-        let aside = self.aside()?;
-        if if_there(fs::rename(path, &aside)).map_err(at(path))?.is_none() {
-            return Ok(());
-        }
+        let Some(aside) = self.put_aside(path)? else { return Ok(()) };
         let (moved, opened) = (fs::metadata(&aside).map_err(at(&aside))?, opened.metadata().map_err(at(path))?);
         if moved.ino() == opened.ino() {
             let _ = fs::remove_file(&aside);
@@ -250,6 +266,23 @@ impl Durable {
             let _ = self.directories.change(path, Change::Removed, || fs::remove_dir(path));
         })
     }
+}
+
+/// Whether a link in the data directory leads to another file system, to which nothing can be moved.
+fn is_elsewhere(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::CrossesDevices
+}
+
+/// A path that nobody else has, in the directory in which `path` is. No part of the layout begins with a dot.
+fn beside(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".{}", Uuid::new_v4()))
+}
+
+fn copy_synced(mut from: &File, offset: u64, path: &Path) -> io::Result<()> {
+    let mut to = File::create_new(path)?;
+    from.seek(SeekFrom::Start(offset))?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
 }
 
 fn write_synced(path: &Path, content: &[u8], modified: Option<SystemTime>) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use lockgate_oci::{Digest, RepositoryName};
@@ -14,7 +14,7 @@ use crate::hasher::digest_of;
 use crate::store::lock::held;
 use crate::store::{Requirement, Result, StoreError};
 
-/// Locks for repositories: one is chosen by the name's hash.
+/// Locks for repositories: one is chosen by the hash of where they are.
 const LOCKS: usize = 64;
 
 /// Shared by those who add links, held alone by those who remove some or look before they write: so no manifest is
@@ -29,22 +29,28 @@ impl Default for Locks {
 }
 
 impl Locks {
-    fn of(&self, repository: &RepositoryName) -> &RwLock<()> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(repository);
+    fn of(&self, repository: &Path) -> &RwLock<()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(resolved(repository));
         &self.0[(hash % LOCKS as u64) as usize]
     }
+}
+
+/// Where a path leads, as far as it exists: a repository that links lead to has several names, and one lock.
+fn resolved(path: &Path) -> PathBuf {
+    let resolved = |above: &Path| Some(fs::canonicalize(above).ok()?.join(path.strip_prefix(above).ok()?));
+    path.ancestors().find_map(resolved).unwrap_or_else(|| path.to_owned())
 }
 
 impl Inner {
     /// While links of a repository are added.
     pub(super) fn adding<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _shared = held(self.locks.of(repository).read());
+        let _shared = held(self.locks.of(&self.layout.repository(repository)).read());
         work()
     }
 
     /// While links of a repository are removed, or replaced if they are as they should be.
     pub(super) fn alone<T>(&self, repository: &RepositoryName, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let _alone = held(self.locks.of(repository).write());
+        let _alone = held(self.locks.of(&self.layout.repository(repository)).write());
         work()
     }
 
@@ -80,15 +86,17 @@ impl Inner {
         if lost {
             tracing::warn!(path = %path.display(), "this file is empty and should not be: it counts as missing");
         }
-        Ok((!lost).then(|| FileBlob { file: Arc::new(file), size }))
+        Ok((!lost).then(|| FileBlob { file: Arc::new(file), size, is_recorded: false }))
     }
 
-    /// Distribution's link of a sha512 points at what it keeps under the sha256.
+    /// `None` also where its file is known to be damaged. Distribution's link of a sha512 points at what it keeps under the
+    /// sha256.
     pub(super) fn open_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
-        match self.link(&self.layout.layer_link(repository, digest))? {
-            Some(target) => self.open_content(&target),
-            None => Ok(None),
-        }
+        let Some(target) = self.link(&self.layout.layer_link(repository, digest))? else { return Ok(None) };
+        let Some(mut blob) = self.open_content(&target)? else { return Ok(None) };
+        let is_whole = self.is_whole(&blob.file, &target, blob.size);
+        blob.is_recorded = is_whole.is_some();
+        Ok((is_whole != Some(false)).then_some(blob))
     }
 
     pub(super) fn open_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<FileBlob>> {
@@ -113,5 +121,28 @@ impl Inner {
                 self.holds_manifest(repository, digest) || self.holds_blob(repository, digest)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn every_name_of_a_repository_has_its_lock_before_and_after_it_is_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let (locks, path) = (Locks::default(), |name: &str| root.join(name));
+        fs::create_dir(path("team")).unwrap();
+        symlink("team", path("alias")).unwrap();
+        symlink("team/app", path("app")).unwrap();
+        let before = resolved(&path("alias/app"));
+        fs::create_dir(path("team/app")).unwrap();
+        for name in ["team/app", "alias/app", "app"] {
+            assert_eq!(resolved(&path(name)), path("team/app"), "{name}");
+            assert!(std::ptr::eq(locks.of(&path(name)), locks.of(&before)));
+        }
+        assert_eq!(before, path("team/app"));
     }
 }

@@ -122,6 +122,7 @@ impl UploadFile {
         };
         let blob = inner.layout.blob_data(digest);
         if found == *digest {
+            inner.record_size(&self.file, digest, size);
             if let Err(error) = self.file.sync_all() {
                 // What did not reach the disk is forgotten by the kernel, and a second sync would succeed:
                 // so these bytes must not be tried again.

@@ -1,6 +1,7 @@
 //! What can be said of a data directory before it is used: whether this process may read and write it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,34 +10,57 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::io::Errno;
 
+use crate::store::paths::Layout;
+
 /// Directories that are looked at, at most, from the top down: one whose owner is another is mostly one of many.
 const LOOKED_AT: usize = 1000;
 
-/// What is wrong with a data directory, one a line. One that does not exist is right if it can be made. Blocks.
-pub(super) fn problems(data: &Path) -> Vec<String> {
+/// What is wrong with a data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryProblem {
+    message: String,
+    /// There is a registry in it that can be served: only nothing can be pushed to it or deleted.
+    pub is_read_only: bool,
+}
+
+impl fmt::Display for DirectoryProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<String> for DirectoryProblem {
+    fn from(message: String) -> Self {
+        Self { message, is_read_only: false }
+    }
+}
+
+/// What is wrong with a data directory. One that does not exist is right if it can be made. Blocks.
+pub(super) fn problems(data: &Path) -> Vec<DirectoryProblem> {
     if !data.exists() {
         let above = data.ancestors().skip(1).find(|directory| directory.exists()).unwrap_or(Path::new("."));
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
         let why = if above.is_dir() { refused(above) } else { Some("it is not a directory".to_owned()) };
         let why = why.map(|why| format!("{}: it cannot be made: {}: {why}", data.display(), above.display()));
-        return why.into_iter().collect();
+        return why.into_iter().map(DirectoryProblem::from).collect();
     }
     if !data.is_dir() {
-        return vec![format!("{}: it is not a directory", data.display())];
+        return vec![format!("{}: it is not a directory", data.display()).into()];
     }
     if let Some(why) = refused(data) {
-        return vec![format!("{}: {why}", data.display())];
+        let is_read_only = why == READ_ONLY && Layout::new(data).repositories().is_dir();
+        return vec![DirectoryProblem { message: format!("{}: {why}", data.display()), is_read_only }];
     }
-    foreign(data).into_iter().collect()
+    foreign(data).into_iter().map(DirectoryProblem::from).collect()
 }
+
+const READ_ONLY: &str = "it is read-only: what is there can be pulled, and nothing pushed or deleted";
 
 /// Why a directory cannot be read and written, if it cannot.
 fn refused(directory: &Path) -> Option<String> {
     match accessat(CWD, directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
         Ok(()) => None,
-        Err(Errno::ROFS) => {
-            Some("it is read-only: what is there can be pulled, and nothing pushed or deleted".to_owned())
-        }
+        Err(Errno::ROFS) => Some(READ_ONLY.to_owned()),
         Err(Errno::ACCESS) => Some(format!(
             "user {} may not read and write it, it is user {}'s: change its owner (chown -R), or who this runs as",
             rustix::process::geteuid().as_raw(),
@@ -77,6 +101,10 @@ fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    fn problems(data: &Path) -> Vec<String> {
+        super::problems(data).iter().map(ToString::to_string).collect()
+    }
 
     #[test]
     fn a_directory_that_can_be_used_or_made_has_no_problem() {
