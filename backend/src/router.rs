@@ -54,7 +54,7 @@ async fn dispatch(registry: &Registry, action: Action, request: &Parts, body: &m
     match action {
         Action::Base => Ok(base()),
         Action::Catalog(page) => catalog::list(registry, &page).await,
-        Action::Extension => Err(OciError::from(RouteError::Unknown).into()),
+        Action::Extension | Action::ChangeExtension => Err(OciError::from(RouteError::Unknown).into()),
         Action::Tags(repository, page) => tag::list(registry, &repository, &page).await,
         Action::PullManifest(repository, reference) => {
             manifest::get(registry, request, &repository, &reference.known().map_err(unsupported)?).await

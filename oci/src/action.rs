@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|---|
 //! | | `Base` | | | | |
 //! | `_catalog` | `Catalog` | | | | |
-//! | `_<extension>/...` | `Extension` | | | | |
+//! | `_<extension>/...` | `Extension` | `ChangeExtension` | `ChangeExtension` | `ChangeExtension` | `ChangeExtension` |
 //! | `<name>/tags/list` | `Tags` | | | | |
 //! | `<name>/manifests/<reference>` | `PullManifest` | | `PushManifest` | | `DeleteManifest` |
 //! | `<name>/blobs/<digest>` | `PullBlob` | | | | `DeleteBlob` |
@@ -38,6 +38,8 @@ pub enum Action {
     Catalog(Pagination),
     /// Read from an extension of the registry, outside every repository.
     Extension,
+    /// Have an extension do anything else.
+    ChangeExtension,
     /// List a repository's tags.
     Tags(RepositoryName, Pagination),
     /// Read a manifest.
@@ -123,7 +125,8 @@ pub struct Pagination {
 }
 
 impl Pagination {
-    fn of(query: &Query<'_>) -> Self {
+    /// What a query says of it.
+    pub fn of(query: &Query<'_>) -> Self {
         Self { n: query.get("n").map(str::to_owned), last: query.get("last").map(str::to_owned) }
     }
 }
@@ -156,7 +159,8 @@ impl NoAction {
 /// The methods that an end-point has. HEAD of an upload is not the specification's: distribution has it.
 fn advertised(route: &Route) -> &'static str {
     match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) | Route::Extension => "GET, HEAD",
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => "GET, HEAD",
+        Route::Extension => "GET, HEAD, POST, PUT, PATCH, DELETE",
         Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Route::Blob(..) => "GET, HEAD, DELETE",
         Route::Uploads(_) => "POST",
@@ -177,6 +181,7 @@ impl Action {
             (Route::Base, "GET" | "HEAD") => Self::Base,
             (Route::Catalog, "GET" | "HEAD") => Self::Catalog(Pagination::of(&query)),
             (Route::Extension, "GET" | "HEAD") => Self::Extension,
+            (Route::Extension, "POST" | "PUT" | "PATCH" | "DELETE") => Self::ChangeExtension,
             (Route::Tags(name), "GET" | "HEAD") => Self::Tags(name, Pagination::of(&query)),
             (Route::Manifest(name, reference), "GET" | "HEAD") => Self::PullManifest(name, reference),
             (Route::Manifest(repository, reference), "PUT") => {
@@ -215,7 +220,7 @@ impl Action {
     /// The repository that it is about, if it is about one. That of a mount is the one it goes to.
     pub fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Base | Self::Catalog(_) | Self::Extension => None,
+            Self::Base | Self::Catalog(_) | Self::Extension | Self::ChangeExtension => None,
             Self::Tags(repository, _)
             | Self::PullManifest(repository, _)
             | Self::PushManifest { repository, .. }

@@ -2,6 +2,7 @@
 //!
 //! [spec.md, "Pulling manifests"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -28,6 +29,13 @@ impl RepositoryName {
 
     /// The name as it stands in a URL.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a sorted set of names is searched by a text.
+impl Borrow<str> for RepositoryName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -1,9 +1,11 @@
 //! What the parts of a request cost, each alone: `cargo bench -p lockgate`. `cargo test` runs each once.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use divan::{Bencher, black_box};
+use lockgate::access::{Access, Asker, Groups};
 use lockgate::auth::{
     Credentials, MachineSecret, Policy, Scope, Session, SessionToken, Subject, TokenKeys, Users, Verifier,
 };

@@ -3,7 +3,7 @@
 //! | field | is |
 //! |---|---|
 //! | `client` | the client's address and port |
-//! | `user` | who was let in; `-` when nobody |
+//! | `user` | whose credentials were good; `-` when nobody's |
 //! | `method`, `path` | as the client sent them, the query with it, control characters escaped |
 //! | `repository` | the repository it is about; `-` for none |
 //! | `status` | the status that the client was sent; 0 when it left before, or was reset |
@@ -19,7 +19,7 @@ use http::{Method, Uri};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::ACCESS;
 
-use crate::access::Permit;
+use crate::auth::UserName;
 use crate::client::Client;
 
 /// What stands where there is nothing to say.
@@ -28,8 +28,10 @@ const NONE: &str = "-";
 /// What is logged of a request.
 pub(crate) struct Line<'a> {
     pub(crate) client: &'a Client,
-    /// Who was let in, and for what.
-    pub(crate) permit: Option<&'a Permit>,
+    /// Who asked, where that is known.
+    pub(crate) user: Option<&'a UserName>,
+    /// What it was about, where it was let in.
+    pub(crate) repository: Option<&'a RepositoryName>,
     pub(crate) method: &'a Method,
     /// As the client sent it.
     pub(crate) target: &'a Uri,
@@ -43,17 +45,16 @@ pub(crate) struct Line<'a> {
 
 /// Logs a request that the gate saw.
 pub(crate) fn request(line: &Line<'_>) {
-    let permit = line.permit;
     // That of a CONNECT is no path.
     let target = line.target.authority().map_or("", |authority| authority.as_str());
     let path = line.target.path_and_query().map_or(target, |target| target.as_str());
     tracing::info!(
         target: ACCESS,
         client = line.client.as_str(),
-        user = permit.map_or(NONE, |permit| permit.identity().as_str()),
+        user = line.user.map_or(NONE, UserName::as_str),
         method = line.method.as_str(),
         path,
-        repository = permit.and_then(Permit::repository).map_or(NONE, RepositoryName::as_str),
+        repository = line.repository.map_or(NONE, RepositoryName::as_str),
         status = line.status,
         bytes_in = line.bytes_in,
         bytes_out = line.bytes_out,

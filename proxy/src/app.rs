@@ -3,18 +3,22 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lockgate_backend::config::Limits;
 use lockgate_backend::{DiskStore, Registry};
 use tokio::task::JoinSet;
 
-use crate::auth::{Users, Verifier};
-use crate::config::Config;
-use crate::gate::{Destination, Gate};
+use crate::access::{Access, AccessError, Authorizer};
+use crate::audit::Audit;
+use crate::auth::{Authenticator, Users, Verifier};
+use crate::auth::{MachineTokens, TokenKeys};
+use crate::config::{Auth, Config};
+use crate::gate::{Destination, Gate, Judges};
 use crate::listener::{Acceptor, Closed, End, ListenError, ListeningSocket, Settings};
 use crate::refusal;
-use crate::reload;
+use crate::reload::{self, Followed};
 use crate::supervisor;
 use crate::tls::{self, CertificateStore};
 use crate::upstream::Upstream;
@@ -36,6 +40,9 @@ pub enum StartError {
         "listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover"
     )]
     SharedStorage,
+    /// The audit log cannot be written.
+    #[error("cannot write audit.file: {0}")]
+    Audit(io::Error),
     /// TLS could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -49,12 +56,17 @@ pub struct App {
     socket: ListeningSocket,
     acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
+    audit: Arc<Audit>,
 }
 
 /// What is loaded from the files that a configuration names.
 struct Files {
     certificates: Arc<CertificateStore>,
     users: Users,
+    /// `None`: every user may do everything.
+    access: Option<Access>,
+    machines: Option<MachineTokens>,
+    keys: Option<TokenKeys>,
 }
 
 impl App {
@@ -65,24 +77,40 @@ impl App {
     /// # Errors
     /// Every file that is missing or wrong at once; or why there is no socket.
     pub async fn start(config: &Config, given: Option<TcpListener>) -> Result<Self, StartError> {
+        let contradictions = config.contradictions();
+        if !contradictions.is_empty() {
+            let line = |(key, why): &(&str, &str)| format!("{key}: {why}");
+            return Err(StartError::Files(contradictions.iter().map(line).collect()));
+        }
         let files = Files::load(config)?;
         for warning in files.users.warnings() {
             tracing::warn!(file = %config.auth.htpasswd.display(), "{warning}");
         }
+        let audit = Audit::start(&config.audit).map_err(StartError::Audit)?;
         let verifier = Arc::new(Verifier::new(files.users, config.auth.limits()).map_err(StartError::Threads)?);
+        let authenticator = Authenticator::new(verifier.clone(), files.machines);
+        let authenticator = Arc::new(match files.keys {
+            Some(keys) => {
+                authenticator.with_sessions(keys, config.auth.service.as_str(), config.auth.token_lifetime.duration())
+            }
+            None => authenticator,
+        });
+        let authorizer = Arc::new(Authorizer::new(files.access.map(|access| access.grants)));
+        let judges = Judges { authenticator, authorizer, audit: audit.clone() };
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let mut background = JoinSet::new();
         let destination = open_destination(config, &mut background)?;
         let socket = ListeningSocket::open(&config.listen, given).await?;
 
         background.spawn(reload::certificates(files.certificates));
-        background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier.clone()));
+        background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier, audit.clone()));
+        follow(&config.auth, &judges, &mut background);
         let limits = Arc::new(config.limits.clone());
         let own_fields = refusal::own_fields(config.tls.hsts.header());
-        let gate = Gate::new(config, limits.clone(), own_fields.clone(), verifier, destination);
+        let gate = Gate::new(config, limits.clone(), own_fields.clone(), judges, destination);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
-        Ok(Self { socket, acceptor, background })
+        Ok(Self { socket, acceptor, background, audit })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
@@ -96,7 +124,7 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut socket, acceptor, mut background } = self;
+        let Self { mut socket, acceptor, mut background, audit } = self;
         tokio::pin!(shutdown);
         let predecessor = socket.predecessor();
         let end = async {
@@ -126,6 +154,7 @@ impl App {
             }
         };
         background.shutdown().await;
+        audit.end().await;
         let closed = closed?;
         match closed.cut {
             0 => tracing::info!("stopped; every transfer finished"),
@@ -153,16 +182,58 @@ fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Des
     }
 }
 
+/// Keeps what is judged by in step with its files.
+fn follow(auth: &Auth, judges: &Judges, background: &mut JoinSet<()>) {
+    let followed = |files: &[&PathBuf], what| Followed {
+        files: files.iter().map(|file| file.to_path_buf()).collect(),
+        what,
+        audit: judges.audit.clone(),
+    };
+    if let Some(access) = auth.access.clone() {
+        let (groups, authorizer) = (auth.groups.clone(), judges.authorizer.clone());
+        let files: Vec<&PathBuf> = auth.access.iter().chain(&auth.groups).collect();
+        let load = move || Access::load(&access, groups.as_deref()).map(|access| (access.grants, Vec::new()));
+        background.spawn(reload::judgement(followed(&files, "grants"), load, move |grants| authorizer.replace(grants)));
+    }
+    if let Some(file) = auth.tokens.clone() {
+        let authenticator = judges.authenticator.clone();
+        let followed = followed(&[&file], "tokens for machines");
+        let load = move || MachineTokens::load(&file).map(|tokens| (tokens, Vec::new()));
+        let take = move |tokens| authenticator.replace_machines(tokens);
+        background.spawn(reload::judgement(followed, load, take));
+    }
+    if let Some(file) = auth.token_key.clone() {
+        let authenticator = judges.authenticator.clone();
+        let followed = followed(&[&file], "keys of tokens for sessions");
+        let load = move || TokenKeys::load(&file).map(|keys| (keys, Vec::new()));
+        background.spawn(reload::judgement(followed, load, move |keys| authenticator.replace_keys(keys)));
+    }
+}
+
 impl Files {
     fn load(config: &Config) -> Result<Self, StartError> {
+        let auth = &config.auth;
         let certificates = CertificateStore::load(&config.tls.pairs());
-        let users = Users::load(&config.auth.htpasswd, &config.auth.policy());
-        match (certificates, users) {
-            (Ok(certificates), Ok(users)) => Ok(Self { certificates: Arc::new(certificates), users }),
-            (certificates, users) => {
+        let users = Users::load(&auth.htpasswd, &auth.policy());
+        let access = auth.access.as_deref().map(|file| Access::load(file, auth.groups.as_deref())).transpose();
+        let machines = auth.tokens.as_deref().map(|file| match MachineTokens::load(file) {
+            // No token was made yet.
+            Err(error) if error.is_missing() => Ok(MachineTokens::default()),
+            loaded => loaded,
+        });
+        let machines = machines.transpose();
+        let keys = auth.token_key.as_deref().map(TokenKeys::load).transpose();
+        match (certificates, users, access, machines, keys) {
+            (Ok(certificates), Ok(users), Ok(access), Ok(machines), Ok(keys)) => {
+                Ok(Self { certificates: Arc::new(certificates), users, access, machines, keys })
+            }
+            (certificates, users, access, machines, keys) => {
                 let mut problems: Vec<String> =
                     certificates.err().iter().flat_map(|found| found.iter().map(ToString::to_string)).collect();
                 problems.extend(users.err().map(|e| e.to_string()));
+                problems.extend(access.err().iter().flat_map(AccessError::problems));
+                problems.extend(machines.err().map(|e| e.to_string()));
+                problems.extend(keys.err().map(|e| e.to_string()));
                 Err(StartError::Files(problems))
             }
         }

@@ -22,6 +22,7 @@ use lockgate_settings::Configuration as _;
 use regex::Regex;
 use tokio::io::AsyncWriteExt as _;
 
+use crate::access::{Access, Asker, Groups, Question};
 use crate::auth::{
     Credentials, MachineTokens, Policy, Scope, SessionToken, TokenKeys, UserName, Users, add_token, remove_token,
     remove_user, replace_user,

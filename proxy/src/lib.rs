@@ -28,7 +28,6 @@
 pub mod access;
 mod access_log;
 pub mod app;
-#[allow(dead_code, unused_imports, reason = "the gate is to call it")]
 mod audit;
 pub mod auth;
 pub mod cli;

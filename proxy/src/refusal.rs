@@ -45,9 +45,9 @@ impl From<NoAction> for Refusal {
 
 impl Refusal {
     /// 401: say who you are.
-    pub(crate) fn unauthorized(challenge: HeaderValue, message: &str) -> Self {
+    pub(crate) fn unauthorized(challenge: Option<HeaderValue>, message: &str) -> Self {
         let error = OciError::new(ErrorCode::Unauthorized, message);
-        Self { challenge: Some(challenge), ..error.into() }
+        Self { challenge, ..error.into() }
     }
 
     /// 429: come back in so many seconds.
@@ -126,6 +126,18 @@ pub(crate) fn header_too_large(limit: usize) -> OciError {
 pub(crate) fn too_many_fields(limit: usize) -> OciError {
     let message = format!("the request's header has over {limit} fields (limits.header_count)");
     with_status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::Unsupported, message)
+}
+
+/// 503: nothing is done for somebody known of which no line can be written.
+pub(crate) fn audit_is_full() -> OciError {
+    let message = "this registry cannot write its audit log (audit.file), and does nothing without it (audit.on_full); its operator should see to the disk";
+    OciError::new(ErrorCode::Unavailable, message)
+}
+
+/// 502: a registry that wants to be logged in to.
+pub(crate) fn upstream_wants_credentials() -> OciError {
+    let message = "the registry behind this proxy wants credentials of its own; its operator should switch that off, or set upstream.forward_authorization";
+    with_status(StatusCode::BAD_GATEWAY, ErrorCode::Unavailable, message)
 }
 
 /// 502: nobody there.

@@ -1,12 +1,14 @@
-//! Certificates and users kept in step with their files while the proxy runs.
+//! Certificates, users, tokens and grants kept in step with their files while the proxy runs.
 
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::interval;
 
-use crate::auth::{Policy, Users, Verifier};
+use crate::audit::{Act, Audit, Event, Outcome};
+use crate::auth::{HtpasswdError, Policy, Users, Verifier};
 use crate::files::{INTERVAL, follow};
 use crate::tls::CertificateStore;
 
@@ -49,30 +51,54 @@ fn log_warnings(store: &CertificateStore) {
     }
 }
 
-/// Keeps a verifier's users in step with their file, and logs what it does. Ends only with its runtime.
-pub(crate) async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>) {
-    // The first call is for what changed since the start; mostly nothing did, and that is no news.
-    let mut is_news = false;
-    let reload = {
-        let file = file.clone();
-        move || reload_users(&file, &policy, &verifier, std::mem::replace(&mut is_news, true))
-    };
-    follow(vec![file], INTERVAL, reload).await;
+/// A file of those that a judgement stands on, or several that are one.
+pub(crate) struct Followed {
+    /// What is followed.
+    pub(crate) files: Vec<PathBuf>,
+    /// What they hold, in the plural.
+    pub(crate) what: &'static str,
+    /// Who is told when they are read again.
+    pub(crate) audit: Arc<Audit>,
 }
 
-fn reload_users(file: &Path, policy: &Policy, verifier: &Verifier, is_news: bool) {
-    match Users::load(file, policy) {
-        Ok(users) => {
-            if is_news {
-                tracing::info!(users = users.count(), "logins are checked against the users that are now on disk");
-                for warning in users.warnings() {
-                    tracing::warn!(file = %file.display(), "{warning}");
+/// Keeps what is made of files in step with them, and logs what it does: `load` reads them, with the warnings of what they
+/// hold, and `take` uses it. What cannot be read changes nothing. Ends only with its runtime.
+pub(crate) async fn judgement<T, E: Display>(
+    Followed { files, what, audit }: Followed,
+    load: impl Fn() -> Result<(T, Vec<String>), E> + Send + 'static,
+    take: impl Fn(T) + Send + 'static,
+) {
+    // The first call is for what changed since the start; mostly nothing did, and that is no news.
+    let mut is_news = false;
+    let reload = move || {
+        let is_news = std::mem::replace(&mut is_news, true);
+        match load() {
+            Ok((loaded, warnings)) => {
+                take(loaded);
+                if is_news {
+                    tracing::info!("the {what} are those that are now on disk");
+                    audit.note(&Event::new(Outcome::Done, Act::Reload, what));
+                    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 }
             }
-            verifier.replace(users);
+            Err(error) => {
+                tracing::error!(%error, "the {what} on disk are refused; those in use stay");
+                audit.note(&Event::new(Outcome::Failed, Act::Reload, what));
+            }
         }
-        Err(error) => tracing::error!(%error, "the users on disk are refused; those in use stay"),
-    }
+    };
+    follow(files, INTERVAL, reload).await;
+}
+
+/// Keeps a verifier's users in step with their file, and logs what it does. Ends only with its runtime.
+pub(crate) async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>, audit: Arc<Audit>) {
+    let followed = Followed { files: vec![file.clone()], what: "users", audit };
+    let load = move || {
+        let users = Users::load(&file, &policy)?;
+        let warnings = users.warnings().iter().map(|warning| format!("{}: {warning}", file.display())).collect();
+        Ok::<_, HtpasswdError>((users, warnings))
+    };
+    judgement(followed, load, move |users| verifier.replace(users)).await;
 }
 
 #[cfg(test)]
@@ -119,7 +145,12 @@ mod tests {
         let policy = Policy::default();
         let loaded = Users::load(&path, &policy).unwrap();
         let verifier = Arc::new(Verifier::new(loaded, Config::default().auth.limits()).unwrap());
-        let task = tokio::spawn(users(path.clone(), policy, Arc::clone(&verifier)));
+        let task = tokio::spawn(users(
+            path.clone(),
+            policy,
+            Arc::clone(&verifier),
+            Audit::start(&Config::default().audit).expect("there is none"),
+        ));
         for (content, expected) in [
             (format!("alice:{NOBODY_KNOWS}\nbob:{NOBODY_KNOWS}\n"), [true, true]),
             ("no colon\n".to_owned(), [true, true]),

@@ -63,6 +63,36 @@ impl GateBuilder {
         self
     }
 
+    /// Grants, with the key that tokens need.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn access(self, grants: &str) -> Self {
+        let (access, key) = (self.dir.path().join("access.toml"), self.dir.path().join("token.key"));
+        fs::write(&access, grants).expect("the directory is ours");
+        finish(program("lockgate").arg("token-key").arg(&key)).success();
+        self.set("auth.access", access.display()).set("auth.token_key", key.display())
+    }
+
+    /// Groups of users, as Apache has them.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn groups(self, groups: &str) -> Self {
+        let path = self.dir.path().join("groups");
+        fs::write(&path, groups).expect("the directory is ours");
+        self.set("auth.groups", path.display())
+    }
+
+    /// Users with their passwords, in place of the door's alone.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn users(self, users: &[(&str, &str)]) -> Self {
+        let lines = users.iter().map(|(user, password)| htpasswd_line(Scheme::Bcrypt, user, password) + "\n");
+        self.htpasswd(lines.collect::<String>())
+    }
+
     /// Another certificate than the one for localhost and the loopback address.
     pub fn certificate(self, pair: &Pair) -> Self {
         self.set("tls.certificate", pair.certificate.display()).set("tls.key", pair.key.display())
@@ -247,6 +277,32 @@ impl Gate {
     /// A request with curl, with the door's user.
     pub fn curl(&self, path: &str) -> Curl {
         self.stranger(path).user(&self.door.credentials())
+    }
+
+    /// A request with curl by `USER:PASSWORD`.
+    pub fn by(&self, credentials: &str, method: &str, path: &str) -> Curl {
+        self.stranger(path).user(credentials).method(method)
+    }
+
+    /// A request with curl by a token for a session.
+    pub fn bearer(&self, token: &str, method: &str, path: &str) -> Curl {
+        self.stranger(path).header(&format!("Authorization: Bearer {token}")).method(method)
+    }
+
+    /// A token for a session, as clients get one: by `USER:PASSWORD`, or nobody's.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn token(&self, credentials: Option<&str>, scope: &str) -> String {
+        let asked = self.stranger(&format!("/token?service=lockgate&scope={scope}"));
+        let asked = credentials.into_iter().fold(asked, Curl::user);
+        asked.run().expect(200).json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    /// Runs `lockgate` with these arguments and this gate's configuration.
+    pub fn lockgate(&self, arguments: &[&str]) -> Finished {
+        finish(program("lockgate").args(arguments).arg("--config").arg(self.dir().join("lockgate.toml")))
     }
 
     /// A request with curl, without credentials.

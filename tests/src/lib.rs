@@ -82,7 +82,7 @@ pub use process::{Capture, Finished, Process, Signal, finish, finish_with_input}
 pub use programs::{program, tool};
 pub use records::{Division, Records};
 pub use relay::Relay;
-pub use secrets::no_secret_in;
+pub use secrets::{base64, no_secret_in};
 pub use strict::{StrictClient, StrictConnection};
 pub use tmpfs::Tmpfs;
 pub use trace::{SystemCall, Trace};

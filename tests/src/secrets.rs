@@ -100,7 +100,8 @@ fn noted() -> MutexGuard<'static, BTreeSet<String>> {
     NOTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(crate) fn base64(bytes: &[u8]) -> String {
+/// As `Authorization` has it.
+pub fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 

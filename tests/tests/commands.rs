@@ -155,7 +155,7 @@ fn access_says_yes_or_no_and_why() {
 fn every_command_explains_itself() {
     let help = |arguments: &[&str]| finish(program("lockgate").args(arguments).arg("--help")).success().stdout;
     let all = help(&[]);
-    for command in ["up", "serve", "check", "htpasswd", "token", "token-key", "certs"] {
+    for command in ["up", "serve", "check", "access", "htpasswd", "token", "token-key", "certs"] {
         assert!(all.contains(command), "{command} is not in {all}");
         assert!(help(&[command]).len() > 100, "the help of {command} is thin");
     }
@@ -270,9 +270,9 @@ fn up_heeds_the_environment_and_names_what_has_no_effect_on_it() {
 fn site_with_tokens() -> tempfile::TempDir {
     let dir = fresh_dir();
     finish(program("lockgate").arg("init").arg("--dir").arg(dir.path())).success();
-    let users = fs::read_to_string(dir.path().join("conf/htpasswd")).unwrap();
-    fs::write(dir.path().join("conf/htpasswd"), users + "ci:!\n").unwrap();
-    fs::write(dir.path().join("conf/lockgate.toml"), "auth.tokens = 'conf/tokens'\n").unwrap();
+    let users = fs::read_to_string(dir.path().join("conf/htpasswd")).expect("the directory is ours");
+    fs::write(dir.path().join("conf/htpasswd"), users + "ci:!\n").expect("the directory is ours");
+    fs::write(dir.path().join("conf/lockgate.toml"), "auth.tokens = 'conf/tokens'\n").expect("the directory is ours");
     dir
 }
 

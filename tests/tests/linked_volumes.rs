@@ -10,7 +10,7 @@ const MIB: u64 = 1 << 20;
 
 fn every_file(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+    for entry in fs::read_dir(directory).expect("it is there").map(|entry| entry.expect("it is read")) {
         let path = entry.path();
         if path.is_dir() {
             found.extend(every_file(&path));

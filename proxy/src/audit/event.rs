@@ -46,7 +46,7 @@ pub(crate) enum Act {
     List,
     /// Repositories were listed.
     Catalog,
-    /// An extension of the registry was read.
+    /// An extension of the registry was used.
     Extension,
     /// A manifest was written.
     Push,
@@ -69,7 +69,7 @@ impl From<&Action> for Act {
         match action {
             Action::Base => Self::Login,
             Action::Catalog(_) => Self::Catalog,
-            Action::Extension => Self::Extension,
+            Action::Extension | Action::ChangeExtension => Self::Extension,
             Action::Tags(..) | Action::Referrers { .. } => Self::List,
             Action::PullManifest(..) => Self::Pull,
             Action::PushManifest { .. } => Self::Push,
@@ -107,9 +107,11 @@ impl<'a> Weight<'a> {
         match action {
             // What only asks whether something is there moves no content.
             _ if method == Method::HEAD => Self::Nothing,
-            Action::Base | Action::PushManifest { .. } | Action::DeleteManifest(..) | Action::DeleteBlob(..) => {
-                Self::Act
-            }
+            Action::Base
+            | Action::ChangeExtension
+            | Action::PushManifest { .. }
+            | Action::DeleteManifest(..)
+            | Action::DeleteBlob(..) => Self::Act,
             Action::PullManifest(repository, _) => Self::Manifest(repository),
             Action::PullBlob(repository, _) | Action::Mount { from: Some(repository), .. } => Self::BlobOf(repository),
             Action::PushBlob { .. } | Action::FinishUpload { .. } => Self::Blob,
@@ -187,6 +189,7 @@ impl<'a> Event<'a> {
             Action::Base
             | Action::Catalog(_)
             | Action::Extension
+            | Action::ChangeExtension
             | Action::Tags(..)
             | Action::BeginUpload { .. }
             | Action::UploadStatus(..)

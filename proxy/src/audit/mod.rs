@@ -82,6 +82,11 @@ impl Audit {
         Ok(Arc::new(Self(Some(Open { jobs, shared, on_full: config.on_full, level: config.level, manifests }))))
     }
 
+    /// Whether there is one.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Whether a request is to have a line, now that it is known how it ended. It also remembers who reads manifests.
     pub(crate) fn wants(&self, action: &Action, method: &Method, outcome: Outcome, reader: Reader<'_>) -> bool {
         let Some(open) = &self.0 else { return false };

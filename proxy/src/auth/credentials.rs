@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::token::MachineSecret;
 use super::{UserName, UserNameError};
 
 /// A client's claim: a user name and the password that should prove it. Nothing is verified yet.
@@ -95,6 +96,11 @@ impl Credentials {
     /// The user name, which nobody has checked yet.
     pub fn user(&self) -> &UserName {
         &self.user
+    }
+
+    /// The token for machines that stands in the place of the password, if one does.
+    pub(super) fn machine_secret(&self) -> Option<MachineSecret> {
+        MachineSecret::parse(self.password.expose())
     }
 
     /// `USER:PASSWORD`.

@@ -11,6 +11,8 @@
 //! values whose texts never hold a password, a hash or a line of the file.
 
 mod apr1;
+mod authenticator;
+mod caller;
 mod credentials;
 mod crypt_base64;
 mod edit;
@@ -37,5 +39,7 @@ pub use token::{
 pub use user::{UserName, UserNameError};
 pub use verify::{Identity, Refused, Verifier, VerifierLimits};
 
+pub(crate) use authenticator::{Authenticator, InvalidToken};
+pub(crate) use caller::Caller;
 pub(crate) use edit::{remove_user, replace_user};
 pub(crate) use token::{NEVER, add_key, add_token, new_key_file, promote_last_key, remove_token};

@@ -15,7 +15,7 @@
 //! refused, the same work is done over the kind of hash that most users of the file have, and its
 //! outcome thrown away. In a file of mixed schemes the time of a refusal still tells the scheme.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -85,11 +85,13 @@ pub struct Verifier {
 
 struct Directory {
     accounts: HashMap<UserName, Arc<Account>>,
+    without_password: BTreeSet<UserName>,
     /// The account that strangers are checked against; there is none where there is no user to hide.
     decoy: Option<Arc<Account>>,
 }
 
-struct Account {
+/// A user who is in the file.
+pub(crate) struct Account {
     identity: Identity,
     hash: StoredHash,
     /// The code of the password, once it was verified.
@@ -160,6 +162,18 @@ impl Verifier {
         self.directory.load().accounts.contains_key(user)
     }
 
+    /// What the file has of a user with a password.
+    pub(crate) fn account(&self, user: &UserName) -> Option<Arc<Account>> {
+        self.directory.load().accounts.get(user).cloned()
+    }
+
+    /// A user who is in the file, with a password or without, and was verified by another proof.
+    pub(crate) fn owner(&self, user: &UserName) -> Option<Identity> {
+        let directory = self.directory.load();
+        let is_there = directory.accounts.contains_key(user) || directory.without_password.contains(user);
+        is_there.then(|| Identity(user.clone()))
+    }
+
     fn claim(&self, credentials: &Credentials) -> Option<Claim> {
         let directory = self.directory.load();
         let own_account = directory.accounts.get(credentials.user());
@@ -182,6 +196,18 @@ impl Verifier {
     fn still_holds(&self, account: &Arc<Account>) -> bool {
         let directory = self.directory.load();
         directory.accounts.get(account.identity.user()).is_some_and(|now| Arc::ptr_eq(now, account))
+    }
+}
+
+impl Account {
+    /// For who was verified by another proof than the password.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What another proof may depend on, so that it ends when the password is changed.
+    pub(crate) fn credential(&self) -> &[u8] {
+        self.hash.as_str().as_bytes()
     }
 }
 
@@ -223,8 +249,9 @@ impl Directory {
             };
             (user, account)
         };
+        let without_password = users.without_password().clone();
         let accounts = users.into_hashes().into_iter().map(account).collect();
-        Self { decoy: decoy(&accounts), accounts }
+        Self { decoy: decoy(&accounts), accounts, without_password }
     }
 }
 

@@ -56,11 +56,15 @@ fn inspect(file: &Path) -> Findings {
     let names_files = |section: &str| !problems.iter().any(|problem| concerns(problem, section));
     let mut findings = Findings::default();
     if let Some(config) = config {
+        for (key, why) in config.contradictions() {
+            findings.add(file, key, why.to_owned());
+        }
         if names_files("tls") {
             findings.inspect_certificates(file, &config.tls);
         }
         if names_files("auth") {
             findings.inspect_users(file, &config.auth);
+            findings.inspect_access(file, &config.auth);
             findings.inspect_tokens(file, &config.auth);
         }
         if let Some(storage) = &config.storage
@@ -110,6 +114,34 @@ impl Findings {
                 users.iter().for_each(|user| self.add(file, "auth.htpasswd", format!("{path}: {user}")));
             }
             Err(error) => self.add(file, "auth.htpasswd", error.to_string()),
+        }
+    }
+
+    fn inspect_access(&mut self, file: &Path, auth: &Auth) {
+        let Some(path) = &auth.access else {
+            let warning = "auth.groups has no effect without auth.access: every user may do everything";
+            self.warnings.extend(auth.groups.iter().map(|_| warning.to_owned()));
+            return;
+        };
+        let access = match Access::load(path, auth.groups.as_deref()) {
+            Ok(access) => access,
+            Err(error) => {
+                let key = if matches!(error, AccessError::Groups(_)) { "auth.groups" } else { "auth.access" };
+                error.problems().into_iter().for_each(|problem| self.add(file, key, problem));
+                return;
+            }
+        };
+        let (now, path) = (SystemTime::now(), path.display());
+        let warnings = match Users::load(&auth.htpasswd, &auth.policy()) {
+            Ok(users) => access.review(&users.names().into_iter().collect(), now),
+            Err(_) => access.warnings(now),
+        };
+        self.warnings.extend(warnings.iter().map(|warning| format!("{path}: {warning}")));
+        self.notes.extend(access.limits_of_patterns().iter().map(|limit| format!("{path}: {limit}")));
+        for expectation in &access.expectations {
+            for disappointment in expectation.disappointments(&access.grants, now) {
+                self.add(file, "auth.access", format!("{path}:{}: {disappointment}", expectation.line));
+            }
         }
     }
 
@@ -295,6 +327,9 @@ mod tests {
         let access = site.samples.path("access.toml");
         let groups = site.samples.path("groups");
         site.append(&format!("auth.access = {access:?}\nauth.groups = {groups:?}\n"));
+        let problems = site.problems();
+        assert!(problems[0].contains("auth.token_key: with auth.access clients are sent for tokens"), "{problems:#?}");
+        site.append("auth.challenge = 'basic'\n");
         assert_eq!(
             site.problems(),
             [

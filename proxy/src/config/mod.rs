@@ -70,6 +70,27 @@ pub struct Config {
     pub shutdown: Shutdown,
 }
 
+impl Config {
+    /// Keys that cannot hold beside each other: the one to change, and why.
+    pub fn contradictions(&self) -> Vec<(&'static str, &'static str)> {
+        let is_bearer = self.auth.is_bearer();
+        let mut found = Vec::new();
+        if is_bearer && self.auth.token_key.is_none() {
+            found.push((
+                "auth.token_key",
+                "with auth.access clients are sent for tokens, which need a key: make one with `lockgate token-key conf/token.key` and name it here, or have auth.challenge = \"basic\"",
+            ));
+        }
+        if is_bearer && self.storage.is_none() && self.upstream.forward_authorization {
+            found.push((
+                "upstream.forward_authorization",
+                "it would show the registry behind tokens that it does not know: remove it, or have auth.challenge = \"basic\"",
+            ));
+        }
+        found
+    }
+}
+
 impl Configuration for Config {
     const PREFIX: Prefix = Prefix::new("LOCKGATE").except(&["LOCKGATE_BACKEND"]);
     const EITHER: &'static [Either] = &[Either {

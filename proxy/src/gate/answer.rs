@@ -4,8 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use lockgate_backend::ReplyBody;
@@ -25,8 +25,8 @@ pub(super) enum Answer {
     Registry(ReplyBody),
 }
 
-/// A refusal, as an answer.
-pub(super) fn refusal(refusal: &Refusal) -> Response<Answer> {
+/// A refusal, as an answer. To HEAD its words go by `Warning` (RFC 7234, 5.5), which podman and skopeo show.
+pub(super) fn refusal(refusal: &Refusal, is_head: bool) -> Response<Answer> {
     let mut response = Response::new(Answer::Own(refusal.error.to_json().into()));
     *response.status_mut() = refusal.error.status();
     let headers = response.headers_mut();
@@ -39,6 +39,12 @@ pub(super) fn refusal(refusal: &Refusal) -> Response<Answer> {
     }
     if let Some(methods) = &refusal.allow {
         headers.insert(ALLOW, methods.clone());
+    }
+    if is_head && refusal.error.status() == StatusCode::FORBIDDEN {
+        let words = refusal.error.message().replace(['"', '\\'], "'");
+        if let Ok(warning) = HeaderValue::try_from(format!("299 - \"{words}\"")) {
+            headers.insert(WARNING, warning);
+        }
     }
     if refusal.hang_up {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -58,20 +64,42 @@ impl AnswerBody {
     }
 }
 
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match self.get_mut() {
+            Self::Own(words) => Pin::new(words).poll_frame(cx).map_err(|never| match never {}),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Registry(body) => Pin::new(body).poll_frame(cx).map_err(|error| Failure::BrokeOff(error.to_string())),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(words) => words.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Registry(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(words) => words.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
+            Self::Registry(body) => body.size_hint(),
+        }
+    }
+}
+
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Failure;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let Self { answer, passage } = self.get_mut();
-        let frame = match answer {
-            Answer::Own(words) => {
-                ready!(Pin::new(words).poll_frame(cx)).map(|frame| frame.map_err(|never| match never {}))
-            }
-            Answer::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
-            Answer::Registry(body) => ready!(Pin::new(body).poll_frame(cx))
-                .map(|frame| frame.map_err(|error| Failure::BrokeOff(error.to_string()))),
-        };
+        let frame = ready!(Pin::new(answer).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => passage.sends(frame.data_ref().map_or(0, Bytes::len)),
             // The status is sent long since: all that is left is to break off.
@@ -82,18 +110,10 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.answer {
-            Answer::Own(words) => words.is_end_stream(),
-            Answer::Upstream(body) => body.is_end_stream(),
-            Answer::Registry(body) => body.is_end_stream(),
-        }
+        self.answer.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.answer {
-            Answer::Own(words) => words.size_hint(),
-            Answer::Upstream(body) => body.size_hint(),
-            Answer::Registry(body) => body.size_hint(),
-        }
+        self.answer.size_hint()
     }
 }

@@ -10,8 +10,6 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, VARY};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 use lockgate_oci::{Action, ErrorCode, OciError};
 
-use crate::refusal::Refusal;
-
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -28,12 +26,12 @@ pub(super) fn is_browser(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// 403.
-pub(super) fn check_site(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_site(headers: &HeaderMap) -> Result<(), OciError> {
     let is_own = |site: &HeaderValue| matches!(site.as_bytes(), b"same-origin" | b"none");
     if headers.get_all(SEC_FETCH_SITE).iter().all(is_own) {
         return Ok(());
     }
-    Err(OciError::new(ErrorCode::Denied, "a page of another site may ask nothing of this registry").into())
+    Err(OciError::new(ErrorCode::Denied, "a page of another site may ask nothing of this registry"))
 }
 
 /// Makes of a blob something that is kept and not shown, under whatever type the registry serves it: some take the one
@@ -102,7 +100,7 @@ mod tests {
             &[("sec-fetch-site", "same-origin, cross-site")],
         ] {
             let refusal = check_site(&headers(other)).expect_err("another site");
-            assert_eq!((refusal.error.status(), refusal.error.code()), (StatusCode::FORBIDDEN, ErrorCode::Denied));
+            assert_eq!((refusal.status(), refusal.code()), (StatusCode::FORBIDDEN, ErrorCode::Denied));
         }
     }
 

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use http::header::{HOST, HeaderName, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use lockgate_backend::Registry;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::{browser, headers, location, response};
 use crate::access::Permit;
+use crate::auth::UserName;
 use crate::client::Client;
 use crate::config;
 use crate::rate_limited::RateLimitedWarning;
+use crate::refusal;
 use crate::upstream::{Failure, RequestBody, Upstream};
 
 /// What is behind the gate.
@@ -45,6 +47,11 @@ impl Destination {
         }
     }
 
+    /// Whether somebody else's registry is behind the gate, which may tell of its tags what it likes.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Upstream { .. })
+    }
+
     /// Has a permitted request carried out.
     ///
     /// # Errors
@@ -56,10 +63,11 @@ impl Destination {
         client: &Client,
     ) -> Result<Response<Answer>, Failure> {
         let version = request.version();
+        let is_head = request.method() == Method::HEAD;
         match self {
             Self::Upstream { upstream, forward_authorization, user_header, host, unauthorized } => {
                 permit.rewrite(&mut request);
-                let user = user_header.as_ref().map(|header| (header, Some(permit.identity().as_str())));
+                let user = user_header.as_ref().map(|header| (header, permit.caller().name().map(UserName::as_str)));
                 headers::forward(&mut request, client, *forward_authorization, host, user);
                 let told = request.headers().get(HOST).unwrap_or(host).clone();
                 let mut answer = upstream.send(permit, request).await?;
@@ -67,14 +75,15 @@ impl Destination {
                 headers::give_back(&mut answer, version);
                 location::give_back(answer.headers_mut(), &told, host);
                 browser::disarm(permit.action(), &mut answer);
-                if answer.status() == StatusCode::UNAUTHORIZED
-                    && !*forward_authorization
-                    && let Some(times) = unauthorized.count()
-                {
-                    tracing::warn!(
-                        times,
-                        "the registry asks for a password of its own (401) and was shown none: switch that off, or set upstream.forward_authorization where it has the same users"
-                    );
+                if answer.status() == StatusCode::UNAUTHORIZED && !*forward_authorization {
+                    if let Some(times) = unauthorized.count() {
+                        tracing::warn!(
+                            times,
+                            "the registry asks for a password of its own (401) and was shown none: switch that off, or set upstream.forward_authorization where it has the same users"
+                        );
+                    }
+                    // Its challenge would have clients ask for another password, and another.
+                    return Ok(answer::refusal(&refusal::upstream_wants_credentials().into(), is_head));
                 }
                 Ok(answer.map(Answer::Upstream))
             }

@@ -33,6 +33,9 @@ const STRANGERS_CLAIMS: [&str; 19] = [
     "remote-user",
 ];
 
+/// The digest of a manifest, as registries tell it.
+pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");

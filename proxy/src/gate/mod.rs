@@ -2,50 +2,84 @@
 
 mod answer;
 mod browser;
+mod catalog;
+mod challenge;
 mod check;
+mod create;
 mod destination;
+mod failed;
 mod headers;
+mod listing;
 mod location;
 mod login;
 mod passage;
 mod response;
+mod token;
+mod whole_body;
 
 use std::sync::Arc;
 
 use http::header::{HeaderValue, USER_AGENT};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
-use lockgate_oci::{Action, ErrorCode, OciError};
+use lockgate_oci::{Action, ErrorCode, OciError, RepositoryName};
 
-use crate::access::Permit;
-use crate::auth::Verifier;
+use crate::access::{Authorizer, Permit};
+use crate::audit::Audit;
+use crate::auth::Authenticator;
+use crate::auth::Scope;
 use crate::client::Client;
 use crate::config::{ClientRule, Config, Limits};
-use crate::listener::{BodyError, Gone, RequestBody, Service};
+use crate::listener::{Gone, RequestBody, Service};
 use crate::refusal::{self, OwnFields, Refusal};
 use crate::upstream::{self, Failure};
 use answer::Answer;
 pub(crate) use answer::AnswerBody;
+use catalog::Catalog;
+use challenge::{Asked, Challenge};
 pub(crate) use check::{check_framing, is_for_the_registry};
 use check::{check_header_size, check_method};
+use create::Creations;
 pub(crate) use destination::Destination;
+use failed::words_for;
+use headers::DOCKER_CONTENT_DIGEST;
 use login::Login;
 use passage::Passage;
+use token::{Desk, Endpoint};
+use whole_body::NotWhole;
 
 /// Everything a request is judged by, and where it goes.
 pub(crate) struct Gate {
     login: Login,
+    challenge: Challenge,
+    judges: Judges,
     destination: Destination,
+    catalog: Catalog,
+    creations: Creations,
     clients: ClientRule,
     limits: Arc<Limits>,
     own_fields: OwnFields,
+}
+
+/// What a judgement stands on, by the files of now.
+pub(crate) struct Judges {
+    /// Who it is.
+    pub(crate) authenticator: Arc<Authenticator>,
+    /// What they may.
+    pub(crate) authorizer: Arc<Authorizer>,
+    /// Who is told of it.
+    pub(crate) audit: Arc<Audit>,
 }
 
 /// What a request comes to.
 enum Judgement {
     /// It may pass.
     Forward(Permit),
-    /// The gate says something itself.
+    /// The gate shows what the caller may see of the repositories.
+    Catalog(Permit),
+    /// The gate makes a token.
+    Token(Endpoint),
+    /// The gate refuses it.
     Answer(Refusal),
 }
 
@@ -57,18 +91,36 @@ impl Service for Gate {
         request: Request<RequestBody>,
         client: Client,
     ) -> Result<Response<AnswerBody>, Gone> {
-        let mut passage = Passage::begin(&request, client.clone());
+        let mut passage = Passage::begin(&request, client.clone(), self.judges.audit.clone());
         let is_for_localhost = headers::is_for_localhost(&request);
-        let mut answer = match self.judge(&request, &client).await {
+        let is_head = request.method() == Method::HEAD;
+        let mut answer = match self.judge(&request, &client, &mut passage).await {
             Judgement::Forward(permit) => {
                 passage.admit(&permit);
                 self.forward(&permit, request, &client, &mut passage).await?
             }
+            Judgement::Catalog(permit) => {
+                passage.admit(&permit);
+                self.list(&permit, &client).await.unwrap_or_else(|refusal| answer::refusal(&refusal, is_head))
+            }
+            Judgement::Token(endpoint) => {
+                let Self { login, challenge, judges: Judges { authenticator, authorizer, .. }, .. } = &*self;
+                let desk = Desk { login, challenge, authenticator, authorizer };
+                desk.answer(endpoint, request, &client, &mut passage).await?
+            }
             // Who is refused is not read on: its body might be meant as a request.
             Judgement::Answer(refusal) => {
-                answer::refusal(&Refusal { hang_up: refusal.hang_up || !request.body().is_end_stream(), ..refusal })
+                let hang_up = refusal.hang_up || !request.body().is_end_stream();
+                passage.refuse(refusal.error.message());
+                answer::refusal(&Refusal { hang_up, ..refusal }, is_head)
             }
         };
+        if self.judges.audit.is_kept() {
+            let digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
+            if passage.tell(answer.status(), digest).await.is_err() {
+                answer = answer::refusal(&refusal::audit_is_full().into(), is_head);
+            }
+        }
         headers::set_common_headers(answer.headers_mut(), &self.own_fields, is_for_localhost);
         passage.answered(answer.status());
         Ok(answer.map(|answer| AnswerBody::new(answer, passage)))
@@ -80,12 +132,16 @@ impl Gate {
         config: &Config,
         limits: Arc<Limits>,
         own_fields: OwnFields,
-        verifier: Arc<Verifier>,
+        judges: Judges,
         destination: Destination,
     ) -> Self {
         Self {
-            login: Login::new(verifier, &config.auth.realm),
+            login: Login::new(judges.authenticator.clone()),
+            challenge: Challenge::new(&config.auth),
+            judges,
             destination,
+            catalog: Catalog::default(),
+            creations: Creations::default(),
             clients: config.clients.clone(),
             limits,
             own_fields,
@@ -93,27 +149,66 @@ impl Gate {
     }
 
     /// The whole judgement, in the order in which it is made.
-    async fn judge(&self, request: &Request<RequestBody>, client: &Client) -> Judgement {
-        self.permit(request, client).await.map_or_else(Judgement::Answer, Judgement::Forward)
+    async fn judge(&self, request: &Request<RequestBody>, client: &Client, passage: &mut Passage) -> Judgement {
+        self.permit(request, client, passage).await.unwrap_or_else(Judgement::Answer)
     }
 
-    async fn permit(&self, request: &Request<RequestBody>, client: &Client) -> Result<Permit, Refusal> {
+    async fn permit(
+        &self,
+        request: &Request<RequestBody>,
+        client: &Client,
+        passage: &mut Passage,
+    ) -> Result<Judgement, Refusal> {
         check_method(request.method()).map_err(no_such_method)?;
         if request.version() == Version::HTTP_2 {
             check_header_size(request, &self.limits)?;
         }
         check_framing(request).map_err(Refusal::hanging_up)?;
-        if !is_for_the_registry(request).map_err(Refusal::hanging_up)? {
+        let uri = request.uri();
+        let is_for_the_registry = is_for_the_registry(request).map_err(Refusal::hanging_up)?;
+        let endpoint = Endpoint::of(uri.path()).filter(|_| self.judges.authenticator.has_sessions());
+        if !is_for_the_registry && endpoint.is_none() {
             return Err(not_a_registry_path().into());
         }
         if self.clients.refuses(user_agent(request.headers())) {
             return Err(legacy_client().into());
         }
         browser::check_site(request.headers())?;
-        let identity = self.login.identify(request.headers(), client.ip()).await?;
-        let uri = request.uri();
-        let action = Action::parse(request.method(), uri.path(), uri.query())?;
-        Ok(Permit::decide(identity, action, request.headers()))
+        if let Some(endpoint) = endpoint {
+            return Ok(Judgement::Token(endpoint));
+        }
+        let asked = Asked::of(uri, request.headers());
+        let action = Action::parse(request.method(), uri.path(), uri.query());
+        let wanted = action.as_ref().ok();
+        let known = self.login.identify(request.headers(), client.ip(), wanted).await;
+        let caller = known.map_err(|why| self.challenge.not_known(&why, asked, wanted))?;
+        passage.comes_from(&caller);
+        let action = match action {
+            Ok(action) => action,
+            // What is wrong with a request is told to those who showed something.
+            Err(_) if caller.name().is_none() && caller.scope().is_none() => {
+                return Err(self.challenge.log_in(asked, &Scope::default()));
+            }
+            Err(no_action) => return Err(no_action.into()),
+        };
+        passage.wants(&action);
+        let has_token = caller.scope().is_some();
+        let permit = self.judges.authorizer.decide(caller, action, request.headers(), client.ip());
+        let permit = permit.map_err(|why| self.challenge.denied(why, asked, has_token))?;
+        if permit.caller().name().is_some() {
+            self.judges.audit.admit().map_err(|_full| refusal::audit_is_full())?;
+        }
+        let is_filtered =
+            matches!(permit.action(), Action::Catalog(_)) && self.judges.authorizer.hides_from(permit.caller());
+        Ok(if is_filtered { Judgement::Catalog(permit) } else { Judgement::Forward(permit) })
+    }
+
+    /// Shows what a caller may see of the repositories.
+    async fn list(&self, permit: &Permit, client: &Client) -> Result<Response<Answer>, Refusal> {
+        let Action::Catalog(page) = permit.action() else { unreachable!("it is the permit of a catalog") };
+        let authorizer = &self.judges.authorizer;
+        let may_see = |name: &RepositoryName| authorizer.may_pull(permit.caller(), client.ip(), name);
+        self.catalog.page(page, &self.destination, client, may_see).await
     }
 
     /// Has a permitted request carried out, and gives back what comes.
@@ -124,33 +219,58 @@ impl Gate {
         client: &Client,
         passage: &mut Passage,
     ) -> Result<Response<Answer>, Gone> {
+        let is_head = request.method() == Method::HEAD;
+        if permit.only_new().is_empty() {
+            return self.carry_out(permit, request, client, passage).await;
+        }
+        let repository = permit.repository().expect("tags are of a repository");
+        let _held = self.creations.hold(repository, permit.only_new()).await;
+        let (mut head, body) = request.into_parts();
+        let manifest = match whole_body::read(body, create::MAX_MANIFEST).await {
+            Ok(manifest) => manifest,
+            Err(NotWhole::TooLong) => return Ok(answer::refusal(&Refusal::hanging_up(create::too_large()), is_head)),
+            Err(NotWhole::Broken(error)) => return Ok(answer::refusal(&words_for(&Failure::Client(error))?, is_head)),
+        };
+        if let Err(refusal) = create::check(permit, &manifest, &mut head.headers, &self.destination, client).await {
+            passage.refuse(refusal.error.message());
+            return Ok(answer::refusal(&refusal, is_head));
+        }
+        let request = Request::from_parts(head, RequestBody::Bytes(manifest.into()));
+        let answer = self.carry_out(permit, request, client, passage).await?;
+        if answer.status() == StatusCode::PRECONDITION_FAILED {
+            let refusal = Refusal::from(create::taken(permit, None));
+            passage.refuse(refusal.error.message());
+            return Ok(answer::refusal(&refusal, is_head));
+        }
+        Ok(answer)
+    }
+
+    async fn carry_out(
+        &self,
+        permit: &Permit,
+        request: Request<RequestBody>,
+        client: &Client,
+        passage: &mut Passage,
+    ) -> Result<Response<Answer>, Gone> {
+        let is_head = request.method() == Method::HEAD;
         let request = request.map(upstream::RequestBody::new);
         passage.forwarded(request.body().progress());
         let failure = match self.destination.ask(permit, request, client).await {
             Ok(answer) => {
                 passage.upstream_answered();
+                if let Action::PushManifest { repository, .. } = permit.action()
+                    && answer.status().is_success()
+                {
+                    self.catalog.add(repository);
+                }
                 return Ok(answer);
             }
             Err(failure) => failure,
         };
         let refusal = words_for(&failure)?;
         tracing::warn!(status = refusal.error.status().as_u16(), reason = %failure, "a request failed");
-        Ok(answer::refusal(&refusal))
+        Ok(answer::refusal(&refusal, is_head))
     }
-}
-
-/// What a client is told when its request failed on the way. The connection ends with it: a body that is malformed or
-/// does not come has no end to read on to, and a client that stays behind a broken upstream holds a place.
-fn words_for(failure: &Failure) -> Result<Refusal, Gone> {
-    Ok(match failure {
-        Failure::Client(BodyError::Gone) => return Err(Gone),
-        Failure::Client(BodyError::Malformed) => Refusal::hanging_up(refusal::malformed_body()),
-        Failure::Client(BodyError::Stalled) => Refusal::hanging_up(refusal::body_stalled()),
-        Failure::Client(BodyError::TooSlow) => Refusal::hanging_up(refusal::body_too_slow()),
-        Failure::Unreachable(_) => Refusal::hanging_up(refusal::unreachable()),
-        Failure::Silent => Refusal::hanging_up(refusal::upstream_silent()),
-        Failure::BrokeOff(_) => Refusal::hanging_up(refusal::broke_off()),
-    })
 }
 
 /// The 405 to CONNECT says that nothing is allowed where it would lead to (RFC 9110, 10.2.1).

@@ -5,7 +5,7 @@ use http_body_util::{BodyExt as _, Full};
 use lockgate_backend::config::{Limits, Storage};
 use lockgate_backend::{MemoryStore, Registry};
 
-use crate::auth::{Policy, Users};
+use crate::auth::{Policy, Users, Verifier};
 
 /// alice, whose password is `correct-horse`.
 const USERS: &[u8] = b"alice:{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=\n";
@@ -19,7 +19,12 @@ fn gate() -> Arc<Gate> {
     let verifier = Arc::new(Verifier::new(users, config.auth.limits()).expect("threads"));
     let registry = Registry::new(Arc::new(MemoryStore::default()), Storage::default(), Limits::default());
     let limits = Arc::new(config.limits.clone());
-    Arc::new(Gate::new(&config, limits, refusal::own_fields(None), verifier, Destination::Registry(registry)))
+    let judges = Judges {
+        authenticator: Arc::new(Authenticator::new(verifier, None)),
+        authorizer: Arc::new(Authorizer::new(None)),
+        audit: Audit::start(&config.audit).expect("there is none"),
+    };
+    Arc::new(Gate::new(&config, limits, refusal::own_fields(None), judges, Destination::Registry(registry)))
 }
 
 async fn ask(

@@ -45,8 +45,7 @@ pub(crate) enum RequestBody {
     Http1(http1_body::RequestBody),
     /// By HTTP/2.
     Http2(request_body::RequestBody),
-    /// By no connection.
-    #[cfg(test)]
+    /// By no connection any more: it was read to its end.
     Bytes(http_body_util::Full<Bytes>),
 }
 
@@ -58,7 +57,6 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
-            #[cfg(test)]
             Self::Bytes(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
         }
     }
@@ -67,7 +65,6 @@ impl Body for RequestBody {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
-            #[cfg(test)]
             Self::Bytes(body) => body.is_end_stream(),
         }
     }
@@ -76,7 +73,6 @@ impl Body for RequestBody {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
-            #[cfg(test)]
             Self::Bytes(body) => body.size_hint(),
         }
     }

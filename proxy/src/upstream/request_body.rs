@@ -54,7 +54,7 @@ impl RequestBody {
     }
 
     /// None at all.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         let progress = Progress { is_over: AtomicBool::new(true), ..Progress::default() };
         Self { body: None, progress: Arc::new(progress), meter: None }
     }

@@ -18,6 +18,7 @@ pub struct Scope {
     /// None of them with no right at all.
     repositories: BTreeMap<RepositoryName, ScopeRights>,
     catalog: bool,
+    everything: bool,
 }
 
 /// What a scope leaves within one repository. It climbs the ladder that grants climb: who may push or delete may pull.
@@ -47,6 +48,7 @@ const PULL: u8 = 1;
 const PUSH: u8 = 2;
 const DELETE: u8 = 4;
 const CATALOG: u8 = 1;
+const EVERYTHING: u8 = 2;
 
 impl Scope {
     /// How many resources may be asked for.
@@ -89,9 +91,14 @@ impl Scope {
         Self { catalog: true, ..Self::default() }
     }
 
+    /// The scope of a page, on which a person does whatever the person may.
+    pub fn everything() -> Self {
+        Self { catalog: true, everything: true, ..Self::default() }
+    }
+
     /// Whether it leaves this right within this repository.
     pub fn holds(&self, right: Right, repository: &RepositoryName) -> bool {
-        self.repositories.get(repository).is_some_and(|rights| rights.holds(right))
+        self.everything || self.repositories.get(repository).is_some_and(|rights| rights.holds(right))
     }
 
     /// Whether the list of repositories was asked for.
@@ -116,7 +123,8 @@ impl Scope {
 
     /// For a token: the catalog, then each repository as its rights, the length of its name, and the name.
     pub(super) fn encode(&self, to: &mut Vec<u8>) {
-        to.push(if self.catalog { CATALOG } else { 0 });
+        let bit = |holds, bit| if holds { bit } else { 0 };
+        to.push(bit(self.catalog, CATALOG) | bit(self.everything, EVERYTHING));
         for (name, rights) in &self.repositories {
             to.push(rights.bits());
             to.push(u8::try_from(name.as_str().len()).expect("a repository name has at most 255 bytes"));
@@ -127,7 +135,8 @@ impl Scope {
     /// Reads what [`Scope::encode`] wrote, and nothing else.
     pub(super) fn decode(encoded: &[u8]) -> Option<Self> {
         let (catalog, mut entries) = encoded.split_first()?;
-        let mut scope = Self { catalog: *catalog == CATALOG, ..Self::default() };
+        let everything = catalog & EVERYTHING != 0;
+        let mut scope = Self { catalog: catalog & CATALOG != 0, everything, ..Self::default() };
         while let [bits, length, rest @ ..] = entries {
             let (name, rest) = rest.split_at_checked((*length).into())?;
             let name = str::from_utf8(name).ok()?.parse().ok()?;

@@ -1,0 +1,227 @@
+//! `_catalog` where not everybody may see everything: the gate reads the registry's list by itself, keeps it for a
+//! moment, and shows each caller what it may pull. So a cursor is a name that was shown, and a stranger's request does
+//! not have the registry walk over all it has.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::RwLock;
+use std::time::{Duration, Instant};
+
+use http::header::{CONTENT_TYPE, HeaderValue, LINK};
+use http::{Request, Response, StatusCode, Uri};
+use lockgate_oci::{ErrorCode, OciError, Pagination, RepositoryName};
+
+use super::answer::Answer;
+use super::destination::Destination;
+use super::listing::{self, NoList};
+use crate::access::{Look, Permit};
+use crate::client::Client;
+use crate::refusal::Refusal;
+use crate::upstream::RequestBody;
+
+/// How long a list is shown before it is read again. What is pushed through this gate is in it at once.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// How many bytes of names are kept, at most.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What a page has at most, and where nothing is said.
+const MAX_PAGE: usize = 1000;
+
+/// The numbers of names that the registry is asked for, in turn: some refuse more than a hundred.
+const ASKED: [usize; 2] = [1000, 100];
+
+/// How many names are looked at before others get their turn.
+const STRIDE: usize = 512;
+
+/// The repositories that there are.
+#[derive(Default)]
+pub(super) struct Catalog {
+    names: RwLock<Names>,
+    /// One reads the list, and those who come meanwhile wait for it.
+    reading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Names {
+    all: BTreeSet<RepositoryName>,
+    read: Option<Instant>,
+}
+
+impl Names {
+    fn is_fresh(&self) -> bool {
+        self.read.is_some_and(|read| read.elapsed() < FRESH)
+    }
+}
+
+impl Catalog {
+    /// A repository was pushed to: it is there.
+    pub(super) fn add(&self, repository: &RepositoryName) {
+        let is_news = {
+            let names = self.names.read().expect("nobody panics with it");
+            names.read.is_some() && !names.all.contains(repository)
+        };
+        if is_news {
+            self.names.write().expect("nobody panics with it").all.insert(repository.clone());
+        }
+    }
+
+    /// One page of what `may_see` lets through.
+    ///
+    /// # Errors
+    /// `n` is no number; or the registry does not give its list.
+    pub(super) async fn page(
+        &self,
+        asked: &Pagination,
+        destination: &Destination,
+        client: &Client,
+        may_see: impl Fn(&RepositoryName) -> bool,
+    ) -> Result<Response<Answer>, Refusal> {
+        let most = match asked.n.as_deref() {
+            None => MAX_PAGE,
+            Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
+                n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE))
+            }
+            Some(_) => {
+                let message = "n is how many entries to list: 0 or more, in digits";
+                return Err(OciError::new(ErrorCode::PaginationNumberInvalid, message).into());
+            }
+        };
+        self.refresh(destination, client).await?;
+        let mut shown = self.shown_after(asked.last.as_deref().unwrap_or_default(), most, may_see).await;
+        let is_last = shown.len() <= most;
+        shown.truncate(most);
+        let body = serde_json::json!({ "repositories": shown.iter().map(RepositoryName::as_str).collect::<Vec<_>>() });
+        let mut answer = Response::new(Answer::Own(body.to_string().into()));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OciError::CONTENT_TYPE));
+        if let Some(last) = shown.last().filter(|_| !is_last) {
+            let last: String = form_urlencoded::byte_serialize(last.as_str().as_bytes()).collect();
+            let link = HeaderValue::try_from(format!("</v2/_catalog?last={last}&n={most}>; rel=\"next\""));
+            answer.headers_mut().insert(LINK, link.expect("an encoded name and a number are ASCII"));
+        }
+        Ok(answer)
+    }
+
+    /// One name more than is asked for, if there is one. A page of nothing has no next one.
+    async fn shown_after(
+        &self,
+        last: &str,
+        most: usize,
+        may_see: impl Fn(&RepositoryName) -> bool,
+    ) -> Vec<RepositoryName> {
+        let mut shown = Vec::new();
+        let mut last = self.at_or_before(last);
+        if most == 0 {
+            return shown;
+        }
+        loop {
+            let some: Vec<RepositoryName> = {
+                let names = self.names.read().expect("nobody panics with it");
+                let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+                names.all.range::<RepositoryName, _>((from, Bound::Unbounded)).take(STRIDE).cloned().collect()
+            };
+            let Some(end) = some.last().cloned() else { return shown };
+            for name in some.into_iter().filter(&may_see) {
+                shown.push(name);
+                if shown.len() > most {
+                    return shown;
+                }
+            }
+            last = Some(end);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The last name that does not come behind a cursor, which may be any text.
+    fn at_or_before(&self, cursor: &str) -> Option<RepositoryName> {
+        let names = self.names.read().expect("nobody panics with it");
+        names.all.range::<str, _>((Bound::Unbounded, Bound::Included(cursor))).next_back().cloned()
+    }
+
+    async fn refresh(&self, destination: &Destination, client: &Client) -> Result<(), Refusal> {
+        let is_fresh = || self.names.read().expect("nobody panics with it").is_fresh();
+        if is_fresh() {
+            return Ok(());
+        }
+        let _reading = self.reading.lock().await;
+        if is_fresh() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let all = read_all(destination, client).await.map_err(|why| {
+            tracing::warn!(%why, "the list of repositories could not be read");
+            let message = format!("the list of repositories cannot be shown: {why}");
+            Refusal::from(OciError::new(ErrorCode::Unavailable, message).with_status(why.status()))
+        })?;
+        *self.names.write().expect("nobody panics with it") = Names { all, read: Some(began) };
+        Ok(())
+    }
+}
+
+/// Why there is no catalog.
+#[derive(Debug, thiserror::Error)]
+enum NoCatalog {
+    #[error(transparent)]
+    List(#[from] NoList),
+    #[error("the registry behind cannot be asked")]
+    Failed,
+    #[error("the registry's pages lead in a circle")]
+    Circle,
+    #[error("it has more than {} MiB of names", MAX_BYTES / 1024 / 1024)]
+    TooLarge,
+}
+
+impl NoCatalog {
+    /// Where the registry has no such list, neither has the gate.
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::List(NoList::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED))) => *status,
+            Self::TooLarge => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+}
+
+async fn read_all(destination: &Destination, client: &Client) -> Result<BTreeSet<RepositoryName>, NoCatalog> {
+    let mut all = BTreeSet::new();
+    let mut bytes = 0;
+    let mut asked = ASKED.iter();
+    let mut target = first(asked.next());
+    for _ in 0..listing::MOST_PAGES {
+        let part = match part(&target, destination, client).await {
+            // Too many at once: the beginning is asked for anew, in smaller parts.
+            Err(NoCatalog::List(NoList::Status(StatusCode::BAD_REQUEST))) if asked.len() > 0 && all.is_empty() => {
+                target = first(asked.next());
+                continue;
+            }
+            part => part?,
+        };
+        for name in part.names.iter().filter_map(|name| name.parse::<RepositoryName>().ok()) {
+            bytes += name.as_str().len();
+            if bytes > MAX_BYTES {
+                return Err(NoCatalog::TooLarge);
+            }
+            all.insert(name);
+        }
+        match part.next {
+            None => return Ok(all),
+            Some(next) if next == target => return Err(NoCatalog::Circle),
+            Some(next) => target = next,
+        }
+    }
+    Err(NoCatalog::Circle)
+}
+
+fn first(asked: Option<&usize>) -> String {
+    asked.map_or_else(|| "/v2/_catalog".to_owned(), |n| format!("/v2/_catalog?n={n}"))
+}
+
+async fn part(target: &str, destination: &Destination, client: &Client) -> Result<listing::Part, NoCatalog> {
+    let target = target.parse::<Uri>().map_err(|_| NoCatalog::Failed)?;
+    let query = lockgate_oci::Query::parse(target.query().unwrap_or_default()).map_err(|_| NoCatalog::Failed)?;
+    let permit = Permit::to_look(Look::Catalog(Pagination::of(&query)));
+    let mut request = Request::new(RequestBody::empty());
+    *request.uri_mut() = target;
+    let answer = destination.ask(&permit, request, client).await.map_err(|_| NoCatalog::Failed)?;
+    Ok(listing::read(answer, "repositories").await?)
+}

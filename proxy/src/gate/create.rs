@@ -1,0 +1,217 @@
+//! Tags that a caller may make and not move. Registries move a tag without asking; so the gate looks first, and lets
+//! nobody else write that tag meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
+use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use http::{Request, Response, StatusCode, Uri};
+use lockgate_oci::{Action, AnyDigest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
+use tokio::sync::OwnedMutexGuard;
+
+use super::answer::Answer;
+use super::destination::Destination;
+use super::headers::DOCKER_CONTENT_DIGEST;
+use super::listing;
+use crate::access::{Look, Permit};
+use crate::client::Client;
+use crate::lock::lock;
+use crate::refusal::Refusal;
+use crate::upstream::RequestBody;
+
+/// The largest manifest that is looked at: what registries take at most ("Pushing Manifests" of the OCI distribution
+/// specification asks for 4 MiB at least).
+pub(super) const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+
+/// The types that a manifest may have. distribution says that a tag is not there to who does not name its manifest's.
+const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+    application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, */*";
+
+/// How long a client waits whose tag could not be looked up, in seconds.
+const RETRY_AFTER: u32 = 1;
+
+/// A tag in its repository.
+type Place = (RepositoryName, Tag);
+
+/// The tags that are being made, each with its lock. It has as many as requests are under way.
+#[derive(Default)]
+pub(super) struct Creations(Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>);
+
+/// Nobody else makes these tags as long as it lives.
+pub(super) struct Held<'a> {
+    of: &'a Creations,
+    places: Vec<Place>,
+    guards: Vec<OwnedMutexGuard<()>>,
+}
+
+impl Creations {
+    /// Waits until nobody makes one of these tags.
+    pub(super) async fn hold(&self, repository: &RepositoryName, tags: &[Tag]) -> Held<'_> {
+        // In one order for all, so that no two wait for each other.
+        let mut tags = tags.to_vec();
+        tags.sort_unstable();
+        tags.dedup();
+        let mut held =
+            Held { of: self, places: Vec::with_capacity(tags.len()), guards: Vec::with_capacity(tags.len()) };
+        for tag in tags {
+            let place = (repository.clone(), tag);
+            let one = lock(&self.0).entry(place.clone()).or_default().clone();
+            held.places.push(place);
+            held.guards.push(one.lock_owned().await);
+        }
+        held
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(&self.of.0);
+        self.guards.clear();
+        for place in &self.places {
+            // Who waits for it has it, too.
+            if all.get(place).is_some_and(|one| Arc::strong_count(one) == 1) {
+                all.remove(place);
+            }
+        }
+    }
+}
+
+/// Looks whether the tags are new, or point at this very manifest, which docker and skopeo put again; and has the
+/// registry keep to it, where it knows how to (RFC 9110, 13.1).
+///
+/// # Errors
+/// 403: a tag is there. 503: that could not be found out.
+pub(super) async fn check(
+    permit: &Permit,
+    manifest: &[u8],
+    headers: &mut HeaderMap,
+    destination: &Destination,
+    client: &Client,
+) -> Result<(), Refusal> {
+    let Action::PushManifest { repository, reference, .. } = permit.action() else { return Ok(()) };
+    for tag in permit.only_new() {
+        let there = there(repository, tag, destination, client).await.map_err(|NotKnown| not_known(tag))?;
+        if let Some(there) = &there
+            && !is_digest_of(there, manifest)
+        {
+            return Err(taken(permit, Some(tag)).into());
+        }
+        if matches!(reference, Reference::Tag(named) if named == tag) {
+            headers.remove(IF_MATCH);
+            headers.remove(IF_NONE_MATCH);
+            match there {
+                None => headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*")),
+                Some(digest) => headers.insert(IF_MATCH, entity_tag(&digest)),
+            };
+        }
+    }
+    Ok(())
+}
+
+/// The refusal of a tag that is there, which one of several gates may have made in between.
+pub(super) fn taken(permit: &Permit, tag: Option<&Tag>) -> OciError {
+    let tag = tag.or_else(|| permit.only_new().first()).map_or("", Tag::as_str);
+    let repository = permit.repository().map_or("", RepositoryName::as_str);
+    let user = permit.caller().name().map_or("nobody", |user| user.as_str());
+    let message = format!("tag {tag} exists and create may not move it: {user} has no push for {repository}:{tag}");
+    OciError::new(ErrorCode::Denied, message)
+        .with_detail(serde_json::json!({ "user": user, "action": "push", "repository": format!("{repository}:{tag}") }))
+}
+
+/// 413: no manifest is that large.
+pub(super) fn too_large() -> OciError {
+    let message = format!("a manifest has at most {MAX_MANIFEST} bytes");
+    OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// It could not be found out whether a tag is there.
+#[derive(Debug)]
+struct NotKnown;
+
+fn not_known(tag: &Tag) -> Refusal {
+    let message = format!("the registry does not say whether tag {tag} is there, which create may not move; try again");
+    Refusal { retry_after: Some(RETRY_AFTER), ..OciError::new(ErrorCode::Unavailable, message).into() }
+}
+
+/// What a tag points at, by its digest as the registry tells it.
+async fn there(
+    repository: &RepositoryName,
+    tag: &Tag,
+    destination: &Destination,
+    client: &Client,
+) -> Result<Option<HeaderValue>, NotKnown> {
+    let target = format!("/v2/{repository}/manifests/{tag}");
+    let permit = Permit::to_look(Look::Tag(repository.clone(), tag.clone()));
+    let answer = look(&permit, http::Method::HEAD, &target, destination, client).await?;
+    match answer.status() {
+        StatusCode::OK => {
+            let digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
+            Ok(Some(digest.unwrap_or(HeaderValue::from_static(""))))
+        }
+        StatusCode::NOT_FOUND if destination.is_foreign() => listed(repository, tag, destination, client).await,
+        StatusCode::NOT_FOUND => Ok(None),
+        _ => Err(NotKnown),
+    }
+}
+
+/// Whether a tag of which no manifest was found stands in the list of tags: then it points at one of a type that the
+/// registry does not tell of.
+async fn listed(
+    repository: &RepositoryName,
+    tag: &Tag,
+    destination: &Destination,
+    client: &Client,
+) -> Result<Option<HeaderValue>, NotKnown> {
+    let mut target = format!("/v2/{repository}/tags/list");
+    for _ in 0..listing::MOST_PAGES {
+        let page = Pagination::default();
+        let permit = Permit::to_look(Look::Tags(repository.clone(), page));
+        let answer = look(&permit, http::Method::GET, &target, destination, client).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let page = listing::read(answer, "tags").await.map_err(|_| NotKnown)?;
+        if page.names.iter().any(|name| name == tag.as_str()) {
+            return Ok(Some(HeaderValue::from_static("")));
+        }
+        match page.next {
+            None => return Ok(None),
+            Some(next) if next == target => return Err(NotKnown),
+            Some(next) => target = next,
+        }
+    }
+    Err(NotKnown)
+}
+
+async fn look(
+    permit: &Permit,
+    method: http::Method,
+    target: &str,
+    destination: &Destination,
+    client: &Client,
+) -> Result<Response<Answer>, NotKnown> {
+    let target = target.parse::<Uri>().map_err(|_| NotKnown)?;
+    let mut request = Request::new(RequestBody::empty());
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(MANIFESTS));
+    destination.ask(permit, request, client).await.map_err(|failure| {
+        tracing::warn!(reason = %failure, "the registry could not be asked for a tag");
+        NotKnown
+    })
+}
+
+fn is_digest_of(told: &HeaderValue, manifest: &[u8]) -> bool {
+    let Some(told) = told.to_str().ok().filter(|told| told.parse::<AnyDigest>().is_ok()) else { return false };
+    let of = |algorithm: &'static Algorithm, name: &str| {
+        let hex: String = digest(algorithm, manifest).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        told == format!("{name}:{hex}")
+    };
+    of(&SHA256, "sha256") || of(&SHA512, "sha512")
+}
+
+fn entity_tag(digest: &HeaderValue) -> HeaderValue {
+    let quoted = [b"\"", digest.as_bytes(), b"\""].concat();
+    HeaderValue::from_bytes(&quoted).expect("a digest in quotes is a header's value")
+}

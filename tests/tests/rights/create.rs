@@ -1,0 +1,82 @@
+//! Of many who make one tag and may not move it, one does.
+
+use crate::{ALICE, BOB, Before, CI, Within, put};
+use lockgate_e2e::{Gate, Upstream};
+use std::sync::Barrier;
+
+#[test]
+fn of_thirty_two_who_make_a_tag_at_once_one_wins() {
+    let (before, within) = (Before::start(), Within::start());
+    for gate in [&before.gate, &within.gate] {
+        for round in 0..3 {
+            assert_eq!(winners(gate, round), 1, "round {round}");
+        }
+    }
+}
+
+fn winners(gate: &Gate, round: usize) -> usize {
+    const RACERS: usize = 32;
+    let start = Barrier::new(RACERS);
+    let path = format!("/v2/team/app/manifests/race{round}");
+    std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..RACERS)
+            .map(|racer| {
+                let (start, path) = (&start, &path);
+                scope.spawn(move || {
+                    start.wait();
+                    put(gate.by(CI, "PUT", path), &format!("racer {racer}")).run().status()
+                })
+            })
+            .collect();
+        let statuses: Vec<u16> = racers.into_iter().map(|racer| racer.join().expect("a status")).collect();
+        assert!(statuses.iter().all(|status| [201, 403].contains(status)), "{statuses:?}");
+        statuses.iter().filter(|status| **status == 201).count()
+    })
+}
+
+/// What is not known is never taken for absent.
+#[test]
+fn where_the_registry_does_not_say_whether_a_tag_is_there_nothing_is_pushed() {
+    for answer in [
+        "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 406 Not Acceptable\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let upstream = Upstream::answering(answer);
+        let gate = crate::with_grants(Gate::before(upstream.url())).start();
+        let pushed = put(gate.by(CI, "PUT", "/v2/team/app/manifests/v1"), "one").run();
+        assert_eq!(pushed.status(), 503, "{answer}");
+        assert_eq!(pushed.head().one("retry-after"), "1");
+        assert!(upstream.received().iter().all(|request| request.head.method() != "PUT"), "{answer}");
+    }
+}
+
+/// What the gate asks for itself has nothing of the client.
+#[test]
+fn the_gate_asks_in_its_own_words() {
+    let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let gate = crate::with_grants(Gate::before(upstream.url())).start();
+    put(gate.by(CI, "PUT", "/v2/team/app/manifests/v1"), "one")
+        .header("If-None-Match: W/\"x\"")
+        .header("If-Match: *")
+        .header("Accept: text/plain")
+        .run();
+    let received = upstream.received();
+    let (look, pushed) = (&received[0].head, &received.last().expect("a request").head);
+    assert_eq!((look.method(), look.all("if-none-match").len()), ("HEAD", 0));
+    assert!(look.one("accept").contains("image.index") && look.one("accept").contains("manifest.list"));
+    assert_eq!((pushed.method(), pushed.all("if-none-match"), pushed.all("if-match").len()), ("PUT", vec!["*"], 0));
+}
+
+#[test]
+fn several_tags_at_once_are_each_judged() {
+    let site = Within::start();
+    put(site.gate.by(ALICE, "PUT", "/v2/team/app/manifests/old"), "one").run().expect(201);
+    let digest = lockgate_e2e::sha256(crate::index("two").as_bytes());
+    for (query, status) in [("tag=new", 201), ("tag=newer&tag=old", 403), ("tag=latest&tag=dev-1", 201)] {
+        let path = format!("/v2/team/app/manifests/{digest}?{query}");
+        put(site.gate.by(CI, "PUT", &path), "two").run().expect(status);
+    }
+    put(site.gate.by(BOB, "PUT", &format!("/v2/team/app/manifests/{digest}")), "two").run().expect(403);
+}
