@@ -10,7 +10,7 @@ CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
 TAPLO := 0.9.3
 export PATH := $(PATH):$(TOOLS)/bin
-# What needs a Docker engine is marked #[ignore].
+# What needs a Docker engine or minutes is marked #[ignore].
 CARGO_TEST := cargo test --release --locked --workspace --no-fail-fast
 
 .PHONY: help up test test-without-engine check conf schemas fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
@@ -25,9 +25,9 @@ up: tools ## build, and bring up a registry on https://localhost:5043
 test: tools clients engine programs image ## unit, property and end-to-end tests, with real clients and a real engine
 	$(CARGO_TEST) -- --include-ignored
 
-test-without-engine: tools clients programs ## the same but for those that need a Docker engine, which are named at the end
+test-without-engine: tools clients programs ## the same but for those that need a Docker engine or minutes, which are named at the end
 	$(CARGO_TEST)
-	@echo "left out, since they need a Docker engine (make test runs them):"
+	@echo "left out, since they need a Docker engine or minutes (make test runs them):"
 	@$(CARGO_TEST) --tests --quiet -- --ignored --list 2>/dev/null | sed -n 's/\(.*\): test$$/  \1/p'
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies

@@ -2,7 +2,7 @@
 
 use crate::directory::fresh_dir;
 use crate::door::Door;
-use crate::process::{Finished, finish};
+use crate::process::{Finished, Process, finish};
 use crate::programs::tool;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,13 @@ impl Home {
     fn docker_reference(&self, repository: &str) -> String {
         format!("docker://{}", self.door.reference(repository))
     }
+
+    /// The arguments, with the certificate directory for `CERTS` and the address for `DOOR`.
+    fn fill_in(&self, arguments: &[&str]) -> Vec<String> {
+        let fill_in =
+            |word: &&str| word.replace("CERTS", &self.certs()).replace("DOOR", &self.door.address.to_string());
+        arguments.iter().map(fill_in).collect()
+    }
 }
 
 /// skopeo: it verifies certificates, on localhost too.
@@ -63,7 +70,7 @@ impl Skopeo {
     /// Copies an image in: `source` is in skopeo's own notation.
     pub fn push(&self, source: &str, repository: &str) -> Finished {
         let destination = self.0.docker_reference(repository);
-        self.run(
+        self.with(
             &["copy", "--all", "--dest-creds", &self.0.door.credentials(), "--dest-cert-dir", &self.0.certs()],
             &[source, &destination],
         )
@@ -72,7 +79,7 @@ impl Skopeo {
     /// Copies an image out.
     pub fn pull(&self, repository: &str, destination: &str) -> Finished {
         let source = self.0.docker_reference(repository);
-        self.run(
+        self.with(
             &["copy", "--all", "--src-creds", &self.0.door.credentials(), "--src-cert-dir", &self.0.certs()],
             &[&source, destination],
         )
@@ -83,7 +90,7 @@ impl Skopeo {
         let (credentials, certs) = (self.0.door.credentials(), self.0.certs());
         let from_here = ["--src-creds", &credentials, "--src-cert-dir", &certs];
         let to_here = ["--dest-creds", &credentials, "--dest-cert-dir", &certs];
-        self.run(
+        self.with(
             &[&["copy"], &from_here[..], &to_here[..]].concat(),
             &[&self.0.docker_reference(from), &self.0.docker_reference(to)],
         )
@@ -92,13 +99,29 @@ impl Skopeo {
     /// Runs `inspect`, `delete` or `list-tags` on an image.
     pub fn on(&self, repository: &str, command: &[&str]) -> Finished {
         let credentials = ["--creds", &self.0.door.credentials(), "--cert-dir", &self.0.certs()];
-        self.run(&[command, &credentials].concat(), &[&self.0.docker_reference(repository)])
+        self.with(&[command, &credentials].concat(), &[&self.0.docker_reference(repository)])
     }
 
-    fn run(&self, options: &[&str], arguments: &[&str]) -> Finished {
+    /// Runs skopeo with these arguments, and the credentials of its last `login` if there was one; `CERTS` in them is
+    /// the certificate directory, and `DOOR` the address.
+    pub fn run(&self, arguments: &[&str]) -> Finished {
+        finish(self.command().args(self.0.fill_in(arguments)))
+    }
+
+    /// The same, and leaves it running.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        Process::start(self.command().args(self.0.fill_in(arguments)))
+    }
+
+    fn with(&self, options: &[&str], arguments: &[&str]) -> Finished {
+        finish(self.command().args(options).args(arguments))
+    }
+
+    fn command(&self) -> Command {
         let mut skopeo = tool("skopeo");
         skopeo.arg("--policy").arg(self.0.path("policy.json")).arg("--tmpdir").arg(self.0.path("tmp"));
-        finish(skopeo.args(options).args(arguments).env("HOME", self.0.dir.path()))
+        skopeo.env("HOME", self.0.dir.path()).env("REGISTRY_AUTH_FILE", self.0.path("auth.json"));
+        skopeo
     }
 }
 
@@ -155,8 +178,7 @@ impl Buildah {
 
 fn run_on_storage(home: &Home, mut command: Command, options: &[&str], arguments: &[&str]) -> Finished {
     command.arg("--root").arg(home.path("storage")).arg("--runroot").arg(home.path("run")).args(options);
-    let fill_in = |word: &&str| word.replace("CERTS", &home.certs()).replace("DOOR", &home.door.address.to_string());
-    command.args(arguments.iter().map(fill_in));
+    command.args(home.fill_in(arguments));
     command
         .env("HOME", home.dir.path())
         .env("TMPDIR", home.path("tmp"))

@@ -78,9 +78,14 @@ impl Docker {
 
     /// `docker login` with the door's user and this password.
     pub fn login(&self, password: &str) -> Finished {
-        note_password(&self.door.user, password);
+        self.login_as(&self.door.user, password)
+    }
+
+    /// `docker login` with another user.
+    pub fn login_as(&self, user: &str, password: &str) -> Finished {
+        note_password(user, password);
         let address = self.door.address.to_string();
-        let arguments = ["login", "--username", &self.door.user, "--password-stdin", &address];
+        let arguments = ["login", "--username", user, "--password-stdin", &address];
         finish_with_input(&mut self.command(&arguments), password.as_bytes())
     }
 
@@ -137,6 +142,8 @@ impl Docker {
         let address = self.door.address.to_string();
         docker
             .env("DOCKER_CONFIG", self.config.path())
+            // buildx asks registries by itself, and looks for their authorities where programs in Go do.
+            .envs(self.trust.iter().map(|dir| ("SSL_CERT_FILE", dir.join("ca.crt"))))
             .args(arguments.iter().map(|word| word.replace("DOOR", &address)));
         docker
     }

@@ -1,6 +1,7 @@
 //! The proxy, `lockgate serve`, in front of whatever a test puts behind it.
 
 use crate::certificates::{Authority, Pair, rename_over};
+use crate::clock::Clock;
 use crate::curl::Curl;
 use crate::directory::fresh_dir;
 use crate::door::Door;
@@ -51,6 +52,13 @@ impl GateBuilder {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl Display) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Gives it another clock than this machine's.
+    pub fn by_the(mut self, clock: &Clock) -> Self {
+        let environment = clock.environment().map(|(name, value)| (name.to_owned(), value.display().to_string()));
+        self.environment.extend(environment);
         self
     }
 

@@ -1,9 +1,10 @@
-//! A TCP relay that cuts an answer in its middle, once.
+//! A TCP relay that cuts an answer in its middle, once; or one that is a slow line.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A relay to another address. It ends with the test's process.
 #[derive(Debug)]
@@ -31,6 +32,26 @@ impl Relay {
             }
         });
         Self { address, cut }
+    }
+
+    /// Relays to `target`, and takes from each client so many bytes a second.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn slow(target: SocketAddr, bytes_a_second: u32) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let _ = carry_slowly(client, target, bytes_a_second);
+            }
+        });
+        Self { address, cut: Arc::default() }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// What `upstream.url` must say.
@@ -64,6 +85,26 @@ fn relay(mut client: TcpStream, target: &str, bytes: usize, cut: &Arc<AtomicBool
         }
         let _ = client.shutdown(Shutdown::Both);
         let _ = server.shutdown(Shutdown::Both);
+    });
+    Ok(())
+}
+
+fn carry_slowly(mut client: TcpStream, target: SocketAddr, bytes_a_second: u32) -> io::Result<()> {
+    let mut server = TcpStream::connect(target)?;
+    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4 * 1024];
+        while let Ok(n @ 1..) = client.read(&mut buffer) {
+            if server.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_secs(n as u64) / bytes_a_second);
+        }
+        let _ = server.shutdown(Shutdown::Write);
     });
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod catalog;
+mod clients;
 mod create;
 mod examples;
 mod exploits;
