@@ -112,6 +112,10 @@ pub enum Action {
     },
 }
 
+/// Tags that one request may set by `?tag=`. Each is a header of the answer: more of them, or longer ones, would
+/// be more than a client reads, since hyper and Python take 100 headers, and proxies often no more than 8 KiB.
+const MOST_TAGS: usize = 50;
+
 /// Which part of a list is asked for ([spec.md, "Listing Tags"]). Registries differ in what they take, so it is
 /// as the client says it, decoded.
 ///
@@ -253,7 +257,12 @@ fn read<T: FromStr<Err: Display>>(query: &Query<'_>, name: &str, code: ErrorCode
     value.map_err(|error: T::Err| OciError::new(code, format!("{name}: {error}")))
 }
 
+/// At most as many as a registry of ours takes: each costs who judges the request, and who carries it out.
 fn tags(query: &Query<'_>) -> Result<Vec<Tag>, OciError> {
+    if query.all("tag").nth(MOST_TAGS).is_some() {
+        let message = format!("one request sets at most {MOST_TAGS} tags: set the others by further requests");
+        return Err(OciError::new(ErrorCode::TagInvalid, message));
+    }
     let tags = query.all("tag").map(str::parse).collect::<Result<_, _>>();
     tags.map_err(|error| OciError::new(ErrorCode::TagInvalid, format!("tag: {error}")))
 }
@@ -412,6 +421,7 @@ mod tests {
             ("PUT", upload, "", ErrorCode::DigestInvalid),
             ("PUT", upload, "digest=x", ErrorCode::DigestInvalid),
             ("PUT", "/v2/a/b/manifests/v1", "tag=v1&tag=-v2", ErrorCode::TagInvalid),
+            ("PUT", "/v2/a/b/manifests/v1", &"tag=a&".repeat(MOST_TAGS + 1), ErrorCode::TagInvalid),
             ("POST", uploads, "from=a&from=b", ErrorCode::Unsupported),
             ("GET", "/v2/", "a;b", ErrorCode::Unsupported),
         ];

@@ -73,11 +73,12 @@ pub fn without_mount(query: &str) -> String {
 /// case and with any parameters. Registries in Go take `mount`, `from` and `digest` from such a body before the
 /// query (`http.Request.FormValue`), so nobody may forward one below `/v2/` under that type.
 ///
-/// It errs on the strict side, as for a field that stands twice or whose type is wrapped in blanks of Unicode.
+/// It errs on the strict side, as for a field that stands twice; and for any that is not ASCII, which no type needs: Go
+/// makes small letters by Unicode, so that `applİcation` is `application` to it.
 pub fn is_form(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_TYPE).iter().any(|value| {
-        let value = value.as_bytes().to_ascii_lowercase();
-        let value = String::from_utf8_lossy(&value);
+        let Ok(value) = value.to_str() else { return true };
+        let value = value.to_ascii_lowercase();
         value.contains("application/x-www-form-urlencoded") || value.contains("multipart/form-data")
     })
 }
@@ -149,6 +150,8 @@ mod tests {
             " application/x-www-form-urlencoded ; charset=utf-8",
             "multipart/form-data; boundary=x",
             "\u{a0}MULTIPART/FORM-DATA",
+            "appl\u{130}cation/x-www-form-urlencoded",
+            "mult\u{130}part/form-data; boundary=x",
             "text/plain, multipart/form-data",
         ] {
             assert!(is_form_of(form.as_bytes()), "{form}");

@@ -16,10 +16,6 @@ use crate::store::{NewManifest, StoreError, StoredManifest};
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// Tags that one request may set by `?tag=`. Each is a header of the answer: more of them, or longer ones, would
-/// be more than a client reads, since hyper and Python take 100 headers, and proxies often no more than 8 KiB.
-const MAX_TAGS: usize = 50;
-
 fn unknown(reference: &Reference) -> OciError {
     let message = "this repository has no such manifest: push it first, or look at its tags";
     OciError::new(ErrorCode::ManifestUnknown, message).with_detail(reference.to_string())
@@ -98,10 +94,6 @@ fn names(reference: Reference, tags: Vec<Tag>, content: &[u8]) -> Result<(Digest
             if found != digest {
                 let message = "the manifest that arrived has another digest than its URL";
                 return Err(OciError::new(ErrorCode::DigestInvalid, message).with_detail(found.as_str()));
-            }
-            if tags.len() > MAX_TAGS {
-                let message = format!("one request sets at most {MAX_TAGS} tags: set the others by further requests");
-                return Err(OciError::new(ErrorCode::TagInvalid, message));
             }
             Ok((digest, tags))
         }

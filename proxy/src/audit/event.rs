@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::client::Client;
 
-/// What of a `User-Agent` is kept, in bytes: it is whatever a client says.
-const USER_AGENT: usize = 200;
+/// What of a `User-Agent` and of a request's id is kept, in bytes: they are whatever a client says.
+const CLAIM: usize = 200;
 
 /// How an act ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -221,13 +221,13 @@ impl<'a> Event<'a> {
             user: self.user,
             token: self.token,
             client,
-            user_agent: self.user_agent.map(|text| cut(text, USER_AGENT)),
+            user_agent: self.user_agent.map(|text| cut(text, CLAIM)),
             repository: self.repository.map(RepositoryName::as_str),
             from: self.from.map(RepositoryName::as_str),
             tags: &self.tags,
             digest: self.digest,
             status: self.status.map(|status| status.as_u16()),
-            request_id: self.request_id,
+            request_id: self.request_id.map(|text| cut(text, CLAIM)),
         };
         let mut line = serde_json::to_vec(&line).expect("texts and numbers are JSON");
         line.push(b'\n');
@@ -291,7 +291,7 @@ fn written(time: SystemTime) -> String {
 }
 
 /// The beginning of a text.
-fn cut(text: &str, most: usize) -> &str {
+pub(super) fn cut(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 
@@ -385,8 +385,8 @@ mod tests {
     fn a_user_agent_is_cut_where_a_character_ends() {
         let long = "é".repeat(1000) + "x";
         let event = Event { user_agent: Some(&long), ..Event::new(Outcome::Done, Act::Login, "") };
-        assert_eq!(read(&event.line(UNIX_EPOCH))["user_agent"], "é".repeat(USER_AGENT / 2));
+        assert_eq!(read(&event.line(UNIX_EPOCH))["user_agent"], "é".repeat(CLAIM / 2));
         let odd = format!("x{long}");
-        assert_eq!(cut(&odd, USER_AGENT).len(), USER_AGENT - 1);
+        assert_eq!(cut(&odd, CLAIM).len(), CLAIM - 1);
     }
 }

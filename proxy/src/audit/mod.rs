@@ -3,7 +3,7 @@
 //! | field | is |
 //! |---|---|
 //! | `time` | when, in UTC (RFC 3339) |
-//! | `outcome` | `done`; `denied`: the gate did not let it happen; `failed`: the registry answered with an error or not at all |
+//! | `outcome` | `done`; `denied`: the gate did not let it happen; `failed`: the registry answered with an error or not at all, or the client left before it did: then the act may be done |
 //! | `action` | `login`, `token`, `pull`, `pull_blob`, `list`, `catalog`, `extension`, `push`, `upload`, `mount`, `delete`, `delete_blob`, `reload`; `audit`: of this file lines are missing |
 //! | `reason` | the grant that gives it, or why not |
 //! | `user` | who; absent for strangers, whatever they claim to be |
@@ -15,7 +15,7 @@
 //! | `tags` | the tags it is about, a list |
 //! | `digest` | the digest it is about |
 //! | `status` | the status that the client was answered |
-//! | `request_id` | the request's id |
+//! | `request_id` | the request's id, of which the first 200 bytes |
 //! | `count`, `until` | how many events the line stands for, and when the last of them was; all else is the first one's |
 //!
 //! A field of which there is nothing to say is absent. Fields may be added, and none changes its meaning.

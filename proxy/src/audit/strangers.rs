@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use super::event::{Act, Event, Outcome, Tally};
+use super::event::{Act, Event, Outcome, Tally, cut};
 use crate::client::Client;
 use crate::lock::lock;
 use crate::network::Network;
@@ -16,6 +16,9 @@ const MOST: usize = 1000;
 
 /// What of a digest is kept, in bytes: all of a SHA-512.
 const DIGEST: usize = "sha512:".len() + 128;
+
+/// What of a reason is kept, in bytes: it may name the host that was asked, by whatever name.
+const REASON: usize = 200;
 
 /// The minute's counts.
 #[derive(Debug, Default)]
@@ -91,6 +94,7 @@ fn first_line(key: &Key, event: &Event<'_>, now: SystemTime) -> Vec<u8> {
     }
     let mut event = event.clone();
     event.tags.truncate(1);
+    event.reason = cut(event.reason, REASON);
     event.digest = event.digest.filter(|digest| digest.len() <= DIGEST);
     let network = network_of(&event).map(|network| network.to_string());
     event.line_of(now, network.as_deref())
@@ -173,18 +177,19 @@ mod tests {
 
     #[test]
     fn no_stranger_s_line_is_long() {
-        let tags: Vec<_> = (0..500).map(|n| format!("tag=t{n}")).collect();
+        let tags: Vec<_> = (0..50).map(|n| format!("tag=t{n}")).collect();
         let push = Action::parse(&http::Method::PUT, "/v2/a/manifests/v1", Some(&tags.join("&"))).expect("a push");
         let (client, long) = (client("192.0.2.7:1"), "x".repeat(30_000));
         let event = Event {
             client: Some(&client),
             user_agent: Some(&long),
             digest: Some(&long),
-            ..Event::of(&push, Outcome::Denied, "")
+            request_id: Some(&long),
+            ..Event::of(&push, Outcome::Denied, &long)
         };
         let strangers = Strangers::default();
         strangers.count(&event, at(0));
         let (line, _) = strangers.take().next().expect("a line");
-        assert!(line.len() < 500, "{}", String::from_utf8_lossy(&line));
+        assert!(line.len() < 1000, "{}", String::from_utf8_lossy(&line));
     }
 }

@@ -81,10 +81,11 @@ impl Config {
                 "with auth.access clients are sent for tokens, which need a key: make one with `lockgate token-key conf/token.key` and name it here, or have auth.challenge = \"basic\"",
             ));
         }
-        if is_bearer && self.storage.is_none() && self.upstream.forward_authorization {
+        let has_tokens = self.auth.token_key.is_some() || self.auth.tokens.is_some();
+        if (is_bearer || has_tokens) && self.storage.is_none() && self.upstream.forward_authorization {
             found.push((
                 "upstream.forward_authorization",
-                "it would show the registry behind tokens that it does not know: remove it, or have auth.challenge = \"basic\"",
+                "it would show the registry behind tokens that it does not know: remove it, or have auth.challenge = \"basic\" and neither auth.token_key nor auth.tokens",
             ));
         }
         found

@@ -22,6 +22,9 @@ use crate::upstream::RequestBody;
 /// How long a list is shown before it is read again. What is pushed through this gate is in it at once.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How long it is said that there is no list, before the registry is asked again: each who asks would have it asked.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How many bytes of names are kept, at most.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
@@ -40,17 +43,25 @@ pub(super) struct Catalog {
     names: RwLock<Names>,
     /// One reads the list, and those who come meanwhile wait for it.
     reading: tokio::sync::Mutex<()>,
+    /// Strangers look through it one after another: of 100,000 names each may see none, and there is no end of strangers.
+    strangers: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Names {
     all: BTreeSet<RepositoryName>,
     read: Option<Instant>,
+    /// When it could not be read, and why.
+    failed: Option<(Instant, OciError)>,
 }
 
 impl Names {
-    fn is_fresh(&self) -> bool {
-        self.read.is_some_and(|read| read.elapsed() < FRESH)
+    /// Whether they are to be shown, or read before.
+    fn is_fresh(&self) -> Result<bool, OciError> {
+        match &self.failed {
+            Some((at, error)) if at.elapsed() < PAUSE => Err(error.clone()),
+            _ => Ok(self.read.is_some_and(|read| read.elapsed() < FRESH)),
+        }
     }
 }
 
@@ -75,6 +86,7 @@ impl Catalog {
         asked: &Pagination,
         destination: &Destination,
         client: &Client,
+        is_stranger: bool,
         may_see: impl Fn(&RepositoryName) -> bool,
     ) -> Result<Response<Answer>, Refusal> {
         let most = match asked.n.as_deref() {
@@ -88,6 +100,7 @@ impl Catalog {
             }
         };
         self.refresh(destination, client).await?;
+        let _turn = if is_stranger { Some(self.strangers.lock().await) } else { None };
         let mut shown = self.shown_after(asked.last.as_deref().unwrap_or_default(), most, may_see).await;
         let is_last = shown.len() <= most;
         shown.truncate(most);
@@ -140,20 +153,26 @@ impl Catalog {
 
     async fn refresh(&self, destination: &Destination, client: &Client) -> Result<(), Refusal> {
         let is_fresh = || self.names.read().expect("nobody panics with it").is_fresh();
-        if is_fresh() {
+        if is_fresh()? {
             return Ok(());
         }
         let _reading = self.reading.lock().await;
-        if is_fresh() {
+        if is_fresh()? {
             return Ok(());
         }
         let began = Instant::now();
-        let all = read_all(destination, client).await.map_err(|why| {
-            tracing::warn!(%why, "the list of repositories could not be read");
-            let message = format!("the list of repositories cannot be shown: {why}");
-            Refusal::from(OciError::new(ErrorCode::Unavailable, message).with_status(why.status()))
-        })?;
-        *self.names.write().expect("nobody panics with it") = Names { all, read: Some(began) };
+        let read = read_all(destination, client).await;
+        let mut names = self.names.write().expect("nobody panics with it");
+        match read {
+            Ok(all) => *names = Names { all, read: Some(began), failed: None },
+            Err(why) => {
+                tracing::warn!(%why, "the list of repositories could not be read");
+                let message = format!("the list of repositories cannot be shown: {why}");
+                let error = OciError::new(ErrorCode::Unavailable, message).with_status(why.status());
+                names.failed = Some((Instant::now(), error.clone()));
+                return Err(error.into());
+            }
+        }
         Ok(())
     }
 }

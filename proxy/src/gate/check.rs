@@ -41,7 +41,7 @@ pub(crate) fn check_framing<B>(request: &Request<B>) -> Result<(), OciError> {
 /// What `Connection` names goes no further (RFC 9110, 7.6.1): it may name neither what every request needs nor what
 /// the gate says itself.
 fn check_connection(headers: &HeaderMap) -> Result<(), OciError> {
-    const NEVER: [&str; 4] = ["host", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"];
+    const NEVER: [&str; 6] = ["host", "if-match", "if-none-match", "x-forwarded-for", "x-forwarded-proto", "x-real-ip"];
     const MOST: usize = 64;
     let values = headers.get_all(CONNECTION).iter();
     let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -214,6 +214,15 @@ mod tests {
         for good in ["0", "010", "9223372036854775807"] {
             assert_eq!(framing(&[host, ("Content-Length", good)]), Ok(()), "{good:?}");
         }
+    }
+
+    #[test]
+    fn connection_takes_nothing_away_that_the_gate_says() {
+        let host = ("Host", "reg.test");
+        for bad in ["Host", "close, If-None-Match", "if-match", "X-Real-IP,close"] {
+            assert!(framing(&[host, ("Connection", bad)]).is_err(), "{bad}");
+        }
+        assert_eq!(framing(&[host, ("Connection", "close, X-Hop")]), Ok(()));
     }
 
     #[test]

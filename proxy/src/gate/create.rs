@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Request, Response, StatusCode, Uri};
 use lockgate_oci::{Action, AnyDigest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::answer::Answer;
 use super::destination::Destination;
@@ -34,9 +34,21 @@ const RETRY_AFTER: u32 = 1;
 /// A tag in its repository.
 type Place = (RepositoryName, Tag);
 
-/// The tags that are being made, each with its lock. It has as many as requests are under way.
-#[derive(Default)]
-pub(super) struct Creations(Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>);
+/// How many manifests are in memory at once, and how many tags are looked up: beyond that, clients wait.
+const AT_ONCE: usize = 32;
+
+/// The tags that are being made.
+pub(super) struct Creations {
+    /// Each with its lock. It has as many as requests are under way.
+    tags: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
+    room: Semaphore,
+}
+
+impl Default for Creations {
+    fn default() -> Self {
+        Self { tags: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+    }
+}
 
 /// Nobody else makes these tags as long as it lives.
 pub(super) struct Held<'a> {
@@ -46,6 +58,11 @@ pub(super) struct Held<'a> {
 }
 
 impl Creations {
+    /// Waits until there is room for one more manifest. It is given back when the request is over.
+    pub(super) async fn room(&self) -> SemaphorePermit<'_> {
+        self.room.acquire().await.expect("it is never closed")
+    }
+
     /// Waits until nobody makes one of these tags.
     pub(super) async fn hold(&self, repository: &RepositoryName, tags: &[Tag]) -> Held<'_> {
         // In one order for all, so that no two wait for each other.
@@ -56,7 +73,7 @@ impl Creations {
             Held { of: self, places: Vec::with_capacity(tags.len()), guards: Vec::with_capacity(tags.len()) };
         for tag in tags {
             let place = (repository.clone(), tag);
-            let one = lock(&self.0).entry(place.clone()).or_default().clone();
+            let one = lock(&self.tags).entry(place.clone()).or_default().clone();
             held.places.push(place);
             held.guards.push(one.lock_owned().await);
         }
@@ -66,7 +83,7 @@ impl Creations {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        let mut all = lock(&self.of.0);
+        let mut all = lock(&self.of.tags);
         self.guards.clear();
         for place in &self.places {
             // Who waits for it has it, too.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use lockgate_backend::Registry;
 
@@ -67,6 +67,7 @@ impl Destination {
         match self {
             Self::Upstream { upstream, forward_authorization, user_header, host, unauthorized } => {
                 permit.rewrite(&mut request);
+                let may_challenge = *forward_authorization && !browser::is_browser(request.headers());
                 let user = user_header.as_ref().map(|header| (header, permit.caller().name().map(UserName::as_str)));
                 headers::forward(&mut request, client, *forward_authorization, host, user);
                 let told = request.headers().get(HOST).unwrap_or(host).clone();
@@ -75,6 +76,9 @@ impl Destination {
                 headers::give_back(&mut answer, version);
                 location::give_back(answer.headers_mut(), &told, host);
                 browser::disarm(permit.action(), &mut answer);
+                if !may_challenge {
+                    answer.headers_mut().remove(WWW_AUTHENTICATE);
+                }
                 if answer.status() == StatusCode::UNAUTHORIZED && !*forward_authorization {
                     if let Some(times) = unauthorized.count() {
                         tracing::warn!(

@@ -23,6 +23,7 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use lockgate_oci::{Action, ErrorCode, OciError, RepositoryName};
+use tokio::time::timeout;
 
 use crate::access::{Authorizer, Permit};
 use crate::audit::Audit;
@@ -208,7 +209,8 @@ impl Gate {
         let Action::Catalog(page) = permit.action() else { unreachable!("it is the permit of a catalog") };
         let authorizer = &self.judges.authorizer;
         let may_see = |name: &RepositoryName| authorizer.may_pull(permit.caller(), client.ip(), name);
-        self.catalog.page(page, &self.destination, client, may_see).await
+        let is_stranger = permit.caller().name().is_none();
+        self.catalog.page(page, &self.destination, client, is_stranger, may_see).await
     }
 
     /// Has a permitted request carried out, and gives back what comes.
@@ -224,15 +226,29 @@ impl Gate {
             return self.carry_out(permit, request, client, passage).await;
         }
         let repository = permit.repository().expect("tags are of a repository");
-        let _held = self.creations.hold(repository, permit.only_new()).await;
         let (mut head, body) = request.into_parts();
-        let manifest = match whole_body::read(body, create::MAX_MANIFEST).await {
-            Ok(manifest) => manifest,
-            Err(NotWhole::TooLong) => return Ok(answer::refusal(&Refusal::hanging_up(create::too_large()), is_head)),
-            Err(NotWhole::Broken(error)) => return Ok(answer::refusal(&words_for(&Failure::Client(error))?, is_head)),
+        let _room = self.creations.room().await;
+        // It is small, so that all of it has the time that a piece of another body has: others wait for its room.
+        let whole = whole_body::read(body, create::MAX_MANIFEST);
+        let manifest = match timeout(self.limits.body_timeout.duration(), whole).await {
+            Ok(Ok(manifest)) => manifest,
+            Err(_elapsed) => {
+                return Ok(answer::refusal(&Refusal::hanging_up(refusal::body_too_slow()), is_head));
+            }
+            Ok(Err(NotWhole::TooLong)) => {
+                return Ok(answer::refusal(&Refusal::hanging_up(create::too_large()), is_head));
+            }
+            Ok(Err(NotWhole::Broken(error))) => {
+                return Ok(answer::refusal(&words_for(&Failure::Client(error))?, is_head));
+            }
         };
+        // Not before the manifest is there: a client that sends it slowly would keep the tag from all others.
+        let _held = self.creations.hold(repository, permit.only_new()).await;
         if let Err(refusal) = create::check(permit, &manifest, &mut head.headers, &self.destination, client).await {
-            passage.refuse(refusal.error.message());
+            // Else the registry has failed.
+            if refusal.error.status() == StatusCode::FORBIDDEN {
+                passage.refuse(refusal.error.message());
+            }
             return Ok(answer::refusal(&refusal, is_head));
         }
         let request = Request::from_parts(head, RequestBody::Bytes(manifest.into()));

@@ -155,6 +155,9 @@ impl Passage {
         let given = self.permit.as_ref().and_then(Permit::given);
         match (&self.refused, status) {
             (Some(why), _) => why.to_string(),
+            (None, None) if self.forwarded.is_some() => {
+                "the client left before the registry answered, which may have done it".to_owned()
+            }
             (None, None) => "the client left before it was answered".to_owned(),
             (None, Some(_)) => given.map(|given| given.to_string()).unwrap_or_default(),
         }

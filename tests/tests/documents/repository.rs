@@ -187,11 +187,20 @@ impl Repository {
             let file = |name: &str| dir.path().join(format!("certs/{name}.{kind}"));
             fs::copy(file("domain"), file("other")).expect("init made it");
         }
-        fs::write(dir.path().join("this.toml"), text).expect("the directory is ours");
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("the directory is ours");
+        // Grants stand in a file of their own, which the configuration names.
+        let is_grants = text.contains("[[grant]]");
+        write("conf/groups", "team: alice bob\n");
+        write("conf/access.toml", if is_grants { text } else { SOME_GRANT });
+        write("this.toml", if is_grants { NAMES_GRANTS } else { text });
         let check = finish(program("lockgate").args(["check", "--config", "this.toml"]).current_dir(dir.path()));
         (!check.status.success()).then(|| check.stderr.trim().replace('\n', "; "))
     }
 }
+
+const SOME_GRANT: &str = "[[grant]]\nrepositories = '**'\nto = 'authenticated'\nallow = 'all'\n";
+const NAMES_GRANTS: &str =
+    "[auth]\naccess = 'conf/access.toml'\ngroups = 'conf/groups'\ntoken_key = 'conf/token.key'\n";
 
 /// The names behind `fn`, `struct` and the like.
 fn items(source: &str) -> BTreeSet<String> {

@@ -23,6 +23,14 @@ const SENTINEL: &str = r"GET /v2/sentinel/tags/list HTTP/1.1\r\n{H}{A}\r\n";
 /// The sentinel's answer.
 const SENTINEL_ANSWER: &str = "the sentinel passed";
 
+/// All that alice may, where there are grants.
+const SENTINEL_ONLY: &str = r#"
+[[grant]]
+repositories = "sentinel"
+to = "user:alice"
+allow = "pull"
+"#;
+
 /// Longer rows are not sent byte by byte.
 const LONG: usize = 4096;
 
@@ -51,17 +59,52 @@ pub(crate) fn run(table: &[Case]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Sends every row to a gate where alice may do nothing but pull the sentinel, as it stands and with her
+/// credentials where it has none: of all of them the registry hears nothing but that somebody is there, and is asked for its list by the gate itself.
+pub(crate) fn run_with_rights_elsewhere<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>) {
+    let upstream = upstream();
+    let gate = Gate::before(upstream.url()).htpasswd(users()).access(SENTINEL_ONLY).start();
+    let mut wrong = Vec::new();
+    for (name, text) in rows {
+        let shows_nothing = !text.contains("Authorization") && !text.contains("{A}");
+        let with_credentials = shows_nothing.then(|| text.replace("{H}", "{H}{A}"));
+        for text in with_credentials.iter().map(String::as_str).chain([text]) {
+            let before = upstream.received().len();
+            play(gate.door(), &expand(text), text.ends_with("{fin}"), Division::Once);
+            let is_harmless = |target: &str| {
+                let path = target.split_once('?').map_or(target, |(path, _)| path);
+                ["/v2", "/v2/", "/v2/_catalog", "/v2/sentinel/tags/list"].contains(&path)
+            };
+            let forwarded = &upstream.received()[before..];
+            wrong.extend(
+                forwarded.iter().filter(|request| !is_harmless(request.head.target())).map(|request| {
+                    format!("{name}: {} {} was forwarded", request.head.method(), request.head.target())
+                }),
+            );
+            wrong.extend(flaws(forwarded).map(|flaw| format!("{name}: {flaw}: {forwarded:#?}")));
+        }
+        if play(gate.door(), &[], false, Division::Once) != "open" {
+            wrong.push(format!("{name}: afterwards a clean request does not pass"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 fn set_up() -> (Upstream, Gate) {
-    let upstream = Upstream::scripted(|connection| {
+    let upstream = upstream();
+    let gate = Gate::before(upstream.url()).htpasswd(users()).start();
+    (upstream, gate)
+}
+
+fn upstream() -> Upstream {
+    Upstream::scripted(|connection| {
         while let Some(head) = connection.request()? {
             connection.body(&head, &mut std::io::sink())?;
             let body = if head.target().contains("sentinel") { SENTINEL_ANSWER } else { "{}" };
             connection.send(&if head.method() == "HEAD" { ok("") } else { ok(body) })?;
         }
         Ok(())
-    });
-    let gate = Gate::before(upstream.url()).htpasswd(users()).start();
-    (upstream, gate)
+    })
 }
 
 /// The users that the rows name, those among them who must not get in.

@@ -4,6 +4,7 @@
 
 mod case;
 mod credentials;
+mod elsewhere;
 mod framing;
 mod headers;
 mod paths;
@@ -36,6 +37,13 @@ fn a_path_means_what_is_written() {
 #[test]
 fn what_a_client_claims_of_itself_goes_no_further() {
     case::run(headers::CASES);
+}
+
+#[test]
+fn who_may_only_pull_elsewhere_has_the_registry_asked_nothing() {
+    let tables = [framing::CASES, syntax::CASES, credentials::CASES, paths::CASES, headers::CASES];
+    let rows = tables.into_iter().flatten().map(|(name, text, _)| (*name, *text));
+    case::run_with_rights_elsewhere(rows.chain(elsewhere::ROWS.iter().copied()));
 }
 
 #[test]

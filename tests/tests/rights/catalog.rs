@@ -1,7 +1,7 @@
 //! The list of repositories shows what one may pull, and nothing of the rest.
 
 use crate::{ADMIN, ALICE, BOB, Before, Within, push};
-use lockgate_e2e::Gate;
+use lockgate_e2e::{Gate, Upstream};
 
 /// The pages that a caller reads, following each `Link`.
 fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
@@ -72,4 +72,18 @@ fn a_token_lists_where_it_is_for_that() {
     assert!(challenge.contains(r#"scope="registry:catalog:*",error="insufficient_scope""#), "{challenge}");
     let token = site.gate.token(Some(BOB), "registry:catalog:*");
     site.gate.bearer(&token, "GET", "/v2/_catalog").run().expect(200);
+}
+
+#[test]
+fn a_registry_without_a_list_is_not_asked_for_it_by_each_who_asks() {
+    const STRANGERS: usize = 16;
+    let upstream = Upstream::answering("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+    let gate = crate::with_grants(Gate::before(upstream.url())).start();
+    std::thread::scope(|scope| {
+        for _ in 0..STRANGERS {
+            scope.spawn(|| gate.stranger("/v2/_catalog").run().expect(502));
+        }
+    });
+    let asked = upstream.received().len();
+    assert!(asked < STRANGERS, "{asked}");
 }

@@ -1,7 +1,9 @@
 //! Of many who make one tag and may not move it, one does.
 
 use crate::{ALICE, BOB, Before, CI, Within, put};
-use lockgate_e2e::{Gate, Upstream};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lockgate_e2e::{Gate, Upstream, ok};
 use std::sync::Barrier;
 
 #[test]
@@ -67,6 +69,44 @@ fn the_gate_asks_in_its_own_words() {
     assert_eq!((look.method(), look.all("if-none-match").len()), ("HEAD", 0));
     assert!(look.one("accept").contains("image.index") && look.one("accept").contains("manifest.list"));
     assert_eq!((pushed.method(), pushed.all("if-none-match"), pushed.all("if-match").len()), ("PUT", vec!["*"], 0));
+}
+
+/// Who sends a manifest slowly keeps nobody else from the tag.
+#[test]
+fn a_tag_is_kept_for_one_writer_from_its_whole_manifest_on() {
+    let site = Within::start();
+    let path = "/v2/team/app/manifests/v1";
+    let mut slow = site.gate.wire();
+    let credentials = STANDARD.encode(CI);
+    slow.send(format!(
+        "PUT {path} HTTP/1.1\r\nHost: r\r\nAuthorization: Basic {credentials}\r\nContent-Length: 2\r\n\
+         Expect: 100-continue\r\n\r\n"
+    ));
+    assert!(slow.is_given_leave());
+    put(site.gate.by(CI, "PUT", path), "one").arg("--max-time").arg("30").run().expect(201);
+    slow.send("{}");
+    assert_eq!(slow.response().head.status(), 403, "it is there by now");
+}
+
+/// What a client says of its connection takes away nothing that the gate says.
+#[test]
+fn the_condition_of_a_new_tag_is_no_field_of_the_connection() {
+    let upstream = Upstream::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let gate = crate::with_grants(Gate::before(upstream.url())).start();
+    let pushed = put(gate.by(CI, "PUT", "/v2/team/app/manifests/v1"), "one").header("Connection: If-None-Match").run();
+    assert_eq!(pushed.status(), 400);
+    assert!(upstream.received().is_empty());
+}
+
+/// Each has the registry asked, twice where it is a foreign one.
+#[test]
+fn one_request_has_no_thousands_of_tags_looked_up() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = crate::with_grants(Gate::before(upstream.url())).start();
+    let tags: Vec<String> = (0..2000).map(|tag| format!("tag=t{tag}")).collect();
+    let path = format!("/v2/team/app/manifests/v1?{}", tags.join("&"));
+    put(gate.by(CI, "PUT", &path), "one").run().expect(400);
+    assert!(upstream.received().is_empty());
 }
 
 #[test]
