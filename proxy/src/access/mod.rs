@@ -1,4 +1,4 @@
-//! May they? A caller and an action make a [`Permit`], and only a permit opens what is behind the gate.
+//! May they? A caller and an action make a `Permit`, and only a permit opens what is behind the gate.
 
 mod answer;
 mod authorizer;

@@ -52,7 +52,7 @@ pub struct Auth {
     /// The name under which tokens are issued; the same for all gates that share a key. Printable ASCII without " and \.
     #[default(Quotable::of("lockgate"))]
     pub service: Quotable,
-    /// How clients reach this gate, as in "https://registry.example.com", where something in front of it rewrites Host.
+    /// How clients reach this gate, as in `https://registry.example.com`, where something in front of it rewrites Host.
     /// Empty: as the client's Host says.
     pub public_url: PublicUrl,
     /// The highest bcrypt cost that is accepted from the file. Each step doubles the time that a login takes:

@@ -34,19 +34,22 @@ enum TokenError<'a> {
     InsufficientScope(&'a str),
 }
 
-/// What of a request decides how its client is asked.
+/// What of a request decides how its client is asked: it is looked at when it is refused, and mostly it is not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
-    /// The host that it asks, and its port.
-    pub(super) host: Option<&'a str>,
-    is_browser: bool,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn of(uri: &'a Uri, headers: &'a HeaderMap) -> Self {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
-        Self { host, is_browser: is_browser(headers) }
+    /// The host that is asked, and its port.
+    pub(super) fn host(self) -> Option<&'a str> {
+        let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        host.or_else(|| self.uri.authority().map(|authority| authority.as_str()))
+    }
+
+    fn is_browser(self) -> bool {
+        is_browser(self.headers)
     }
 }
 
@@ -66,12 +69,12 @@ impl Challenge {
     /// A browser is not asked by Basic: it would show its own prompt, and send the password with every request to this
     /// host for good, those that other sites begin too. Who sent a token is told by Bearer what is wrong with it.
     fn value(&self, asked: Asked<'_>, scope: &Scope, error: Option<TokenError<'_>>) -> Option<HeaderValue> {
-        let host = self.authority.as_deref().or(asked.host);
+        let host = self.authority.as_deref().or(asked.host());
         match host {
-            Some(host) if self.has_tokens && (self.is_bearer || asked.is_browser || error.is_some()) => {
+            Some(host) if self.has_tokens && (self.is_bearer || asked.is_browser() || error.is_some()) => {
                 Some(self.bearer(host, scope, error))
             }
-            _ => (!asked.is_browser).then(|| self.basic.clone()),
+            _ => (!asked.is_browser()).then(|| self.basic.clone()),
         }
     }
 
@@ -111,7 +114,7 @@ impl Challenge {
 
     /// The one at `/token` itself, which takes passwords.
     pub(super) fn for_a_password(&self, asked: Asked<'_>) -> Option<HeaderValue> {
-        (!asked.is_browser).then(|| self.basic.clone())
+        (!asked.is_browser()).then(|| self.basic.clone())
     }
 
     /// The realm is always https, whatever somebody in front says: a client sends its password there. The host is told as
@@ -131,7 +134,7 @@ impl Challenge {
 }
 
 fn words(asked: Asked<'_>) -> String {
-    format!("log in first: docker login {}", asked.host.unwrap_or("HOST:PORT"))
+    format!("log in first: docker login {}", asked.host().unwrap_or("HOST:PORT"))
 }
 
 fn described(error: &str, why: &str) -> String {
@@ -160,7 +163,7 @@ mod tests {
     fn text(auth: &Auth, headers: &HeaderMap, error: Option<TokenError<'_>>) -> String {
         let scope = Scope::parse(["repository:a/b:pull"]).expect("a scope");
         let (challenge, uri) = (Challenge::new(auth), Uri::default());
-        let value = challenge.value(Asked::of(&uri, headers), &scope, error);
+        let value = challenge.value(Asked { uri: &uri, headers }, &scope, error);
         value.map_or(String::new(), |value| value.to_str().expect("ASCII").to_owned())
     }
 

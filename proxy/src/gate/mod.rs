@@ -1,6 +1,7 @@
 //! The gate: one request, judged, then answered or forwarded.
 
 mod answer;
+mod audit_record;
 mod browser;
 mod catalog;
 mod challenge;
@@ -92,7 +93,7 @@ impl Service for Gate {
         request: Request<RequestBody>,
         client: Client,
     ) -> Result<Response<AnswerBody>, Gone> {
-        let mut passage = Passage::begin(&request, client.clone(), self.judges.audit.clone());
+        let mut passage = Passage::begin(&request, client.clone(), &self.judges.audit);
         let is_for_localhost = headers::is_for_localhost(&request);
         let is_head = request.method() == Method::HEAD;
         let mut answer = match self.judge(&request, &client, &mut passage).await {
@@ -116,7 +117,7 @@ impl Service for Gate {
                 answer::refusal(&Refusal { hang_up, ..refusal }, is_head)
             }
         };
-        if self.judges.audit.is_kept() {
+        if passage.record.is_some() {
             let digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
             if passage.tell(answer.status(), digest).await.is_err() {
                 answer = answer::refusal(&refusal::audit_is_full().into(), is_head);
@@ -178,7 +179,7 @@ impl Gate {
         if let Some(endpoint) = endpoint {
             return Ok(Judgement::Token(endpoint));
         }
-        let asked = Asked::of(uri, request.headers());
+        let asked = Asked { uri, headers: request.headers() };
         let action = Action::parse(request.method(), uri.path(), uri.query());
         let wanted = action.as_ref().ok();
         let known = self.login.identify(request.headers(), client.ip(), wanted).await;
@@ -192,7 +193,9 @@ impl Gate {
             }
             Err(no_action) => return Err(no_action.into()),
         };
-        passage.wants(&action);
+        if let Some(record) = &mut passage.record {
+            record.wants(&action);
+        }
         let has_token = caller.scope().is_some();
         let permit = self.judges.authorizer.decide(caller, action, request.headers(), client.ip());
         let permit = permit.map_err(|why| self.challenge.denied(why, asked, has_token))?;

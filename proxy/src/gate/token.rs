@@ -108,7 +108,9 @@ impl Desk<'_> {
         match self.issue(endpoint, request, client).await {
             Ok((caller, body)) => {
                 passage.comes_from(&caller);
-                passage.gives_a_token();
+                if let Some(record) = &mut passage.record {
+                    record.gives_a_token();
+                }
                 Ok(of_json(StatusCode::OK, &body))
             }
             Err(Failed::NoToken(why)) => {
@@ -126,7 +128,7 @@ impl Desk<'_> {
         client: &Client,
     ) -> Result<(Caller, Value), Failed> {
         let (head, body) = request.into_parts();
-        let asked = Asked::of(&head.uri, &head.headers);
+        let asked = Asked { uri: &head.uri, headers: &head.headers };
         let query = head.uri.query().unwrap_or_default().to_owned();
         let is_post = head.method == Method::POST;
         let form = match head.method {
@@ -156,7 +158,7 @@ impl Desk<'_> {
             return Err(self.not_known(why, asked).into());
         }
         if caller.name().is_none() && !self.authorizer.is_open_to_nobody(client.ip()) {
-            let host = asked.host.unwrap_or("HOST:PORT");
+            let host = asked.host().unwrap_or("HOST:PORT");
             return Err(self.not_known(NotKnown::Wrong(format!("log in first: docker login {host}")), asked).into());
         }
         let scope = match endpoint {
