@@ -66,7 +66,7 @@ pub(crate) struct Followed {
 pub(crate) async fn judgement<T, E: Display>(
     Followed { files, what, audit }: Followed,
     load: impl Fn() -> Result<(T, Vec<String>), E> + Send + 'static,
-    take: impl Fn(T) + Send + 'static,
+    mut take: impl FnMut(T) + Send + 'static,
 ) {
     // The first call is for what changed since the start; mostly nothing did, and that is no news.
     let mut is_news = false;
@@ -95,10 +95,18 @@ pub(crate) async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>
     let followed = Followed { files: vec![file.clone()], what: "users", audit };
     let load = move || {
         let users = Users::load(&file, &policy)?;
-        let warnings = users.warnings().iter().map(|warning| format!("{}: {warning}", file.display())).collect();
+        let warnings = users.warnings().iter().map(|warning| format!("{}: {warning}", file.display()));
+        let warnings = warnings.collect();
         Ok::<_, HtpasswdError>((users, warnings))
     };
-    judgement(followed, load, move |users| verifier.replace(users)).await;
+    let mut is_news = false;
+    let take = move |users: Users| {
+        if std::mem::replace(&mut is_news, true) {
+            tracing::info!(users = users.count(), "logins are checked against the users that are now on disk");
+        }
+        verifier.replace(users);
+    };
+    judgement(followed, load, take).await;
 }
 
 #[cfg(test)]

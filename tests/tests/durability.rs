@@ -197,10 +197,10 @@ fn a_push_reads_its_bytes_again_once_after_a_restart_and_never_otherwise() {
 
 #[test]
 fn a_disk_that_fails_is_told_and_nothing_is_acknowledged_or_seen_that_is_not_on_it() {
-    for (calls, error) in [
-        (["fsync", "fdatasync"].as_slice(), "EIO"),
-        (&["rename", "renameat", "renameat2"], "EIO"),
-        (&["mkdir", "mkdirat"], "EROFS"),
+    for (calls, error, status_and_words) in [
+        (["fsync", "fdatasync"].as_slice(), "EIO", (500, "storage failed")),
+        (&["rename", "renameat", "renameat2"], "EIO", (500, "storage failed")),
+        (&["mkdir", "mkdirat"], "EROFS", (403, "read-only")),
     ] {
         let data = fresh_dir();
         let backend = Backend::over(data.path());
@@ -219,8 +219,9 @@ fn a_disk_that_fails_is_told_and_nothing_is_acknowledged_or_seen_that_is_not_on_
             api.put_manifest("app", "v1", &manifest).unwrap(),
             api.push_blob("app", content).unwrap(),
         ] {
-            let refused = refused.expect(500).json();
-            assert!(refused["errors"][0]["message"].as_str().unwrap().contains("storage failed"), "{refused}");
+            let (status, words) = status_and_words;
+            let refused = refused.expect(status).json();
+            assert!(refused["errors"][0]["message"].as_str().unwrap().contains(words), "{refused}");
         }
         let status = |api: &mut PlainApi, path: &str| api.call("GET", path).unwrap().head.status();
         assert_eq!(status(&mut api, &format!("/v2/app/blobs/{digest}")), 404, "{calls:?}");
