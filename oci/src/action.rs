@@ -133,6 +133,23 @@ impl Pagination {
     pub fn of(query: &Query<'_>) -> Self {
         Self { n: query.get("n").map(str::to_owned), last: query.get("last").map(str::to_owned) }
     }
+
+    /// How many entries a page has: `n`, or `most` where that is less or nothing is said.
+    ///
+    /// # Errors
+    /// 400: `n` is no number.
+    pub fn limit(&self, most: usize) -> Result<usize, OciError> {
+        match self.n.as_deref() {
+            None => Ok(most),
+            Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(n.parse().unwrap_or(most).min(most))
+            }
+            Some(_) => {
+                let message = "n is how many entries to list: 0 or more, in digits";
+                Err(OciError::new(ErrorCode::PaginationNumberInvalid, message))
+            }
+        }
+    }
 }
 
 /// A request that no registry knows how to carry out.

@@ -3,7 +3,7 @@
 //! [spec.md, "Listing tags"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
 
 use http::header::LINK;
-use lockgate_oci::{ErrorCode, OciError, Pagination};
+use lockgate_oci::{OciError, Pagination};
 
 use super::reply::{Reply, header_value};
 
@@ -18,17 +18,7 @@ pub(crate) struct Page {
 impl Page {
     /// Without `n`, and above it, `most` is the limit.
     pub(crate) fn new(asked: &Pagination, most: usize) -> Result<Self, OciError> {
-        let limit = match asked.n.as_deref() {
-            None => most,
-            Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                text.parse().unwrap_or(most).min(most)
-            }
-            Some(_) => {
-                let message = "n is how many entries to list: 0 or more, in digits";
-                return Err(OciError::new(ErrorCode::PaginationNumberInvalid, message));
-            }
-        };
-        Ok(Self { limit, after: asked.last.clone().unwrap_or_default() })
+        Ok(Self { limit: asked.limit(most)?, after: asked.last.clone().unwrap_or_default() })
     }
 
     /// How many entries to look for: one more than are shown tells whether there is another page.

@@ -89,16 +89,7 @@ impl Catalog {
         is_stranger: bool,
         may_see: impl Fn(&RepositoryName) -> bool,
     ) -> Result<Response<Answer>, Refusal> {
-        let most = match asked.n.as_deref() {
-            None => MAX_PAGE,
-            Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
-                n.parse().map_or(MAX_PAGE, |n: usize| n.min(MAX_PAGE))
-            }
-            Some(_) => {
-                let message = "n is how many entries to list: 0 or more, in digits";
-                return Err(OciError::new(ErrorCode::PaginationNumberInvalid, message).into());
-            }
-        };
+        let most = asked.limit(MAX_PAGE)?;
         self.refresh(destination, client).await?;
         let _turn = if is_stranger { Some(self.strangers.lock().await) } else { None };
         let mut shown = self.shown_after(asked.last.as_deref().unwrap_or_default(), most, may_see).await;

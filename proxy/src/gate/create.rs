@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use aws_lc_rs::digest::{Algorithm, SHA256, SHA512, digest};
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Request, Response, StatusCode, Uri};
-use lockgate_oci::{Action, AnyDigest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
+use lockgate_oci::{Action, Algorithm, Digest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use super::answer::Answer;
@@ -220,12 +220,13 @@ async fn look(
 }
 
 fn is_digest_of(told: &HeaderValue, manifest: &[u8]) -> bool {
-    let Some(told) = told.to_str().ok().filter(|told| told.parse::<AnyDigest>().is_ok()) else { return false };
-    let of = |algorithm: &'static Algorithm, name: &str| {
-        let hex: String = digest(algorithm, manifest).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        told == format!("{name}:{hex}")
+    let Some(told) = told.to_str().ok().and_then(|told| told.parse::<Digest>().ok()) else { return false };
+    let algorithm = match told.algorithm() {
+        Algorithm::Sha256 => &SHA256,
+        Algorithm::Sha512 => &SHA512,
     };
-    of(&SHA256, "sha256") || of(&SHA512, "sha512")
+    let hash = digest(algorithm, manifest);
+    Digest::from_bytes(told.algorithm(), hash.as_ref()).is_ok_and(|digest| digest == told)
 }
 
 fn entity_tag(digest: &HeaderValue) -> HeaderValue {
