@@ -3,26 +3,31 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Request, Response, StatusCode, Uri};
 use lockgate_oci::{Action, Algorithm, Digest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::destination::Destination;
+use super::failed::words_for;
 use super::headers::DOCKER_CONTENT_DIGEST;
 use super::listing;
+use super::whole_body::{self, NotWhole};
 use crate::access::{Look, Permit};
 use crate::client::Client;
+use crate::listener::{self, Gone};
 use crate::lock::lock;
-use crate::refusal::Refusal;
-use crate::upstream::RequestBody;
+use crate::refusal::{self, Refusal};
+use crate::upstream::{Failure, RequestBody};
 
 /// The largest manifest that is looked at: what registries take at most ("Pushing Manifests" of the OCI distribution
 /// specification asks for 4 MiB at least).
-pub(super) const MAX_MANIFEST: usize = 4 * 1024 * 1024;
+const MAX_MANIFEST: usize = 4 * 1024 * 1024;
 
 /// The types that a manifest may have. distribution says that a tag is not there to who does not name its manifest's.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -32,7 +37,7 @@ const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application
 const RETRY_AFTER: u32 = 1;
 
 /// A tag in its repository.
-type Place = (RepositoryName, Tag);
+type Tagged = (RepositoryName, Tag);
 
 /// How many manifests are in memory at once, and how many tags are looked up: beyond that, clients wait.
 const AT_ONCE: usize = 32;
@@ -40,7 +45,7 @@ const AT_ONCE: usize = 32;
 /// The tags that are being made.
 pub(super) struct Creations {
     /// Each with its lock. It has as many as requests are under way.
-    tags: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
+    tags: Mutex<HashMap<Tagged, Arc<tokio::sync::Mutex<()>>>>,
     room: Semaphore,
 }
 
@@ -51,20 +56,77 @@ impl Default for Creations {
 }
 
 /// Nobody else makes these tags as long as it lives.
-pub(super) struct Held<'a> {
+struct Held<'a> {
     of: &'a Creations,
-    places: Vec<Place>,
+    places: Vec<Tagged>,
     guards: Vec<OwnedMutexGuard<()>>,
 }
 
+/// A place in memory, and tags that nobody else makes, as long as it lives.
+pub(super) struct Place<'a> {
+    _room: SemaphorePermit<'a>,
+    _held: Held<'a>,
+}
+
+/// Why a request that makes tags goes no further.
+pub(super) enum NotAdmitted {
+    /// Its client has left.
+    Gone,
+    /// A tag is there.
+    Denied(Refusal),
+    /// Its manifest did not come, or the registry does not say what is there.
+    Failed(Refusal),
+}
+
+impl From<NotWhole> for NotAdmitted {
+    fn from(why: NotWhole) -> Self {
+        match why {
+            NotWhole::TooLong => Self::Failed(Refusal::hanging_up(too_large())),
+            NotWhole::Broken(error) => match words_for(&Failure::Client(error)) {
+                Ok(refusal) => Self::Failed(refusal),
+                Err(Gone) => Self::Gone,
+            },
+        }
+    }
+}
+
 impl Creations {
+    /// Reads a manifest, within `limit`, and looks whether its tags may be made.
+    ///
+    /// # Errors
+    /// Any [`NotAdmitted`].
+    pub(super) async fn admit(
+        &self,
+        permit: &Permit,
+        request: Request<listener::RequestBody>,
+        limit: Duration,
+        destination: &Destination,
+        client: &Client,
+    ) -> Result<(Request<listener::RequestBody>, Place<'_>), NotAdmitted> {
+        let repository = permit.repository().expect("tags are of a repository");
+        let (mut head, body) = request.into_parts();
+        let room = self.room().await;
+        // It is small, so that all of it has the time that a piece of another body has: others wait for its room.
+        let manifest = timeout(limit, whole_body::read(body, MAX_MANIFEST)).await;
+        let manifest = manifest.map_err(|_| NotAdmitted::Failed(Refusal::hanging_up(refusal::body_too_slow())))??;
+        // Not before the manifest is there: a client that sends it slowly would keep the tag from all others.
+        let held = self.hold(repository, permit.only_new()).await;
+        check(permit, &manifest, &mut head.headers, destination, client).await.map_err(|refusal| {
+            // Else the registry has failed.
+            let is_denied = refusal.error.status() == StatusCode::FORBIDDEN;
+            if is_denied { NotAdmitted::Denied(refusal) } else { NotAdmitted::Failed(refusal) }
+        })?;
+        let request = Request::from_parts(head, listener::RequestBody::Bytes(manifest.into()));
+        Ok((request, Place { _room: room, _held: held }))
+    }
+
     /// Waits until there is room for one more manifest. It is given back when the request is over.
-    pub(super) async fn room(&self) -> SemaphorePermit<'_> {
+    async fn room(&self) -> SemaphorePermit<'_> {
         self.room.acquire().await.expect("it is never closed")
     }
 
     /// Waits until nobody makes one of these tags.
-    pub(super) async fn hold(&self, repository: &RepositoryName, tags: &[Tag]) -> Held<'_> {
+    async fn hold(&self, repository: &RepositoryName, tags: &[Tag]) -> Held<'_> {
         // In one order for all, so that no two wait for each other.
         let mut tags = tags.to_vec();
         tags.sort_unstable();
@@ -99,7 +161,7 @@ impl Drop for Held<'_> {
 ///
 /// # Errors
 /// 403: a tag is there. 503: that could not be found out.
-pub(super) async fn check(
+async fn check(
     permit: &Permit,
     manifest: &[u8],
     headers: &mut HeaderMap,
@@ -137,7 +199,7 @@ pub(super) fn taken(permit: &Permit, tag: Option<&Tag>) -> OciError {
 }
 
 /// 413: no manifest is that large.
-pub(super) fn too_large() -> OciError {
+fn too_large() -> OciError {
     let message = format!("a manifest has at most {MAX_MANIFEST} bytes");
     OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }

@@ -24,7 +24,6 @@ use http::header::{HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use hyper::body::Body as _;
 use lockgate_oci::{Action, ErrorCode, OciError, RepositoryName};
-use tokio::time::timeout;
 
 use crate::access::{Authorizer, Permit};
 use crate::audit::Audit;
@@ -34,21 +33,20 @@ use crate::client::Client;
 use crate::config::{ClientRule, Config, Limits};
 use crate::listener::{Gone, RequestBody, Service};
 use crate::refusal::{self, OwnFields, Refusal};
-use crate::upstream::{self, Failure};
+use crate::upstream;
 use answer::Answer;
 pub(crate) use answer::AnswerBody;
 use catalog::Catalog;
 use challenge::{Asked, Challenge};
 pub(crate) use check::{check_framing, is_for_the_registry};
 use check::{check_header_size, check_method};
-use create::Creations;
+use create::{Creations, NotAdmitted};
 pub(crate) use destination::Destination;
 use failed::words_for;
 use headers::DOCKER_CONTENT_DIGEST;
 use login::Login;
 use passage::Passage;
 use token::{Desk, Endpoint};
-use whole_body::NotWhole;
 
 /// Everything a request is judged by, and where it goes.
 pub(crate) struct Gate {
@@ -228,33 +226,17 @@ impl Gate {
         if permit.only_new().is_empty() {
             return self.carry_out(permit, request, client, passage).await;
         }
-        let repository = permit.repository().expect("tags are of a repository");
-        let (mut head, body) = request.into_parts();
-        let _room = self.creations.room().await;
-        // It is small, so that all of it has the time that a piece of another body has: others wait for its room.
-        let whole = whole_body::read(body, create::MAX_MANIFEST);
-        let manifest = match timeout(self.limits.body_timeout.duration(), whole).await {
-            Ok(Ok(manifest)) => manifest,
-            Err(_elapsed) => {
-                return Ok(answer::refusal(&Refusal::hanging_up(refusal::body_too_slow()), is_head));
-            }
-            Ok(Err(NotWhole::TooLong)) => {
-                return Ok(answer::refusal(&Refusal::hanging_up(create::too_large()), is_head));
-            }
-            Ok(Err(NotWhole::Broken(error))) => {
-                return Ok(answer::refusal(&words_for(&Failure::Client(error))?, is_head));
+        let limit = self.limits.body_timeout.duration();
+        // The tags are held until it is answered.
+        let (request, _place) = match self.creations.admit(permit, request, limit, &self.destination, client).await {
+            Ok(admitted) => admitted,
+            Err(NotAdmitted::Gone) => return Err(Gone),
+            Err(NotAdmitted::Failed(refusal)) => return Ok(answer::refusal(&refusal, is_head)),
+            Err(NotAdmitted::Denied(refusal)) => {
+                passage.refuse(refusal.error.message());
+                return Ok(answer::refusal(&refusal, is_head));
             }
         };
-        // Not before the manifest is there: a client that sends it slowly would keep the tag from all others.
-        let _held = self.creations.hold(repository, permit.only_new()).await;
-        if let Err(refusal) = create::check(permit, &manifest, &mut head.headers, &self.destination, client).await {
-            // Else the registry has failed.
-            if refusal.error.status() == StatusCode::FORBIDDEN {
-                passage.refuse(refusal.error.message());
-            }
-            return Ok(answer::refusal(&refusal, is_head));
-        }
-        let request = Request::from_parts(head, RequestBody::Bytes(manifest.into()));
         let answer = self.carry_out(permit, request, client, passage).await?;
         if answer.status() == StatusCode::PRECONDITION_FAILED {
             let refusal = Refusal::from(create::taken(permit, None));
