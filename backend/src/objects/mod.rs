@@ -1,0 +1,177 @@
+//! Where bytes are: objects under keys, behind one trait.
+//!
+//! [`Objects`] knows keys, bytes, versions and times; it knows nothing of registries. What may change is changed by
+//! [`create`](Objects::create) and [`swap`](Objects::swap), which at most one of many callers wins, whatever node it is
+//! on; nothing else coordinates nodes. A key is a path without a leading `/`, of the characters that
+//! every store takes as they are: letters, digits, and `!-_.*'()/`, `+` and `:` never.
+
+mod memory;
+
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+pub(crate) use memory::MemoryObjects;
+
+/// The result of an operation on objects.
+pub(crate) type Result<T, E = ObjectsError> = std::result::Result<T, E>;
+
+/// Why a store did not do as asked. What was to be written may or may not be there.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// It answered that it will not: wrong credentials, no such bucket. The message says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// It was not reached, or failed, or did not answer in time, each time it was tried.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Names one state of an object, as an ETag does: two states with the same bytes may have the same version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version(pub(crate) String);
+
+/// What is known of an object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// In bytes.
+    pub(crate) size: u64,
+    /// When it was last written, by the store's clock, which is compared with none but itself. Whole seconds, where the
+    /// store has no finer.
+    pub(crate) modified: SystemTime,
+    pub(crate) version: Version,
+    /// What was put beside the bytes (`x-amz-meta-lockgate`); who writes the object without knowing of it drops it.
+    pub(crate) mark: Option<String>,
+}
+
+/// A small object, read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Object {
+    pub(crate) bytes: Bytes,
+    pub(crate) stat: Stat,
+}
+
+/// What a conditional read found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// There is no such object.
+    Absent,
+    /// It is as the caller knows it.
+    Unchanged,
+    Changed(Object),
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) size: u64,
+    pub(crate) modified: SystemTime,
+}
+
+/// An upload in parts that was begun, by the store's name for it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Multipart(pub(crate) String);
+
+/// A part of an upload, which has reached the store.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Part {
+    /// From 1 to [`MAX_PARTS`]; numbers need not be consecutive.
+    pub(crate) number: u16,
+    /// What the store called it, an ETag.
+    pub(crate) tag: String,
+}
+
+/// What became of an upload in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Completed {
+    Done,
+    /// The store knows of no such upload: it was aborted, or it was completed and the answer was lost.
+    Unknown,
+}
+
+/// The highest number of a part.
+pub(crate) const MAX_PARTS: u16 = 10_000;
+
+/// The largest object that [`Objects::get`] reads, in bytes. Links, sessions and manifests are far below it.
+pub(crate) const MAX_SMALL: u64 = 64 << 20;
+
+/// Objects under keys. Every operation is durable when it returns `Ok`, may run beside every other, and is seen by every
+/// read that begins after it has returned.
+///
+/// Each retries what it safely can, for a bounded time. `Err` of what writes means that nobody knows whether it has
+/// happened.
+#[async_trait]
+pub(crate) trait Objects: Send + Sync + 'static {
+    /// A whole object of at most [`MAX_SMALL`] bytes.
+    async fn get(&self, key: &str) -> Result<Option<Object>>;
+
+    /// The same, unless it is still what the caller has.
+    async fn get_unless(&self, key: &str, known: &Version) -> Result<Read>;
+
+    /// What is known of an object.
+    async fn stat(&self, key: &str) -> Result<Option<Stat>>;
+
+    /// The bytes of an object from `range.start` up to `range.end`, which is at most its size. A stream that cannot go
+    /// on where it was cut ends with an error.
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
+
+    /// Writes an object, whatever was there.
+    async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()>;
+
+    /// Writes an object that is not there yet. `None` when there is one. What was lost on the way (a put that succeeded
+    /// behind an error) is found out by reading back, so that `bytes` must be such as only this caller writes, or such
+    /// that it is all the same whose they are.
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>>;
+
+    /// Writes an object that is still as it was when it was read. `None` when it is not, or is gone. Lost answers as with
+    /// [`create`](Objects::create).
+    async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>>;
+
+    /// Removes an object, or nothing where there is none. After `Ok` it is gone; after an error it may go within
+    /// [`REMOVAL`], and not later.
+    async fn remove(&self, key: &str) -> Result<()>;
+
+    /// The first `limit` names directly below `directory` (which ends with `/`) that sort after `after`, by their bytes.
+    /// Directories below it are passed over.
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>>;
+
+    /// Everything whose key begins with `prefix`, in no promised order.
+    fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>>;
+
+    /// Begins an upload in parts.
+    async fn begin(&self, key: &str) -> Result<Multipart>;
+
+    /// Sends a part of an upload; all but the last have at least 5 MiB.
+    async fn put_part(&self, key: &str, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part>;
+
+    /// Makes a part of bytes of another object, within the store.
+    async fn copy_part(
+        &self,
+        key: &str,
+        upload: &Multipart,
+        number: u16,
+        from: &str,
+        range: Range<u64>,
+    ) -> Result<Part>;
+
+    /// Makes an object of parts, in their order.
+    async fn complete(&self, key: &str, upload: &Multipart, parts: &[Part]) -> Result<Completed>;
+
+    /// Ends an upload, its parts go. One that is not there is none.
+    async fn abort(&self, key: &str, upload: &Multipart) -> Result<()>;
+
+    /// Writes an object with bytes of another, within the store: a range that ends at most at its size.
+    async fn copy(&self, from: &str, range: Range<u64>, to: &str) -> Result<()>;
+
+    /// Where an object can be read without this program, for so long; `None` where it cannot.
+    async fn url(&self, key: &str, lifetime: Duration) -> Result<Option<String>>;
+}
+
+/// How long a DELETE is good for. A store refuses it afterwards, so that one that was held up on its way cannot remove
+/// what was written since.
+pub(crate) const REMOVAL: Duration = Duration::from_secs(30);
