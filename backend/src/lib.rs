@@ -51,6 +51,8 @@ mod http;
 mod lingering;
 mod listener;
 mod manifest;
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "`registry` is about to be written over it")]
+mod objects;
 mod registry;
 mod router;
 mod server;

@@ -1,0 +1,196 @@
+//! Objects in memory, for tests: what S3 promises, and no more.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use lockgate_oci::Algorithm;
+
+use super::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use crate::hasher::digest_of;
+
+/// Objects that are gone with their process. Two states with the same bytes have the same version, as on S3.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryObjects(Mutex<Content>);
+
+#[derive(Debug, Default)]
+struct Content {
+    objects: BTreeMap<String, Object>,
+    /// By the number of the upload: its key, and its parts by their numbers.
+    uploads: BTreeMap<u64, (String, BTreeMap<u16, Bytes>)>,
+    uploads_begun: u64,
+    last_write: Option<SystemTime>,
+}
+
+impl Content {
+    /// The clock of this store: no two writes have one time.
+    fn now(&mut self) -> SystemTime {
+        let now = SystemTime::now();
+        let now = self.last_write.map_or(now, |last| now.max(last + Duration::from_nanos(1)));
+        self.last_write = Some(now);
+        now
+    }
+
+    fn write(&mut self, key: &str, bytes: Bytes, mark: Option<&str>) -> Version {
+        let version = version_of(&bytes);
+        let (size, modified) = (bytes.len() as u64, self.now());
+        let stat = Stat { size, modified, version: version.clone(), mark: mark.map(str::to_owned) };
+        self.objects.insert(key.to_owned(), Object { bytes, stat });
+        version
+    }
+
+    fn range(&self, key: &str, range: &Range<u64>) -> Result<Bytes> {
+        let object = self.objects.get(key).ok_or_else(|| ObjectsError::Refused(format!("there is no {key}")))?;
+        let range = (range.start as usize)..(range.end as usize);
+        let within = range.start <= range.end && range.end <= object.bytes.len();
+        if within { Ok(object.bytes.slice(range)) } else { Err(ObjectsError::Refused(format!("{key} is shorter"))) }
+    }
+
+    fn parts(&mut self, key: &str, upload: &Multipart) -> Option<&mut BTreeMap<u16, Bytes>> {
+        let (of, parts) = self.uploads.get_mut(&upload.0.parse().ok()?)?;
+        (of == key).then_some(parts)
+    }
+
+    fn add_part(&mut self, key: &str, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part> {
+        let tag = version_of(&bytes).0;
+        let parts = self.parts(key, upload).ok_or_else(|| ObjectsError::Refused(format!("no such upload of {key}")))?;
+        parts.insert(number, bytes);
+        Ok(Part { number, tag })
+    }
+}
+
+fn version_of(bytes: &[u8]) -> Version {
+    Version(digest_of(Algorithm::Sha256, bytes).to_string())
+}
+
+impl MemoryObjects {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Objects for MemoryObjects {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        Ok(self.content().objects.get(key).cloned())
+    }
+
+    async fn get_unless(&self, key: &str, known: &Version) -> Result<Read> {
+        Ok(match self.content().objects.get(key) {
+            None => Read::Absent,
+            Some(object) if object.stat.version == *known => Read::Unchanged,
+            Some(object) => Read::Changed(object.clone()),
+        })
+    }
+
+    async fn stat(&self, key: &str) -> Result<Option<Stat>> {
+        Ok(self.content().objects.get(key).map(|object| object.stat.clone()))
+    }
+
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        let bytes = self.content().range(key, &range).map_err(io::Error::other);
+        stream::iter([bytes]).boxed()
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
+        self.content().write(key, bytes, mark);
+        Ok(())
+    }
+
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
+        let mut content = self.content();
+        let is_new = !content.objects.contains_key(key);
+        Ok(is_new.then(|| content.write(key, bytes, None)))
+    }
+
+    async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>> {
+        let mut content = self.content();
+        let is_known = content.objects.get(key).is_some_and(|object| object.stat.version == *known);
+        Ok(is_known.then(|| content.write(key, bytes, None)))
+    }
+
+    async fn remove(&self, key: &str) -> Result<()> {
+        self.content().objects.remove(key);
+        Ok(())
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        let content = self.content();
+        let below =
+            content.objects.range(format!("{directory}{after}")..).map_while(|(key, _)| key.strip_prefix(directory));
+        Ok(below.filter(|name| *name > after && !name.contains('/')).take(limit).map(str::to_owned).collect())
+    }
+
+    fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
+        let content = self.content();
+        let below = content.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
+        let entry = |(key, object): (&String, &Object)| {
+            Ok(Entry { key: key.clone(), size: object.stat.size, modified: object.stat.modified })
+        };
+        stream::iter(below.map(entry).collect::<Vec<_>>()).boxed()
+    }
+
+    async fn begin(&self, key: &str) -> Result<Multipart> {
+        let mut content = self.content();
+        content.uploads_begun += 1;
+        let number = content.uploads_begun;
+        content.uploads.insert(number, (key.to_owned(), BTreeMap::new()));
+        Ok(Multipart(number.to_string()))
+    }
+
+    async fn put_part(&self, key: &str, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part> {
+        self.content().add_part(key, upload, number, bytes)
+    }
+
+    async fn copy_part(
+        &self,
+        key: &str,
+        upload: &Multipart,
+        number: u16,
+        from: &str,
+        range: Range<u64>,
+    ) -> Result<Part> {
+        let mut content = self.content();
+        let bytes = content.range(from, &range)?;
+        content.add_part(key, upload, number, bytes)
+    }
+
+    async fn complete(&self, key: &str, upload: &Multipart, parts: &[Part]) -> Result<Completed> {
+        let mut content = self.content();
+        let Some(kept) = content.parts(key, upload) else { return Ok(Completed::Unknown) };
+        let mut bytes = Vec::new();
+        for part in parts {
+            let known = kept.get(&part.number).filter(|bytes| version_of(bytes).0 == part.tag);
+            let known =
+                known.ok_or_else(|| ObjectsError::Refused(format!("{key} has no such part {}", part.number)))?;
+            bytes.extend_from_slice(known);
+        }
+        content.uploads.retain(|number, _| number.to_string() != upload.0);
+        content.write(key, bytes.into(), None);
+        Ok(Completed::Done)
+    }
+
+    async fn abort(&self, key: &str, upload: &Multipart) -> Result<()> {
+        let mut content = self.content();
+        if content.parts(key, upload).is_some() {
+            content.uploads.retain(|number, _| number.to_string() != upload.0);
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, from: &str, range: Range<u64>, to: &str) -> Result<()> {
+        let mut content = self.content();
+        let bytes = content.range(from, &range)?;
+        content.write(to, bytes, None);
+        Ok(())
+    }
+
+    async fn url(&self, _: &str, _: Duration) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
