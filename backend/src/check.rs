@@ -13,8 +13,8 @@ pub(crate) fn findings(file: &Path) -> (Problems, Vec<DirectoryProblem>) {
     let mut warnings = Vec::new();
     // What is mistaken has its default, which may be another directory than was meant.
     let is_meant = !problems.iter().any(|problem| problem.key.is_empty() || problem.key.starts_with("storage"));
-    if let Some(config) = config.filter(|_| is_meant) {
-        let found = DiskStore::problems(&config.storage.data);
+    if let Some(directory) = config.filter(|_| is_meant).as_ref().and_then(|config| config.storage.data.directory()) {
+        let found = DiskStore::problems(directory);
         let (read_only, unusable): (Vec<_>, Vec<_>) = found.into_iter().partition(|problem| problem.is_read_only);
         warnings = read_only;
         for problem in unusable {

@@ -1,13 +1,17 @@
 //! The configuration: a field is a key, as `lockgate_settings` has it. `conf/backend.toml` has every key with its
 //! default. Any key can be overridden by the environment, as in `LOCKGATE_BACKEND_STORAGE_DATA`.
 
+mod data;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use lockgate_settings::{Configuration, Endpoint, Log, Period, Prefix, SizeWithin};
+use lockgate_settings::{Configuration, Endpoint, Log, Period, Prefix, SizeWithin, Within};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
+
+pub use data::{Bucket, Data, DataError, S3Server, S3ServerError};
 
 /// All sections, in the order in which `conf/backend.toml` has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -17,6 +21,8 @@ pub struct Config {
     pub listen: Listen,
     /// What is kept, and where.
     pub storage: Storage,
+    /// The server that has the bucket, where storage.data is one.
+    pub s3: S3,
     /// How long a client is waited for.
     pub limits: Limits,
     /// What is written to standard error.
@@ -43,12 +49,12 @@ pub struct Listen {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
-    /// The directory that everything is kept in. It may be the volume of a registry:2 (what is mounted at its
-    /// /var/lib/registry), and registry:2 may open it again afterwards; not both at the same time.
-    #[serde(with = "lockgate_settings::path")]
-    #[schemars(schema_with = "lockgate_settings::path::schema")]
-    #[default("/var/lib/registry".into())]
-    pub data: PathBuf,
+    /// What everything is kept in: a directory, or a bucket of S3 as "s3://bucket" or "s3://bucket/prefix" ([s3] says
+    /// where). A directory may be the volume of a registry:2 (what is mounted at its /var/lib/registry), and registry:2
+    /// may open it again afterwards; not both at the same time. A bucket may be that of a registry:2, with its
+    /// rootdirectory for the prefix.
+    #[default(Data::Directory("/var/lib/registry".into()))]
+    pub data: Data,
     /// Whether manifests, tags and blobs may be deleted. Otherwise DELETE is answered with 405.
     #[default = true]
     pub delete: bool,
@@ -63,6 +69,37 @@ pub struct Storage {
     /// registry:2 that used the directory before, too.
     #[default(Period::from_secs(7 * 24 * 60 * 60))]
     pub upload_age: Period,
+}
+
+/// `[s3]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3 {
+    /// The server, as in "https://s3.example.org" or "http://127.0.0.1:8333". Empty is AWS, in the region below.
+    /// Credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or else of the file that
+    /// AWS_SHARED_CREDENTIALS_FILE names (~/.aws/credentials; AWS_PROFILE is the section), or else of the role of the
+    /// container or the machine. They need s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and
+    /// s3:AbortMultipartUpload.
+    pub endpoint: S3Server,
+    /// The region that the bucket is in. Other servers than AWS mostly take any.
+    #[default("us-east-1".to_owned())]
+    pub region: String,
+    /// Whether the bucket stands in the path of a URL and not in the name of its host. Most servers other than AWS want
+    /// this, and buckets with a dot in their name.
+    pub path_style: bool,
+    /// Whether an endpoint may be http://, which sends everything unencrypted.
+    pub allow_http: bool,
+    /// How large the parts are that blobs are uploaded in. A blob has at most 10,000: 156 GiB with 16 MiB.
+    #[default(const { SizeWithin::of(16 << 20) })]
+    pub part_size: SizeWithin<{ 5 << 20 }, { 1 << 30 }>,
+    /// How many parts of one upload are sent at a time. Each takes memory of its size.
+    #[default(const { Within::of(4) })]
+    pub parts_in_flight: Within<1, 64>,
+    /// A file with certificates (PEM) that the server's may be signed by, beside those that the system trusts. Empty is
+    /// none.
+    #[serde(with = "lockgate_settings::path::if_any")]
+    #[schemars(schema_with = "lockgate_settings::path::schema")]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[limits]`
@@ -122,8 +159,20 @@ mod tests {
     fn the_environment_overrides_the_file() {
         let env = [("LOCKGATE_BACKEND_STORAGE_DATA", "/srv/x"), ("LOCKGATE_BACKEND_LISTEN_HTTP", "unix:/run/x.sock")];
         let config = parse(EXAMPLE, &env).unwrap();
-        assert_eq!(config.storage.data, Path::new("/srv/x"));
+        assert_eq!(config.storage.data.directory(), Some(Path::new("/srv/x")));
         assert_eq!(config.listen.http, Endpoint::Unix("/run/x.sock".into()));
+    }
+
+    #[test]
+    fn data_may_be_a_bucket_of_a_server() {
+        let text = "[storage]\ndata = \"s3://images/site\"\n[s3]\nendpoint = \"https://s3.example.org\"\n";
+        let config = parse(text, &[("LOCKGATE_BACKEND_S3_PATH_STYLE", "true")]).unwrap();
+        assert_eq!(config.storage.data, "s3://images/site".parse().unwrap());
+        assert_eq!((config.s3.endpoint.to_string().as_str(), config.s3.path_style), ("https://s3.example.org", true));
+        let problems = parse("[storage]\ndata = \"s3://Images\"\n[s3]\npart_size = \"1 MiB\"\n", &[]).unwrap_err();
+        let problems = problems.to_string();
+        assert!(problems.contains("backend.toml:2:") && problems.contains("small letters"), "{problems}");
+        assert!(problems.contains("backend.toml:4:") && problems.contains("5 MiB"), "{problems}");
     }
 
     #[test]

@@ -95,9 +95,11 @@ fn run(config: Config) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         raise_open_files();
-        let store = DiskStore::open(&config.storage.data)?;
+        let directory = config.storage.data.directory();
+        let directory = directory.ok_or_else(|| io::Error::other("storage.data is a bucket, which is not served"))?;
+        let store = DiskStore::open(directory)?;
         let listener = Listener::bind(&config.listen.http).await?;
-        tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data.display(), "listening");
+        tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data, "listening");
         let shutdown = async {
             loop {
                 tokio::select! {

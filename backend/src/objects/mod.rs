@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+#[cfg(feature = "s3")]
+mod s3;
 
 use std::io;
 use std::ops::Range;
@@ -18,6 +20,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub(crate) use memory::MemoryObjects;
+#[cfg(feature = "s3")]
+pub(crate) use s3::S3Objects;
 
 /// The result of an operation on objects.
 pub(crate) type Result<T, E = ObjectsError> = std::result::Result<T, E>;

@@ -1,0 +1,133 @@
+//! Objects in a bucket of S3, or of a server that speaks its protocol.
+//!
+//! `object_store` finds the credentials and signs; the requests are made and their answers read here. It has no
+//! conditional or expiring DELETE, no copy of a range and no GET unless changed, and its errors do not tell a bucket that
+//! is missing from an object that is. Every request is signed by its URL and for a minute.
+
+mod answers;
+mod client;
+mod conditional;
+mod credentials;
+mod failure;
+mod listing;
+mod multipart;
+mod open;
+mod read;
+mod request;
+mod small;
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use http::Method;
+
+use client::Client;
+use conditional::Condition;
+use multipart::CopySizes;
+use request::Request;
+
+use super::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use crate::config::{Bucket, S3};
+
+/// The objects below a prefix of a bucket.
+#[derive(Debug)]
+pub(crate) struct S3Objects {
+    client: Arc<Client>,
+    copies: CopySizes,
+}
+
+impl S3Objects {
+    /// Asks nothing of the bucket yet.
+    pub(crate) fn open(bucket: &Bucket, settings: &S3) -> Result<Self> {
+        let client = Arc::new(open::client(bucket, settings).map_err(ObjectsError::Refused)?);
+        Ok(Self { client, copies: CopySizes { whole: 64 << 20, part: 64 << 20 } })
+    }
+
+    /// By how many seconds this machine's clock is ahead of the store's, as its last answer tells.
+    pub(crate) fn seconds_ahead(&self) -> i64 {
+        self.client.ahead.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Objects for S3Objects {
+    async fn get(&self, key: &str) -> Result<Option<Object>> {
+        small::get(&self.client, key).await
+    }
+
+    async fn get_unless(&self, key: &str, known: &Version) -> Result<Read> {
+        small::get_unless(&self.client, key, known).await
+    }
+
+    async fn stat(&self, key: &str) -> Result<Option<Stat>> {
+        small::stat(&self.client, key).await
+    }
+
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        read::read(self.client.clone(), key, range)
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
+        small::put(&self.client, key, bytes, mark).await
+    }
+
+    async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
+        conditional::write(&self.client, key, bytes, Condition::Absent).await
+    }
+
+    async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>> {
+        conditional::write(&self.client, key, bytes, Condition::Is(known)).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<()> {
+        small::remove(&self.client, key).await
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        listing::names(&self.client, directory, after, limit).await
+    }
+
+    fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
+        listing::scan(self.client.clone(), prefix)
+    }
+
+    async fn begin(&self, key: &str) -> Result<Multipart> {
+        multipart::begin(&self.client, key).await
+    }
+
+    async fn put_part(&self, key: &str, upload: &Multipart, number: u16, bytes: Bytes) -> Result<Part> {
+        multipart::put_part(&self.client, key, upload, number, bytes).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &str,
+        upload: &Multipart,
+        number: u16,
+        from: &str,
+        range: Range<u64>,
+    ) -> Result<Part> {
+        multipart::copy_part(&self.client, key, upload, number, from, range).await
+    }
+
+    async fn complete(&self, key: &str, upload: &Multipart, parts: &[Part]) -> Result<Completed> {
+        multipart::complete(&self.client, key, upload, parts).await
+    }
+
+    async fn abort(&self, key: &str, upload: &Multipart) -> Result<()> {
+        multipart::abort(&self.client, key, upload).await
+    }
+
+    async fn copy(&self, from: &str, range: Range<u64>, to: &str) -> Result<()> {
+        multipart::copy(&self.client, from, range, to, self.copies).await
+    }
+
+    async fn url(&self, key: &str, lifetime: Duration) -> Result<Option<String>> {
+        Ok(Some(self.client.sign(&Request::new(Method::GET, key), lifetime).await?))
+    }
+}
