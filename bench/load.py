@@ -30,11 +30,11 @@ class Refused(RuntimeError):
     """Not every request was answered as it should be, so that there is nothing to compare."""
 
 
-def wrk(place, url, seconds, connections, method="GET", close=False, headers=()):
+def wrk(place, url, seconds, connections, method="GET", close=False, headers=(), authorization=AUTHORIZATION):
     """Many small requests. The figures of all of them."""
     script = place / f"wrk-{threading.get_ident()}.lua"
     script.write_text(WRK_METHOD.format(method=method) + WRK_REPORT)
-    headers = [AUTHORIZATION, *(["Connection: close"] if close else []), *headers]
+    headers = [authorization, *(["Connection: close"] if close else []), *headers]
     headers = [word for header in headers for word in ("--header", header)]
     done = subprocess.run(
         ["wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "30s",

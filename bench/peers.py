@@ -6,10 +6,12 @@ file, as all of them do when they are installed as a service.
 
 import os
 import shutil
+import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from load import USER
 from servers import Server, free_port, lockgate_program
 
 # Of the Debian packages: (program, package).
@@ -48,6 +50,16 @@ limits.connections_per_address = 0
 {more}
 """)
     return [lockgate_program(program), "serve", "--config", config]
+
+
+def lockgate_with_rights(site, port, grants, program="lockgate"):
+    """The same, with so many grants, the last of which is the one that asks for, and tokens."""
+    others = "".join(f"[[grant]]\nto = 'authenticated'\nrepositories = 'team-{number}/**'\nallow = 'push'\n"
+                     for number in range(1, grants))
+    access = site.write("access.toml", f"{others}[[grant]]\nto = 'user:{USER}'\nrepositories = 'bench/**'\nallow = 'push'\n")
+    key = site.place / "token.key"
+    subprocess.run([lockgate_program(program), "token-key", key], check=True, capture_output=True)
+    return lockgate(site, port, program, f'auth.access = "{access}"\nauth.token_key = "{key}"')
 
 
 def lockgate_up(site, port, program="lockgate"):

@@ -7,12 +7,13 @@
 Every program is started once and stays. Many short transfers are measured in turn, A B, B A, and half-way the proxies
 and the clients exchange their processors. What counts is the processor time of one transfer by that of its neighbour:
 the median of these ratios, and the interval that it lies in. `--before` is a second build of Lockgate beside the first;
-`--backend` adds a gate and a registry in two processes. Cells: gate/{small, each, pull, push, chunked, h2-pull,
+`--backend` adds a gate and a registry in two processes. Cells: gate/{small, rights, each, pull, push, chunked, h2-pull,
 h2-push, pushes, idle} and whole/{pull, push, manifest}; `--only gate` takes all of a kind. It prints a table and
 writes `bench/results/turns.json`. Needed: nginx, wrk, hey, curl, htpasswd, openssl, docker-registry.
 """
 
 import argparse
+import json
 import os
 import resource
 import signal
@@ -39,6 +40,7 @@ from registry import content
 from runs import RESULTS, Results, machine
 from servers import MIB, cpu_of, pids_from, running
 from stage import OPEN, set_up
+from upstream import MANIFEST, REPOSITORY
 
 TOOLS = {"nginx": "nginx-light", "wrk": "wrk", "hey": "hey", "curl": "curl", "htpasswd": "apache2-utils",
          "openssl": "openssl", "docker-registry": "docker-registry"}
@@ -58,6 +60,7 @@ OPENSSL = f"openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = t
 
 OURS, BEFORE, BEST, DEFAULT = "lockgate", "before", "nginx-best", "nginx-default"
 HTTP2, HTTP1 = ", h2", ", h1"
+RIGHTS, GRANTS = ", 1,000 grants, a token", 1000
 UP, OUR_TWO, THEIR_TWO = " up", "lockgate, lockgate-backend", "nginx-best, docker-registry"
 PROBLEMS = (RuntimeError, OSError, subprocess.SubprocessError)
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -192,11 +195,20 @@ def cost(contender, of, work):
 MICROSECONDS = 1e-6
 
 
-def small(contender, place, target="/v2/", headers=()):
-    done = wrk(place, contender.url(target), SMALL_SECONDS, SMALL_CONNECTIONS, headers=headers)
+def small(contender, place, target="/v2/", headers=(), authorization=AUTHORIZATION):
+    done = wrk(place, contender.url(target), SMALL_SECONDS, SMALL_CONNECTIONS, headers=headers,
+               authorization=authorization)
     if not done["requests"]:
         raise Refused(f"{target}: no answer in {SMALL_SECONDS} s")
     return done["requests"]
+
+
+def session_token(contender):
+    with registry_client(contender) as client:
+        scope = f"repository:{REPOSITORY}:pull"
+        status, _, answer = client.request("GET", f"/token?service=lockgate&scope={scope}")
+    expect(200, status, "/token")
+    return "Authorization: Bearer " + json.loads(answer)["token"]
 
 
 def each(contender):
@@ -252,11 +264,18 @@ def all_cells(fleet, stage, before, backend, default):
         os.sync()
         return cost(fleet.whole(name), 1, partial(whole_push, hashed=hashed))
 
+    def by_token_or_password(name):
+        contender = fleet.gate(name)
+        authorization = session_token(contender) if name.endswith(RIGHTS) else AUTHORIZATION
+        work = partial(small, place=stage.place, target=MANIFEST, authorization=authorization)
+        return cost(contender, MICROSECONDS, work)
+
     # Not asked for a password: nginx hashes it at each request.
     unlocked = [*mine, BEST + OPEN, BEST, *more]
     cells = {
         "gate/small": Cell("us a request", unlocked, BEST + OPEN,
                            of_gate(MICROSECONDS, partial(small, place=stage.place)), 1.1),
+        "gate/rights": Cell("us a request", [OURS + RIGHTS, *mine], BEFORE if before else OURS, by_token_or_password, 1.05),
         "gate/each": Cell("us a request", unlocked, BEST + OPEN, of_gate(MICROSECONDS, each), 0.7),
     }
     for short, direction, goal in (("pull", "pull", 0.65), ("push", "push", 0.9), ("chunked", "push chunked", 0.9)):
@@ -435,6 +454,7 @@ def main():
     for name in (OURS, BEFORE):
         peers.PEERS[name] = partial(peers.lockgate, program=name)
         peers.PEERS[name + HTTP2] = partial(peers.lockgate, program=name, more="listen.http2 = true")
+        peers.PEERS[name + RIGHTS] = partial(peers.lockgate_with_rights, grants=GRANTS, program=name)
         peers.PEERS[name + UP] = partial(peers.lockgate_up, program=name)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

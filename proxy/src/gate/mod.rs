@@ -101,12 +101,14 @@ impl Service for Gate {
             }
             Judgement::Catalog(permit) => {
                 passage.admit(&permit);
-                self.list(&permit, &client).await.unwrap_or_else(|refusal| answer::refusal(&refusal, is_head))
+                // What is rare is boxed here and below, so that what is not stays small.
+                let page = Box::pin(self.list(&permit, &client)).await;
+                page.unwrap_or_else(|refusal| answer::refusal(&refusal, is_head))
             }
             Judgement::Token(endpoint) => {
                 let Self { login, challenge, judges: Judges { authenticator, authorizer, .. }, .. } = &*self;
                 let desk = Desk { login, challenge, authenticator, authorizer };
-                desk.answer(endpoint, request, &client, &mut passage).await?
+                Box::pin(desk.answer(endpoint, request, &client, &mut passage)).await?
             }
             // Who is refused is not read on: its body might be meant as a request.
             Judgement::Answer(refusal) => {
@@ -228,7 +230,8 @@ impl Gate {
         }
         let limit = self.limits.body_timeout.duration();
         // The tags are held until it is answered.
-        let (request, _place) = match self.creations.admit(permit, request, limit, &self.destination, client).await {
+        let admitted = Box::pin(self.creations.admit(permit, request, limit, &self.destination, client)).await;
+        let (request, _place) = match admitted {
             Ok(admitted) => admitted,
             Err(NotAdmitted::Gone) => return Err(Gone),
             Err(NotAdmitted::Failed(refusal)) => return Ok(answer::refusal(&refusal, is_head)),

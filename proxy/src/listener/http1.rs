@@ -66,10 +66,11 @@ async fn serve_requests<S: Service>(
     let answer = service_fn(|request: http::Request<Incoming>| {
         let in_hand = exchange.begin(request.headers());
         let asks_to_close = asks_to_close(&request);
-        let answer = service.clone().answer(
+        // hyper moves what it is given, and an answer in the making is large.
+        let answer = Box::pin(service.clone().answer(
             request.map(|body| RequestBody::Http1(http1_body::RequestBody::new(body, exchange.clone()))),
             client.clone(),
-        );
+        ));
         let exchange = &exchange;
         async move {
             let mut response = answer.await?;
