@@ -10,10 +10,11 @@
 //!   lingering    what a client still sends when it is answered
 //!   router     Action -> handler; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
-//!       registry     store and settings; beside it, sweep removes stale uploads
+//!       registry     store and settings; the rules over objects; beside it, sweep removes stale uploads
 //!       http         what handlers read and answer with: bodies, pages, ranges, replies
 //!       manifest     what a manifest names
-//!         store        the trait, and two stores: disk (paths draws its tree), memory
+//!         store        the trait, and the store on disk (paths draws its tree)
+//!         objects      keys and bytes, in memory or in a bucket of S3
 //!           hasher       digests while the bytes pass
 //! config     what can be configured
 //! ```
@@ -42,16 +43,19 @@
 
 pub mod config;
 mod connection;
+#[cfg(test)]
+mod contract;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod handlers;
 mod hasher;
 mod http;
+#[cfg(test)]
+mod interleavings;
 mod lingering;
 mod listener;
 mod manifest;
-#[allow(dead_code, unreachable_pub, unused_imports, reason = "`registry` is about to be written over it")]
 mod objects;
 mod registry;
 mod router;
@@ -61,6 +65,6 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
-pub use registry::Registry;
+pub use registry::{ObjectStore, Registry};
 pub use server::serve;
-pub use store::{DirectoryProblem, DiskStore, MemoryStore, Store};
+pub use store::{DirectoryProblem, DiskStore, Store};

@@ -240,6 +240,11 @@ impl From<StoreError> for Refusal {
                                deleted; ask whoever runs it";
                 Self::internal(OciError::new(ErrorCode::Denied, message), &error)
             }
+            StoreError::Objects(ref cause) => {
+                let message = format!("the registry's storage does not do as asked: {cause}");
+                let unavailable = OciError::new(ErrorCode::Unavailable, message);
+                Self::internal(unavailable, &error)
+            }
             StoreError::Corrupt(_) | StoreError::Io(_) => {
                 let message = "the registry's storage failed: its log says where; try again, or tell whoever runs it";
                 Self::internal(OciError::new(ErrorCode::Unknown, message), &error)

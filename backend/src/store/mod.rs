@@ -1,17 +1,12 @@
 //! What a registry keeps, behind one trait.
 //!
 //! A [`Store`] knows repositories, blobs, upload sessions, manifests, tags and referrers; it knows
-//! nothing of HTTP, and nothing of what a manifest says. Two exist: [`DiskStore`] and, for tests,
-//! [`MemoryStore`]. `contract.rs` is the suite that each must pass; a third store is one more file
-//! and one more line there.
+//! nothing of HTTP, and nothing of what a manifest says. Two exist: [`DiskStore`], and
+//! [`ObjectStore`](crate::ObjectStore) over objects in memory or in a bucket. `contract.rs` is the suite that each must
+//! pass.
 
-#[cfg(test)]
-mod contract;
 mod disk;
-#[cfg(test)]
-mod interleavings;
-mod lock;
-mod memory;
+pub(crate) mod lock;
 mod paths;
 
 use std::io;
@@ -25,8 +20,9 @@ use futures_util::Stream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
+use crate::objects::ObjectsError;
+
 pub use disk::{DirectoryProblem, DiskStore};
-pub use memory::MemoryStore;
 
 /// The result of a store's operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -112,6 +108,11 @@ pub trait Store: Send + Sync + 'static {
         after: &str,
         limit: usize,
     ) -> Result<Vec<Digest>>;
+
+    /// Makes what listings are made of where another program wrote here. It is right without, and slower.
+    async fn index(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.
@@ -253,4 +254,7 @@ pub enum StoreError {
     /// The storage failed; the message names the file.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The store of objects did not do as asked; the message says what to do.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
 }

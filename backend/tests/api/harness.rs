@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use lockgate_backend::config::Config;
-use lockgate_backend::{DiskStore, Listener, MemoryStore, Store, serve};
+use lockgate_backend::{DiskStore, Listener, ObjectStore, Store, serve};
 use lockgate_oci::{ErrorCode, RepositoryName};
 use lockgate_settings::Period;
 use tempfile::TempDir;
@@ -39,7 +39,7 @@ pub(crate) enum Storage {
     /// The directory that the registry has for its own.
     Disk,
     /// This memory.
-    Memory(MemoryStore),
+    Memory(ObjectStore),
 }
 
 impl Storage {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lockgate_backend::config::Config;
-use lockgate_backend::{Listener, MemoryStore, serve};
+use lockgate_backend::{Listener, ObjectStore, serve};
 use lockgate_settings::Endpoint;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
@@ -78,7 +78,7 @@ async fn it_serves_on_a_unix_socket_over_any_store() {
     let listener = Listener::bind(&Endpoint::Unix(path.clone())).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let served = tokio::spawn(serve(listener, Arc::new(MemoryStore::new()), Config::default(), shutdown));
+    let served = tokio::spawn(serve(listener, Arc::new(ObjectStore::in_memory()), Config::default(), shutdown));
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

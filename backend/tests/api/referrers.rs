@@ -1,5 +1,5 @@
 use lockgate_backend::store::NewManifest;
-use lockgate_backend::{MemoryStore, Store as _};
+use lockgate_backend::{ObjectStore, Store as _};
 use serde_json::{Value, json};
 
 use crate::harness::{OCI_IMAGE, OCI_INDEX, Storage, TestRegistry, sha256, sha512};
@@ -99,7 +99,7 @@ async fn what_clients_listed_under_the_fallback_tag_is_listed_too() {
 }
 
 /// Keeps artifacts that refer to `subject`, made of the fields that differ; their digests, sorted.
-async fn keep(store: &MemoryStore, subject: &str, artifacts: impl Iterator<Item = Value>) -> Vec<String> {
+async fn keep(store: &ObjectStore, subject: &str, artifacts: impl Iterator<Item = Value>) -> Vec<String> {
     let mut digests = Vec::new();
     for mut artifact in artifacts {
         artifact["schemaVersion"] = json!(2);
@@ -146,7 +146,7 @@ fn lengths(pages: &[Vec<String>]) -> Vec<usize> {
 
 #[tokio::test]
 async fn a_client_may_ask_for_pages_of_referrers() {
-    let store = MemoryStore::new();
+    let store = ObjectStore::in_memory();
     let registry = TestRegistry::start_over(Storage::Memory(store.clone())).await;
     let subject = sha256(b"subject");
     let types = ["x/even", "x/odd+y"];
@@ -167,7 +167,7 @@ async fn a_client_may_ask_for_pages_of_referrers() {
 
 #[tokio::test]
 async fn a_page_of_referrers_has_an_end_however_many_there_are() {
-    let store = MemoryStore::new();
+    let store = ObjectStore::in_memory();
     let registry = TestRegistry::start_over(Storage::Memory(store.clone())).await;
     let subject = sha256(b"subject");
     let types = |i: usize| if i.is_multiple_of(4000) { "x/rare" } else { "x/common" };
@@ -193,7 +193,7 @@ async fn a_page_of_referrers_has_an_end_however_many_there_are() {
 
 #[tokio::test]
 async fn a_page_of_referrers_is_no_larger_than_what_clients_take_for_an_index() {
-    let store = MemoryStore::new();
+    let store = ObjectStore::in_memory();
     let registry = TestRegistry::start_over(Storage::Memory(store.clone())).await;
     let subject = sha256(b"subject");
     let sized = |bytes: usize| (0..5).map(move |i| json!({ "i": i, "annotations": { "fill": "x".repeat(bytes) } }));

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::{Answer, Storage, TestRegistry, sha256, sha512};
-use lockgate_backend::MemoryStore;
+use lockgate_backend::ObjectStore;
 
 const REPOSITORIES: [&str; 2] = ["a", "team/b"];
 
@@ -355,6 +355,6 @@ proptest! {
 
     #[test]
     fn an_upload_session_in_memory_is_what_was_acknowledged(steps in prop::collection::vec(step(), 1..30)) {
-        behaves_as_the_model(Storage::Memory(MemoryStore::new()), &steps);
+        behaves_as_the_model(Storage::Memory(ObjectStore::in_memory()), &steps);
     }
 }

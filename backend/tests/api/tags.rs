@@ -1,4 +1,4 @@
-use lockgate_backend::MemoryStore;
+use lockgate_backend::ObjectStore;
 use serde_json::json;
 
 use crate::harness::{Storage, TestRegistry};
@@ -70,7 +70,7 @@ async fn a_repository_that_does_not_exist_has_no_list() {
 
 /// A registry with so many tags; what is listed of them, sorted.
 async fn with_many_tags(count: usize) -> (TestRegistry, Vec<String>) {
-    let registry = TestRegistry::start_over(Storage::Memory(MemoryStore::new())).await;
+    let registry = TestRegistry::start_over(Storage::Memory(ObjectStore::in_memory())).await;
     let tags: Vec<String> = (0..count).map(|i| format!("v{i:05}")).collect();
     let digest = registry.push_image("team/app", &tags[0], "layer").await;
     let image = registry.get(&format!("/v2/team/app/manifests/{digest}")).await.expect(200).json();

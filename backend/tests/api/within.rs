@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use lockgate_backend::config::{Limits, Storage};
-use lockgate_backend::{MemoryStore, Registry, ReplyBody};
+use lockgate_backend::{ObjectStore, Registry, ReplyBody};
 use lockgate_oci::Action;
 
 use crate::harness::{ON_EVERY_ANSWER, PATIENCE, millis, sha256};
@@ -29,7 +29,7 @@ async fn content(answer: Response<ReplyBody>) -> Bytes {
 
 #[tokio::test]
 async fn a_blob_is_pushed_and_pulled_without_a_socket() {
-    let registry = Registry::new(Arc::new(MemoryStore::default()), Storage::default(), Limits::default());
+    let registry = Registry::new(Arc::new(ObjectStore::in_memory()), Storage::default(), Limits::default());
     let digest = sha256(b"layer");
     let begun = call(&registry, Method::POST, "/v2/a/blobs/uploads/", "").await;
     assert_eq!(begun.status(), 202);
@@ -44,7 +44,7 @@ async fn a_blob_is_pushed_and_pulled_without_a_socket() {
 
 #[tokio::test]
 async fn an_answer_to_head_has_the_length_and_no_content() {
-    let registry = Registry::new(Arc::new(MemoryStore::default()), Storage::default(), Limits::default());
+    let registry = Registry::new(Arc::new(ObjectStore::in_memory()), Storage::default(), Limits::default());
     for target in ["/v2/", "/v2/_catalog", "/v2/a/tags/list", "/v2/a/manifests/v1"] {
         let length = content(call(&registry, Method::GET, target, "").await).await.len();
         let answer = call(&registry, Method::HEAD, target, "").await;
@@ -56,7 +56,7 @@ async fn an_answer_to_head_has_the_length_and_no_content() {
 #[tokio::test]
 async fn stale_uploads_are_removed_where_the_program_wants_it() {
     let storage = Storage { upload_age: millis(50), ..Storage::default() };
-    let registry = Registry::new(Arc::new(MemoryStore::default()), storage, Limits::default());
+    let registry = Registry::new(Arc::new(ObjectStore::in_memory()), storage, Limits::default());
     let begun = call(&registry, Method::POST, "/v2/a/blobs/uploads/", "").await;
     let upload = begun.headers()["location"].to_str().unwrap();
     let background = tokio::spawn(registry.background());

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 
-use super::{DiskStore, MemoryStore, NewManifest, Store};
 use crate::hasher::digest_of;
+use crate::objects::MemoryObjects;
+use crate::registry::ObjectStore;
+use crate::store::{DiskStore, NewManifest, Store};
 
 /// Runs each promise over each store: one line a store.
 macro_rules! contract {
@@ -29,7 +31,15 @@ macro_rules! contract {
         mod memory {
             $($(#[tokio::test]
             async fn $promise() {
-                super::$subject::$promise(super::Arc::new(super::MemoryStore::new())).await;
+                super::$subject::$promise(super::Arc::new(super::ObjectStore::in_memory())).await;
+            })*)*
+        }
+        /// What is one blob elsewhere are many parts here.
+        mod small_parts {
+            $($(#[tokio::test]
+            async fn $promise() {
+                let objects = super::Arc::new(super::MemoryObjects::default());
+                super::$subject::$promise(super::Arc::new(super::ObjectStore::over(objects, 100_000, 2))).await;
             })*)*
         }
     };

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use proptest::prelude::*;
 
-use super::{DiskStore, MemoryStore, NewManifest, Requirement, Store, StoreError};
 use crate::hasher::digest_of;
+use crate::registry::ObjectStore;
+use crate::store::{DiskStore, NewManifest, Requirement, Store, StoreError};
 
 /// Blobs and manifests are few, so that the programs get in each other's way.
 const BLOBS: u8 = 3;
@@ -276,7 +277,7 @@ fn never_both(store: Arc<dyn Store>) {
 
 #[test]
 fn a_manifest_of_two_blobs_that_are_never_there_together_is_never_accepted() {
-    never_both(Arc::new(MemoryStore::new()));
+    never_both(Arc::new(ObjectStore::in_memory()));
     let directory = tempfile::tempdir().unwrap();
     never_both(Arc::new(DiskStore::open(directory.path()).unwrap()));
 }
@@ -292,6 +293,6 @@ proptest! {
 
     #[test]
     fn manifests_and_deletions_side_by_side_in_memory_are_as_one_after_the_other(programs in programs()) {
-        check(Arc::new(MemoryStore::new()), programs);
+        check(Arc::new(ObjectStore::in_memory()), programs);
     }
 }

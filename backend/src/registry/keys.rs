@@ -1,0 +1,171 @@
+//! Under which key everything is kept: the keys of distribution's drivers are the truth, so that a bucket is
+//! `registry:2`'s today and ours tomorrow, and the other way round; what is ours lies below `.lockgate/`, where
+//! distribution never looks.
+//!
+//! ```text
+//! docker/registry/v2
+//! ├── blobs/<algorithm>/<first two hex digits>/<hex>/data
+//! └── repositories/<name>
+//!     ├── _layers/<algorithm>/<hex>/link
+//!     └── _manifests
+//!         ├── revisions/<algorithm>/<hex>/link
+//!         └── tags/<tag>/current/link
+//! .lockgate
+//! ├── names/complete                                  every repository and tag has its name below
+//! ├── names/repositories/<sorted name>                empty
+//! ├── names/tags/<sorted name>/<tag>                  empty
+//! ├── referrers/<sorted name>/<subject>/<manifest>    empty
+//! ├── tagged/<sorted name>/<manifest>/<tag>           empty
+//! ├── uploads/<id>/session, data, <number>            a session, its bytes in parts, its tail in pieces
+//! └── collect                                         what the collector condemned
+//! ```
+//!
+//! Stores list in different orders where a directory's name begins another's: AWS sorts whole keys, others name by
+//! name. Therefore names are listed from markers that are flat, in which `/` sorts as it does in a repository's name:
+//! `-` is written `!`, `.` is written `-`, and `/` is written `.`.
+
+use lockgate_oci::{Digest, RepositoryName, Tag};
+use uuid::Uuid;
+
+pub(super) const REPOSITORIES: &str = "docker/registry/v2/repositories/";
+pub(super) const NAMES_COMPLETE: &str = ".lockgate/names/complete";
+pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
+pub(super) const UPLOADS: &str = ".lockgate/uploads/";
+pub(super) const COLLECTION: &str = ".lockgate/collect";
+
+const BLOBS: &str = "docker/registry/v2/blobs";
+
+pub(super) fn blob(digest: &Digest) -> String {
+    format!("{BLOBS}/{}/{}/{}/data", digest.algorithm().as_str(), &digest.hex()[..2], digest.hex())
+}
+
+pub(super) fn layer(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("{REPOSITORIES}{repository}/_layers/{}/{}/link", digest.algorithm().as_str(), digest.hex())
+}
+
+pub(super) fn revision(repository: &RepositoryName, digest: &Digest) -> String {
+    format!("{REPOSITORIES}{repository}/_manifests/revisions/{}/{}/link", digest.algorithm().as_str(), digest.hex())
+}
+
+/// Where the tags of a repository are.
+pub(super) fn tags(repository: &RepositoryName) -> String {
+    format!("{REPOSITORIES}{repository}/_manifests/tags/")
+}
+
+pub(super) fn tag(repository: &RepositoryName, tag: &str) -> String {
+    format!("{}{tag}/current/link", tags(repository))
+}
+
+pub(super) fn name_of_repository(repository: &RepositoryName) -> String {
+    format!("{NAMES_OF_REPOSITORIES}{}", sorted(repository.as_str()))
+}
+
+/// Where the names of a repository's tags are.
+pub(super) fn names_of_tags(repository: &RepositoryName) -> String {
+    format!(".lockgate/names/tags/{}/", sorted(repository.as_str()))
+}
+
+pub(super) fn name_of_tag(repository: &RepositoryName, tag: &str) -> String {
+    format!("{}{tag}", names_of_tags(repository))
+}
+
+/// Where the manifests are that refer to `subject`.
+pub(super) fn referrers(repository: &RepositoryName, subject: &Digest) -> String {
+    format!(".lockgate/referrers/{}/{}/", sorted(repository.as_str()), flat(subject.as_str()))
+}
+
+pub(super) fn referrer(repository: &RepositoryName, subject: &Digest, digest: &Digest) -> String {
+    format!("{}{}", referrers(repository, subject), flat(digest.as_str()))
+}
+
+/// Where the tags are that were pointed at a manifest.
+pub(super) fn tagged(repository: &RepositoryName, digest: &Digest) -> String {
+    format!(".lockgate/tagged/{}/{}/", sorted(repository.as_str()), flat(digest.as_str()))
+}
+
+pub(super) fn noted_tag(repository: &RepositoryName, digest: &Digest, tag: &Tag) -> String {
+    format!("{}{tag}", tagged(repository, digest))
+}
+
+/// Where all of an upload session is.
+fn upload(id: Uuid) -> String {
+    format!("{UPLOADS}{}/", id.hyphenated())
+}
+
+pub(super) fn session(id: Uuid) -> String {
+    format!("{}session", upload(id))
+}
+
+pub(super) fn upload_data(id: Uuid) -> String {
+    format!("{}data", upload(id))
+}
+
+pub(super) fn piece(id: Uuid, number: u32) -> String {
+    format!("{}{number}", upload(id))
+}
+
+/// A repository's name such that it sorts among others as it should, in a key without directories.
+pub(super) fn sorted(name: &str) -> String {
+    let written = |byte| match byte {
+        '-' => '!',
+        '.' => '-',
+        '/' => '.',
+        other => other,
+    };
+    name.chars().map(written).collect()
+}
+
+/// The name that [`sorted`] made this of.
+pub(super) fn unsorted(sorted: &str) -> String {
+    let read = |byte| match byte {
+        '!' => '-',
+        '-' => '.',
+        '.' => '/',
+        other => other,
+    };
+    sorted.chars().map(read).collect()
+}
+
+/// A digest in a key: none has a colon.
+pub(super) fn flat(digest: &str) -> String {
+    digest.replacen(':', "-", 1)
+}
+
+/// The digest that [`flat`] made this of.
+pub(super) fn unflat(flat: &str) -> Option<Digest> {
+    flat.replacen('-', ":", 1).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn repositories_sort_by_their_markers_as_by_their_names(
+            one in "[a-c0]([._/-][a-c0]){0,4}", other in "[a-c0]([._/-][a-c0]){0,4}",
+        ) {
+            prop_assert_eq!(sorted(&one).cmp(&sorted(&other)), one.cmp(&other));
+            prop_assert_eq!(unsorted(&sorted(&one)), one.clone());
+            prop_assert!(!sorted(&one).contains('/'));
+        }
+    }
+
+    #[test]
+    fn the_keys_are_those_that_distribution_writes() {
+        let (name, hex): (RepositoryName, _) =
+            ("team/app".parse().unwrap(), "1e1bef022d4f9a35b70df012fbce601b0e4508749d006d15132385ccf4729b96");
+        let digest: Digest = format!("sha256:{hex}").parse().unwrap();
+        let repository = "docker/registry/v2/repositories/team/app";
+        for (key, expected) in [
+            (blob(&digest), format!("docker/registry/v2/blobs/sha256/1e/{hex}/data")),
+            (layer(&name, &digest), format!("{repository}/_layers/sha256/{hex}/link")),
+            (revision(&name, &digest), format!("{repository}/_manifests/revisions/sha256/{hex}/link")),
+            (tag(&name, "v1"), format!("{repository}/_manifests/tags/v1/current/link")),
+        ] {
+            assert_eq!(key, expected);
+        }
+        assert_eq!(unflat(&flat(digest.as_str())), Some(digest));
+    }
+}

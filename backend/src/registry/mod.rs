@@ -1,0 +1,57 @@
+//! A registry: what the API's handlers ask, and its rules over objects.
+//!
+//! ```text
+//! object_store   the store whose bytes are objects
+//!   manifests      manifests and their tags
+//!   listing        what there is, page by page
+//!   upload         writing to a session; complete: from a session to a blob
+//!     session        one object, swapped; sessions: what this process knows beside it
+//!       links          who holds what, and relies on it
+//!         collection     what a collector is about to delete
+//!           node           what this process shares between them; keys: under which key everything is
+//! ```
+//!
+//! Nodes are coordinated by nothing but the objects' conditions. A link is written first, then the collector's list is
+//! looked at, then the bytes are written; so whatever is written is safe from a collector that runs beside, on any node.
+
+mod collection;
+mod complete;
+mod hash;
+mod keys;
+mod links;
+mod listing;
+mod manifests;
+mod node;
+mod object_store;
+mod session;
+mod sessions;
+mod upload;
+
+use std::sync::Arc;
+
+use crate::config::{Limits, Storage};
+use crate::store::Store;
+use crate::sweep::sweep_uploads;
+
+pub use object_store::ObjectStore;
+
+/// A registry that answers requests, from wherever they come: [`serve`](crate::serve) calls it for those of a
+/// socket, another program may call it for its own.
+pub struct Registry {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) storage: Storage,
+    pub(crate) limits: Limits,
+}
+
+impl Registry {
+    /// A registry over this store. Of `limits`, that of idle connections is the server's.
+    pub fn new(store: Arc<dyn Store>, storage: Storage, limits: Limits) -> Self {
+        Self { store, storage, limits }
+    }
+
+    /// What must run beside a registry as long as it answers: the removal of stale uploads. It never ends, and
+    /// may be dropped at any time.
+    pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
+        sweep_uploads(Arc::clone(&self.store), self.storage.upload_age.duration())
+    }
+}

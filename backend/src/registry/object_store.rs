@@ -1,0 +1,185 @@
+//! A registry kept in objects.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt as _;
+use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
+use uuid::Uuid;
+
+use super::links::Held;
+use super::node::Node;
+use super::session::{self, State};
+use super::{keys, manifests, upload};
+use crate::objects::{MemoryObjects, Objects};
+use crate::store::{Blob, ByteStream, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
+
+/// How long a session that has become a blob is kept, for clients that ask again.
+const DONE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A store whose bytes are objects: in memory, or in a bucket that several processes use at once.
+#[derive(Clone)]
+pub struct ObjectStore(pub(super) Arc<Node>);
+
+impl ObjectStore {
+    /// A store in this process's memory, with nothing in it. For tests.
+    pub fn in_memory() -> Self {
+        Self::over(Arc::new(MemoryObjects::default()), 16 << 20, 4)
+    }
+
+    /// A store over objects: a blob is sent in parts of `part_size` bytes, of which so many are on their way at once.
+    pub(crate) fn over(objects: Arc<dyn Objects>, part_size: u64, parts_in_flight: usize) -> Self {
+        Self(Arc::new(Node::new(objects, part_size, parts_in_flight)))
+    }
+}
+
+#[async_trait]
+impl Store for ObjectStore {
+    async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
+        let held = self.0.rely(repository, digest).await?;
+        let blob = |held: Held| ObjectBlob {
+            objects: Arc::clone(&self.0.objects),
+            key: keys::blob(&held.target),
+            size: held.size,
+        };
+        Ok(held.map(|held| Box::new(blob(held)) as Box<dyn Blob>))
+    }
+
+    async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let Some(held) = self.0.rely(from, digest).await? else { return Ok(false) };
+        let _adding = self.0.lock(repository).read().await;
+        let key = keys::layer(repository, digest);
+        self.0.name_repository(repository).await?;
+        self.0.write_link(&key, &held.target, None).await?;
+        self.0.look(&[key, keys::blob(&held.target)]).await?;
+        Ok(self.0.rely(repository, digest).await?.is_some())
+    }
+
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let _alone = self.0.lock(repository).write().await;
+        let key = keys::layer(repository, digest);
+        let was_there = self.0.objects.stat(&key).await?.is_some();
+        self.0.objects.remove(&key).await?;
+        Ok(was_there)
+    }
+
+    async fn begin_upload(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
+        session::begin(&self.0, repository, algorithm).await
+    }
+
+    async fn upload_size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64> {
+        session::size(&self.0, repository, id).await
+    }
+
+    async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        upload::resume(&self.0, repository, id).await
+    }
+
+    async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
+        session::cancel(&self.0, repository, id).await
+    }
+
+    async fn remove_stale_uploads(&self, deadline: SystemTime) -> Result<usize> {
+        let done = SystemTime::now() - DONE;
+        let (mut removed, mut entries) = (0, self.0.objects.scan(keys::UPLOADS));
+        while let Some(entry) = entries.try_next().await? {
+            if entry.modified >= deadline.max(done) {
+                continue;
+            }
+            match entry.key[keys::UPLOADS.len()..].split_once('/') {
+                Some((id, "session")) => {
+                    let Ok(id) = id.parse() else { continue };
+                    let Some(_lease) = self.0.sessions.take(id) else { continue };
+                    let Some(object) = self.0.objects.get(&entry.key).await? else { continue };
+                    let session = serde_json::from_slice::<session::Session>(&object.bytes).ok();
+                    let is_done = session.as_ref().is_some_and(|session| matches!(session.state, State::Done(_)));
+                    if object.stat.modified >= if is_done { done } else { deadline } {
+                        continue;
+                    }
+                    match session {
+                        Some(session) => session::end(&self.0, id, &session).await?,
+                        None => self.0.objects.remove(&entry.key).await?,
+                    }
+                    removed += usize::from(!is_done);
+                }
+                // The session that named it has gone on without it, or is gone.
+                _ if entry.modified < deadline => self.0.objects.remove(&entry.key).await?,
+                _ => {}
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
+        manifests::read(&self.0, repository, reference).await
+    }
+
+    async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
+        let lock = self.0.lock(repository);
+        if manifest.precondition.is_some() {
+            let _alone = lock.write().await;
+            manifests::put(&self.0, repository, &manifest).await
+        } else {
+            let _adding = lock.read().await;
+            manifests::put(&self.0, repository, &manifest).await
+        }
+    }
+
+    async fn delete_manifest(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+    ) -> Result<bool> {
+        let _alone = self.0.lock(repository).write().await;
+        manifests::delete(&self.0, repository, digest, subject).await
+    }
+
+    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool> {
+        let _alone = self.0.lock(repository).write().await;
+        manifests::delete_tag(&self.0, repository, tag, precondition).await
+    }
+
+    async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
+        self.0.tags(repository, after, limit).await
+    }
+
+    async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
+        self.0.repositories(after, limit).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Digest>> {
+        self.0.referrers(repository, subject, after, limit).await
+    }
+
+    async fn index(&self) -> Result<()> {
+        self.0.name_everything().await?;
+        self.0.note_names_complete();
+        Ok(())
+    }
+}
+
+/// A blob that is read from its object.
+struct ObjectBlob {
+    objects: Arc<dyn Objects>,
+    key: String,
+    size: u64,
+}
+
+impl Blob for ObjectBlob {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, range: Range<u64>) -> ByteStream {
+        self.objects.read(&self.key, range)
+    }
+}
