@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{MemoryObjects, Object, Objects};
+use super::{MemoryObjects, Object, Objects, Result};
 
 /// Runs each promise over each store: one line a store.
 macro_rules! contract {
@@ -20,6 +20,20 @@ macro_rules! contract {
             $($(#[tokio::test]
             async fn $promise() {
                 super::$subject::$promise(super::Arc::new(super::MemoryObjects::default())).await;
+            })*)*
+        }
+        #[cfg(feature = "s3")]
+        mod s3 {
+            $($(#[tokio::test]
+            async fn $promise() {
+                super::$subject::$promise(super::super::s3::tests::objects().await).await;
+            })*)*
+        }
+        #[cfg(feature = "s3")]
+        mod s3_behind_faults {
+            $($(#[tokio::test]
+            async fn $promise() {
+                super::$subject::$promise(super::super::s3::tests::objects_behind_faults().await).await;
             })*)*
         }
     };
@@ -60,6 +74,16 @@ type AnyObjects = Arc<dyn Objects>;
 
 /// How many ask at once in a race.
 const RACERS: usize = 8;
+
+/// What a store says in the end. One whose answers are lost may not know what became of a write; who asks again learns it.
+async fn told<T>(ask: impl AsyncFn() -> Result<T>) -> T {
+    for _ in 0..20 {
+        if let Ok(told) = ask().await {
+            return told;
+        }
+    }
+    ask().await.expect("it has answered one of twenty times")
+}
 
 async fn found(objects: &AnyObjects, key: &str) -> Object {
     objects.get(key).await.unwrap().expect("it is there")

@@ -16,7 +16,17 @@ use crate::hasher::digest_of;
 
 /// Objects that are gone with their process. Two states with the same bytes have the same version, as on S3.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryObjects(Mutex<Content>);
+pub(crate) struct MemoryObjects {
+    content: Mutex<Content>,
+    forgets: Option<Forgotten>,
+}
+
+/// A condition that a store does not keep, as there are such servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forgotten {
+    Create,
+    Swap,
+}
 
 #[derive(Debug, Default)]
 struct Content {
@@ -69,8 +79,13 @@ fn version_of(bytes: &[u8]) -> Version {
 }
 
 impl MemoryObjects {
+    /// One that writes whatever the condition is.
+    pub(crate) fn forgetting(condition: Forgotten) -> Self {
+        Self { forgets: Some(condition), ..Self::default() }
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,13 +119,14 @@ impl Objects for MemoryObjects {
 
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
         let mut content = self.content();
-        let is_new = !content.objects.contains_key(key);
+        let is_new = !content.objects.contains_key(key) || self.forgets == Some(Forgotten::Create);
         Ok(is_new.then(|| content.write(key, bytes, None)))
     }
 
     async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>> {
         let mut content = self.content();
-        let is_known = content.objects.get(key).is_some_and(|object| object.stat.version == *known);
+        let is_known = content.objects.get(key).is_some_and(|object| object.stat.version == *known)
+            || self.forgets == Some(Forgotten::Swap);
         Ok(is_known.then(|| content.write(key, bytes, None)))
     }
 

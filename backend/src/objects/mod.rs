@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+pub(crate) mod probe;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub(crate) use memory::MemoryObjects;
+pub(crate) use memory::{Forgotten, MemoryObjects};
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Objects;
 

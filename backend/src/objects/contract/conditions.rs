@@ -1,6 +1,6 @@
 use futures_util::future::join_all;
 
-use super::super::{Result, Version};
+use super::super::Version;
 use super::*;
 
 fn racer(number: usize) -> Bytes {
@@ -38,17 +38,17 @@ pub(super) async fn a_stale_swap_changes_nothing(objects: AnyObjects) {
     put(&objects, "key", "1").await;
     let stale = found(&objects, "key").await.stat.version;
     put(&objects, "key", "2").await;
-    assert_eq!(objects.swap("key", &stale, Bytes::from_static(b"3")).await.unwrap(), None);
+    assert_eq!(told(async || objects.swap("key", &stale, Bytes::from_static(b"3")).await).await, None);
     assert_eq!(found(&objects, "key").await.bytes, "2");
-    assert_eq!(objects.create("key", Bytes::from_static(b"3")).await.unwrap(), None);
+    assert_eq!(told(async || objects.create("key", Bytes::from_static(b"3")).await).await, None);
     assert_eq!(found(&objects, "key").await.bytes, "2");
 }
 
 pub(super) async fn a_swap_of_what_is_gone_makes_nothing(objects: AnyObjects) {
     put(&objects, "key", "1").await;
     let known = found(&objects, "key").await.stat.version;
-    objects.remove("key").await.unwrap();
-    assert_eq!(objects.swap("key", &known, Bytes::from_static(b"2")).await.unwrap(), None);
+    told(async || objects.remove("key").await).await;
+    assert_eq!(told(async || objects.swap("key", &known, Bytes::from_static(b"2")).await).await, None);
     assert_eq!(objects.get("key").await.unwrap(), None);
 }
 

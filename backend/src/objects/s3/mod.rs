@@ -12,9 +12,12 @@ mod failure;
 mod listing;
 mod multipart;
 mod open;
+mod probe;
 mod read;
 mod request;
 mod small;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::io;
 use std::ops::Range;
@@ -44,7 +47,8 @@ pub(crate) struct S3Objects {
 impl S3Objects {
     /// Asks nothing of the bucket yet.
     pub(crate) fn open(bucket: &Bucket, settings: &S3) -> Result<Self> {
-        let client = Arc::new(open::client(bucket, settings).map_err(ObjectsError::Refused)?);
+        let client = credentials::builder().and_then(|credentials| open::client(bucket, settings, credentials));
+        let client = Arc::new(client.map_err(ObjectsError::Refused)?);
         Ok(Self { client, copies: CopySizes { whole: 64 << 20, part: 64 << 20 } })
     }
 

@@ -4,12 +4,11 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use lockgate_settings::read_bounded;
-use object_store::aws::AmazonS3ConfigKey;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::{Certificate, ClientOptions};
 
 use super::client::Client;
-use super::credentials;
 use crate::config::{Bucket, S3, S3Server};
 
 /// How long a connection may take.
@@ -19,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// Or what is wrong, and what to do.
-pub(super) fn client(bucket: &Bucket, settings: &S3) -> Result<Client, String> {
+pub(super) fn client(bucket: &Bucket, settings: &S3, credentials: AmazonS3Builder) -> Result<Client, String> {
     let (scheme, host) = match &settings.endpoint {
         S3Server::Aws => ("https", format!("s3.{}.amazonaws.com", settings.region)),
         S3Server::At { is_https: true, host } => ("https", host.clone()),
@@ -47,7 +46,7 @@ pub(super) fn client(bucket: &Bucket, settings: &S3) -> Result<Client, String> {
     }
     let http = ReqwestConnector::default().connect(&options).map_err(|error| error.to_string())?;
     let address = if settings.path_style { endpoint.clone() } else { format!("{scheme}://{}.{host}", bucket.name) };
-    let builder = credentials::builder()?
+    let builder = credentials
         .with_config(AmazonS3ConfigKey::S3Endpoint, address)
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_bucket_name(&bucket.name)

@@ -1,0 +1,129 @@
+//! Tries whether a store keeps what is promised of it, before anything relies on it.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::{Objects, ObjectsError};
+
+/// How often a race is run: one that a store does not decide can be decided by chance.
+const ROUNDS: usize = 4;
+
+/// How many ask at once.
+const RACERS: usize = 8;
+
+/// What a store does not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// It cannot be used.
+    Unusable(String),
+    /// It does not keep conditions, so that one program at a time may use it.
+    Unconditional(String),
+}
+
+impl From<ObjectsError> for Problem {
+    fn from(error: ObjectsError) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
+/// What is wrong with a store. It takes some 100 small requests, and leaves nothing behind.
+pub(crate) async fn probe(objects: &dyn Objects) -> Vec<Problem> {
+    let directory = format!(".lockgate/probe/{}/", Uuid::new_v4());
+    let mut problems = Vec::new();
+    if let Err(problem) = tried(objects, &directory, &mut problems).await {
+        problems.push(problem);
+    }
+    for name in ["object", "swapped", "created0", "created1", "created2", "created3"] {
+        // What cannot be removed has been told, and harms nobody.
+        let _ = objects.remove(&format!("{directory}{name}")).await;
+    }
+    problems
+}
+
+/// Until it cannot go on.
+async fn tried(objects: &dyn Objects, directory: &str, problems: &mut Vec<Problem>) -> Result<(), Problem> {
+    objects.names(directory, "", 1).await?;
+    let key = format!("{directory}object");
+    objects.put(&key, Bytes::from_static(b"probe"), None).await?;
+    let unusable = |what: &str| Problem::Unusable(what.to_owned());
+    if objects.names(directory, "", 10).await? != ["object"] {
+        problems.push(unusable("what was just written is not in a listing; no registry can rely on such a store"));
+    }
+    if objects.get(&key).await?.is_none_or(|object| object.bytes != "probe") {
+        problems.push(unusable("what was just written is not read back; no registry can rely on such a store"));
+    }
+    problems.extend(conditions(objects, directory).await?);
+    objects.remove(&key).await?;
+    if objects.get(&key).await?.is_some() {
+        problems.push(unusable("what was just removed is still read; no registry can rely on such a store"));
+    }
+    Ok(())
+}
+
+/// The first condition that is not kept.
+async fn conditions(objects: &dyn Objects, directory: &str) -> Result<Option<Problem>, Problem> {
+    let broken = |what: &str| Ok(Some(Problem::Unconditional(what.to_owned())));
+    let racer = |number: usize| Bytes::from(format!("racer {number} {}", Uuid::new_v4()));
+    let key = format!("{directory}swapped");
+    if objects.swap(&key, &stale(objects, directory).await?, racer(0)).await?.is_some() {
+        return broken("it writes under If-Match where there is no object");
+    }
+    for round in 0..ROUNDS {
+        let created = format!("{directory}created{round}");
+        let told = join_all((0..RACERS).map(|number| objects.create(&created, racer(number)))).await;
+        if winners(told)? != 1 {
+            return broken("of several who create one object at once (If-None-Match: *) not exactly one wins");
+        }
+        objects.put(&key, racer(0), None).await?;
+        let known = objects.get(&key).await?.ok_or_else(|| Problem::Unusable("what was written is gone".to_owned()))?;
+        let told = join_all((0..RACERS).map(|number| objects.swap(&key, &known.stat.version, racer(number)))).await;
+        if winners(told)? != 1 {
+            return broken("of several who change one object at once (If-Match) not exactly one wins");
+        }
+        if objects.swap(&key, &known.stat.version, racer(0)).await?.is_some() {
+            return broken("it writes under If-Match though the object has changed");
+        }
+    }
+    Ok(None)
+}
+
+/// A version of some object.
+async fn stale(objects: &dyn Objects, directory: &str) -> Result<super::Version, Problem> {
+    let stat = objects.stat(&format!("{directory}object")).await?;
+    stat.map(|stat| stat.version).ok_or_else(|| Problem::Unusable("what was just written is not there".to_owned()))
+}
+
+fn winners(told: Vec<super::Result<Option<super::Version>>>) -> Result<usize, Problem> {
+    let told: Vec<Option<super::Version>> = told.into_iter().collect::<Result<_, _>>()?;
+    Ok(told.iter().flatten().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt as _;
+
+    use super::*;
+    use crate::objects::{Forgotten, MemoryObjects};
+
+    async fn left_in(objects: &dyn Objects) -> usize {
+        objects.scan("").try_collect::<Vec<_>>().await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_wrong_with_memory_and_nothing_is_left_in_it() {
+        let objects = MemoryObjects::default();
+        assert_eq!(probe(&objects).await, []);
+        assert_eq!(left_in(&objects).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_is_not_kept_is_told() {
+        for (forgotten, header) in [(Forgotten::Create, "If-None-Match"), (Forgotten::Swap, "If-Match")] {
+            let objects = MemoryObjects::forgetting(forgotten);
+            let problems = probe(&objects).await;
+            assert!(matches!(&problems[..], [Problem::Unconditional(what)] if what.contains(header)), "{problems:?}");
+            assert_eq!(left_in(&objects).await, 0);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! S3 as it is, and as it is when something goes wrong.
+
+mod failures;
+mod faults;
+mod lost;
+mod probing;
+mod weed;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use object_store::aws::AmazonS3Builder;
+use uuid::Uuid;
+
+use self::faults::Faults;
+use self::weed::{ACCESS_KEY, SECRET_KEY, Weed};
+use super::client::Client;
+use super::multipart::CopySizes;
+use super::request::Request;
+use super::{S3Objects, open};
+use crate::config::{Bucket, S3};
+use crate::objects::Objects;
+
+/// How many requests in a thousand meet with a fault where chance decides.
+const RATE: u64 = 60;
+
+/// A bucket of its own, at a server or at what stands before it.
+fn bucket_at(address: &str, name: &str) -> S3Objects {
+    objects_at(address, Bucket { name: name.to_owned(), prefix: "some/site".to_owned() }, SECRET_KEY)
+}
+
+fn objects_at(address: &str, bucket: Bucket, secret: &str) -> S3Objects {
+    let server = format!("http://{address}").parse().unwrap();
+    let settings = S3 { endpoint: server, path_style: true, allow_http: true, ..S3::default() };
+    let credentials = AmazonS3Builder::new().with_access_key_id(ACCESS_KEY).with_secret_access_key(secret);
+    let client = open::client(&bucket, &settings, credentials).unwrap();
+    // What 11 MiB of a test are copied by.
+    let copies = CopySizes { whole: 8 << 20, part: 5 << 20 };
+    S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(4), ..client }), copies }
+}
+
+async fn new_bucket() -> String {
+    let name = format!("test-{}", Uuid::new_v4());
+    bucket_at(&Weed::shared().address, &name).client.send(&Request::of_bucket(Method::PUT)).await.unwrap();
+    name
+}
+
+/// For the contract.
+pub(in crate::objects) async fn objects() -> Arc<dyn Objects> {
+    Arc::new(bucket_at(&Weed::shared().address, &new_bucket().await))
+}
+
+/// The same, where much goes wrong.
+pub(in crate::objects) async fn objects_behind_faults() -> Arc<dyn Objects> {
+    let faults = Faults::before(&Weed::shared().address, RATE).await;
+    Arc::new(bucket_at(&faults.address, &new_bucket().await))
+}
