@@ -57,6 +57,7 @@ mod lingering;
 mod listener;
 mod manifest;
 mod objects;
+mod open;
 mod registry;
 mod router;
 mod server;
@@ -65,6 +66,7 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
+pub use open::open;
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;
 pub use store::{DirectoryProblem, DiskStore, Store};

@@ -10,12 +10,11 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lockgate_backend::config::Config;
-use lockgate_backend::{DiskStore, Listener, serve};
+use lockgate_backend::{Listener, serve};
 use lockgate_settings::{Configuration as _, Endpoint, Problems, complain, raise_open_files, reachable};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -95,9 +94,7 @@ fn run(config: Config) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         raise_open_files();
-        let directory = config.storage.data.directory();
-        let directory = directory.ok_or_else(|| io::Error::other("storage.data is a bucket, which is not served"))?;
-        let store = DiskStore::open(directory)?;
+        let store = lockgate_backend::open(&config.storage, &config.s3)?;
         let listener = Listener::bind(&config.listen.http).await?;
         tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data, "listening");
         let shutdown = async {
@@ -110,7 +107,7 @@ fn run(config: Config) -> io::Result<()> {
             }
             tracing::info!("stopping");
         };
-        serve(listener, Arc::new(store), config, shutdown).await;
+        serve(listener, store, config, shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })

@@ -28,12 +28,16 @@ mod sessions;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{Limits, Storage};
 use crate::store::Store;
 use crate::sweep::sweep_uploads;
 
 pub use object_store::ObjectStore;
+
+/// From one attempt to list what another program wrote to the next.
+const INDEX_PAUSE: Duration = Duration::from_secs(30);
 
 /// A registry that answers requests, from wherever they come: [`serve`](crate::serve) calls it for those of a
 /// socket, another program may call it for its own.
@@ -49,9 +53,20 @@ impl Registry {
         Self { store, storage, limits }
     }
 
-    /// What must run beside a registry as long as it answers: the removal of stale uploads. It never ends, and
-    /// may be dropped at any time.
+    /// What must run beside a registry as long as it answers: what listings need is made, and stale uploads are removed.
+    /// It never ends, and may be dropped at any time.
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        sweep_uploads(Arc::clone(&self.store), self.storage.upload_age.duration())
+        let (store, age) = (Arc::clone(&self.store), self.storage.upload_age.duration());
+        async move {
+            tokio::join!(index(Arc::clone(&store)), sweep_uploads(store, age));
+        }
+    }
+}
+
+/// Makes what listings are made of, once.
+async fn index(store: Arc<dyn Store>) {
+    while let Err(error) = store.index().await {
+        tracing::warn!(%error, pause = ?INDEX_PAUSE, "cannot list what is in the bucket; this is tried again");
+        tokio::time::sleep(INDEX_PAUSE).await;
     }
 }
