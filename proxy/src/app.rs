@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lockgate_backend::config::Limits;
-use lockgate_backend::{DiskStore, Registry};
+use lockgate_backend::Registry;
 use tokio::task::JoinSet;
 
 use crate::access::{Access, AccessError, Authorizer};
@@ -174,8 +174,8 @@ fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Des
         }
         Some(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
         Some(storage) => {
-            let store = DiskStore::open(&storage.data).map_err(StartError::Storage)?;
-            let registry = Registry::new(Arc::new(store), storage.clone(), Limits::default());
+            let store = lockgate_backend::open(storage, &config.s3).map_err(StartError::Storage)?;
+            let registry = Registry::new(store, storage.clone(), Limits::default());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))
         }

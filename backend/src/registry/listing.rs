@@ -21,14 +21,17 @@ impl Node {
         after: &str,
         limit: usize,
     ) -> Result<Option<Vec<Tag>>> {
-        let names = if self.names_are_complete().await? {
-            self.objects.names(&keys::names_of_tags(repository), after, limit).await?
-        } else {
+        let mut names = Vec::new();
+        if self.names_are_complete().await? {
+            names = self.objects.names(&keys::names_of_tags(repository), after, limit).await?;
+        }
+        if names.is_empty() && !self.is_named_in_store(repository).await? {
+            // Another program may have written it since everything was named.
             let tags = self.linked_tags(repository).await?;
-            tags.into_iter().filter(|tag| tag.as_str() > after).take(limit).collect()
-        };
-        if names.is_empty() && !self.is_repository(repository).await? {
-            return Ok(None);
+            if tags.is_empty() && !self.is_linked(repository).await? {
+                return Ok(None);
+            }
+            names = tags.into_iter().filter(|tag| tag.as_str() > after).take(limit).collect();
         }
         Ok(Some(names.iter().filter_map(|name| name.parse().ok()).collect()))
     }
@@ -73,13 +76,22 @@ impl Node {
         Ok(found)
     }
 
-    /// Whether a repository has held a blob or a manifest.
-    async fn is_repository(&self, repository: &RepositoryName) -> Result<bool> {
-        if self.objects.stat(&keys::name_of_repository(repository)).await?.is_some() {
-            return Ok(true);
+    /// Whether a repository is listed by its name.
+    async fn is_named_in_store(&self, repository: &RepositoryName) -> Result<bool> {
+        let complete = self.knows_names_complete();
+        Ok(complete && self.objects.stat(&keys::name_of_repository(repository)).await?.is_some())
+    }
+
+    /// Whether a repository has held a blob or a manifest, by its links.
+    async fn is_linked(&self, repository: &RepositoryName) -> Result<bool> {
+        let prefix = format!("{}{repository}/_", keys::REPOSITORIES);
+        let mut links = self.objects.scan(&prefix);
+        while let Some(entry) = links.try_next().await? {
+            if in_repository(&entry.key).is_some() {
+                return Ok(true);
+            }
         }
-        let complete = self.names_are_complete().await?;
-        Ok(!complete && self.linked_repositories().await?.contains(repository.as_str()))
+        Ok(false)
     }
 
     async fn names_are_complete(&self) -> Result<bool> {

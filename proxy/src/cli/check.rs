@@ -179,7 +179,8 @@ impl Findings {
 
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
-        for problem in DiskStore::problems(&storage.data) {
+        let problems = storage.data.directory().map(DiskStore::problems).unwrap_or_default();
+        for problem in problems {
             if problem.is_read_only {
                 self.warnings.push(format!("storage.data: {problem}"));
             } else {

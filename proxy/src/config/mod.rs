@@ -32,7 +32,7 @@ pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
-pub use lockgate_backend::config::Storage;
+pub use lockgate_backend::config::{Data, S3, Storage};
 pub use lockgate_settings::Log;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
@@ -56,10 +56,12 @@ pub struct Config {
     pub audit: Audit,
     /// The registry behind the gate.
     pub upstream: Upstream,
-    /// The registry within: this process is gate and registry at once, over a directory. In the place of `[upstream]` and
+    /// The registry within: this process is gate and registry at once, over a directory or a bucket. In the place of `[upstream]` and
     /// all of its keys, which then have to go.
     #[schemars(with = "Storage")]
     pub storage: Option<Storage>,
+    /// The server of a bucket, where `storage.data` names one.
+    pub s3: S3,
     /// Clients too old for the registry API.
     pub clients: ClientRule,
     /// What one client can take from the others. No limit concerns the size of an image.
