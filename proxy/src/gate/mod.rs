@@ -225,6 +225,10 @@ impl Gate {
     ) -> Result<Response<Answer>, Gone> {
         let is_head = request.method() == Method::HEAD;
         if permit.only_new().is_empty() {
+            let _held = match permit.action() {
+                Action::PushManifest { .. } => Some(self.creations.hold(permit).await),
+                _ => None,
+            };
             return self.carry_out(permit, request, client, passage).await;
         }
         let limit = self.limits.body_timeout.duration();
