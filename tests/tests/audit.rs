@@ -68,6 +68,31 @@ fn a_blob_is_told_where_its_reader_knows_no_manifest_of_it() {
     assert_eq!(acts(&file, "pull_blob").len(), 1, "it belongs to the pull");
 }
 
+/// A job whose token was stolen reads blobs as a thief does, though its owner pulls all day.
+#[test]
+fn what_a_user_has_read_is_not_what_a_token_of_theirs_has_read() {
+    let data = fresh_dir();
+    let gate = Gate::over(data.path());
+    let (file, tokens) = (gate.dir().join("audit.log"), gate.dir().join("tokens"));
+    let gate = gate.set("audit.file", file.display()).set("auth.tokens", tokens.display()).start();
+    let create = ["token", "create", "--for", "alice", "--repositories", "**", "--allow", "pull", "--expires", "1d"];
+    let token = gate.lockgate(&create).success().stdout;
+    let by_token = format!("alice:{}", token.trim());
+    eventually(PATIENCE, "the token", || (gate.by(&by_token, "GET", "/v2/").run().status() == 200).then_some(()));
+    let api = Api::at(gate.door());
+    let layer = api.push_blob("team/app", b"a layer");
+    api.push_image("team/app", "v1", b"a layer");
+    api.manifest("team/app", "v1").expect(200);
+    let blob = format!("/v2/team/app/blobs/{layer}");
+    gate.by(&by_token, "GET", &blob).run().expect(200);
+    let told = acts(&file, "pull_blob");
+    assert_eq!((told.len(), &told[0]["token"]), (1, &json!(token.split('_').nth(1).expect("an id"))));
+    gate.by(&by_token, "GET", MANIFEST).run().expect(200);
+    gate.by(&by_token, "GET", &blob).run().expect(200);
+    api.blob("team/app", &layer).expect(200);
+    assert_eq!(acts(&file, "pull_blob").len(), 1, "each has read a manifest by now");
+}
+
 /// A gate with its audit log on a disk that is full but for the rest of a page, and what is kept for lines.
 fn on_a_full_disk(upstream: &Upstream, on_full: &str) -> (Tmpfs, Gate) {
     let disk = Tmpfs::new(4 << 20);

@@ -229,7 +229,7 @@ async fn no_line_is_lost_or_torn_while_logs_are_rotated() {
 async fn an_act_has_one_line_and_what_moves_no_content_none() {
     let dir = TempDir::new().unwrap();
     let audit = audit(&dir.path().join("audit.log"), OnFull::Drop);
-    let alice = Reader::User("alice");
+    let alice = Reader::User("alice", None);
     let wants = |method: &str, target: &str, outcome| {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let method = method.parse().unwrap();
@@ -263,7 +263,7 @@ async fn a_mount_takes_from_a_repository_as_a_pull_does() {
     let query = format!("from=secret&mount={}", BLOB.rsplit_once('/').unwrap().1);
     let mount = Action::parse(&Method::POST, "/v2/a/blobs/uploads/", Some(&query)).unwrap();
     let pull = Action::parse(&Method::GET, "/v2/secret/manifests/v1", None).unwrap();
-    let wants = |action, method| audit.wants(action, &method, Outcome::Done, Reader::User("alice"));
+    let wants = |action, method| audit.wants(action, &method, Outcome::Done, Reader::User("alice", None));
     assert!(wants(&mount, Method::POST));
     assert!(wants(&pull, Method::GET));
     assert!(!wants(&mount, Method::POST));
@@ -277,7 +277,7 @@ async fn with_blobs_every_blob_is_told() {
     let audit = Audit::start(&config).unwrap();
     let wants = |target| {
         let action = Action::parse(&Method::GET, target, None).unwrap();
-        audit.wants(&action, &Method::GET, Outcome::Done, Reader::User("alice"))
+        audit.wants(&action, &Method::GET, Outcome::Done, Reader::User("alice", None))
     };
     assert!(wants("/v2/a/manifests/v1"));
     assert!(wants(BLOB) && wants(BLOB));
