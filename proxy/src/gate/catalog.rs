@@ -50,6 +50,8 @@ pub(super) struct Catalog {
 #[derive(Default)]
 struct Names {
     all: BTreeSet<RepositoryName>,
+    /// What was pushed to while the list is read: the registry may have been past it.
+    meanwhile: BTreeSet<RepositoryName>,
     read: Option<Instant>,
     /// When it could not be read, and why.
     failed: Option<(Instant, OciError)>,
@@ -68,12 +70,19 @@ impl Names {
 impl Catalog {
     /// A repository was pushed to: it is there.
     pub(super) fn add(&self, repository: &RepositoryName) {
+        let is_being_read = self.reading.try_lock().is_err();
         let is_news = {
             let names = self.names.read().expect("nobody panics with it");
             names.read.is_some() && !names.all.contains(repository)
         };
-        if is_news {
-            self.names.write().expect("nobody panics with it").all.insert(repository.clone());
+        if is_news || is_being_read {
+            let mut names = self.names.write().expect("nobody panics with it");
+            if is_news {
+                names.all.insert(repository.clone());
+            }
+            if is_being_read {
+                names.meanwhile.insert(repository.clone());
+            }
         }
     }
 
@@ -152,10 +161,14 @@ impl Catalog {
             return Ok(());
         }
         let began = Instant::now();
+        self.names.write().expect("nobody panics with it").meanwhile.clear();
         let read = read_all(destination, client).await;
         let mut names = self.names.write().expect("nobody panics with it");
         match read {
-            Ok(all) => *names = Names { all, read: Some(began), failed: None },
+            Ok(mut all) => {
+                all.append(&mut names.meanwhile);
+                *names = Names { all, read: Some(began), ..Names::default() };
+            }
             Err(why) => {
                 tracing::warn!(%why, "the list of repositories could not be read");
                 let message = format!("the list of repositories cannot be shown: {why}");

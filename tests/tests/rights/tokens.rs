@@ -217,6 +217,37 @@ fn a_machine_s_token_narrows_its_owner_and_is_revoked_within_two_seconds() {
     assert!(!gate.log().text().contains(&token[10..]), "no token is logged");
 }
 
+/// A vanished file is a mistake, as it is with the other files; an empty one is an order.
+#[test]
+fn a_file_of_tokens_that_vanishes_keeps_them_and_one_that_is_empty_has_none() {
+    let (gate, _data) = site_with_machines();
+    let tokens = gate.dir().join("tokens");
+    let told = || gate.log().text().matches("tokens for machines on disk are refused; those in use stay").count();
+    let create = |what: &str| {
+        with_machines(&gate, &["--for", "alice", "--repositories", what, "--allow", "pull", "--expires", "90d"])
+    };
+    let [kept, gone] = ["team/app", "team/other"].map(|what| format!("alice:{}", create(what)));
+    let status = |who: &str| gate.by(who, "GET", "/v2/").run().status();
+    let holds = |what: &str, kept_is: u16, gone_is: u16| {
+        eventually(PROMISED, what, || ((status(&kept), status(&gone)) == (kept_is, gone_is)).then_some(()));
+    };
+    holds("both tokens", 200, 200);
+    assert_eq!(told(), 0, "that there was no file before the first token is no news");
+    let file = fs::read_to_string(&tokens).unwrap();
+    let without = file.lines().filter(|line| !line.contains("team/other")).map(|line| format!("{line}\n"));
+    rename_over(&tokens, without.collect::<String>());
+    holds("one without its line", 200, 401);
+    fs::remove_file(&tokens).unwrap();
+    eventually(PROMISED, "a line in the log", || (told() == 1).then_some(()));
+    assert_eq!((status(&kept), status(&gone)), (200, 401));
+    assert!(gate.log().text().contains("an empty file has none"), "it says how to revoke them all");
+    rename_over(&tokens, "");
+    holds("none", 401, 401);
+    fs::remove_file(&tokens).unwrap();
+    rename_over(&tokens, file);
+    holds("both again", 200, 200);
+}
+
 /// Behind one address with everybody else.
 #[test]
 fn a_stale_token_in_a_forgotten_job_keeps_nobody_out() {
