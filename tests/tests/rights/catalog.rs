@@ -4,7 +4,7 @@ use crate::{ADMIN, ALICE, BOB, Before, Within, push};
 use lockgate_e2e::{Gate, Upstream};
 
 /// The pages that a caller reads, following each `Link`.
-fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
+pub(super) fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
     let (mut shown, mut links, mut path) = (Vec::new(), Vec::new(), format!("/v2/_catalog?n={n}"));
     loop {
         let request = gate.stranger(&path);

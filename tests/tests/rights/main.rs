@@ -3,6 +3,7 @@
 
 mod answers;
 mod catalog;
+mod catalog_of_many;
 mod clients;
 mod create;
 mod examples;
