@@ -6,6 +6,7 @@ mod catalog;
 mod catalog_of_many;
 mod clients;
 mod create;
+mod ends;
 mod examples;
 mod exploits;
 mod reload;
