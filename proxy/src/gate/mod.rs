@@ -7,6 +7,7 @@ mod catalog;
 mod challenge;
 mod check;
 mod create;
+mod cursor;
 mod destination;
 mod failed;
 mod headers;

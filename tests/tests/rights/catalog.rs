@@ -1,12 +1,10 @@
 //! The list of repositories shows what one may pull, and nothing of the rest.
 
-use crate::{ADMIN, ALICE, BOB, Before, Within, push, put};
-use lockgate_e2e::{Gate, Upstream, ok};
-use std::io;
-use std::sync::{Arc, Condvar, Mutex};
+use crate::{ADMIN, ALICE, BOB, Before, Within, push};
+use lockgate_e2e::Gate;
 
 /// The pages that a caller reads, following each `Link`.
-fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
+pub(super) fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
     let (mut shown, mut links, mut path) = (Vec::new(), Vec::new(), format!("/v2/_catalog?n={n}"));
     loop {
         let request = gate.stranger(&path);
@@ -62,37 +60,6 @@ fn what_is_pushed_through_the_gate_is_in_it_at_once() {
     assert_eq!(pages(&site.gate, None, 10).0, ["public/a"]);
     push(&site.gate, "public/b", "v1", "x");
     assert_eq!(pages(&site.gate, None, 10).0, ["public/a", "public/b"]);
-}
-
-#[test]
-fn what_is_pushed_while_the_list_is_read_is_in_it() {
-    let pushed = Arc::new((Mutex::new(false), Condvar::new()));
-    let upstream = Upstream::scripted({
-        let pushed = Arc::clone(&pushed);
-        move |connection| {
-            while let Some(head) = connection.request()? {
-                connection.body(&head, &mut io::sink())?;
-                if head.method() == "PUT" {
-                    connection.send(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")?;
-                    continue;
-                }
-                let (pushed, changed) = &*pushed;
-                let _after = changed.wait_while(pushed.lock().expect("nobody panics"), |pushed| !*pushed);
-                connection.send(&ok(r#"{"repositories":["team/old"]}"#))?;
-            }
-            Ok(())
-        }
-    });
-    let gate = crate::with_grants(Gate::before(upstream.url())).start();
-    std::thread::scope(|scope| {
-        let shown = scope.spawn(|| pages(&gate, Some(ADMIN), 10).0);
-        upstream.await_received("the look at the list", |request| request.head.method() == "GET");
-        put(gate.by(ALICE, "PUT", "/v2/team/new/manifests/v1"), "x").run().expect(201);
-        *pushed.0.lock().expect("nobody panics") = true;
-        pushed.1.notify_all();
-        assert_eq!(shown.join().expect("a list"), ["team/new", "team/old"]);
-    });
-    assert_eq!(pages(&gate, Some(ADMIN), 10).0, ["team/new", "team/old"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Tokens, for a session and for machines.
 
-use crate::{ADMIN, ALICE, BOB, CI, GRANTS, Within, push, put};
+use crate::{ADMIN, ALICE, BOB, CI, Within, push, put};
 use lockgate_e2e::{Gate, Scheme, eventually, fresh_dir, htpasswd_line, rename_over};
 use std::fs;
 use std::time::Duration;
@@ -133,38 +133,6 @@ fn what_is_no_token_is_told_so_and_a_token_of_another_gate_is_none() {
         let challenge = answer.head().one("www-authenticate");
         assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
         assert_eq!(answer.oci_error(401).0, "UNAUTHORIZED");
-    }
-}
-
-/// On a connection that stays open, for each of the changes that end a token.
-#[test]
-fn a_token_ends_when_its_user_password_or_grant_does() {
-    let users = |lines: &[(&str, &str)]| {
-        lines.iter().map(|(user, password)| htpasswd_line(Scheme::Bcrypt, user, password) + "\n").collect::<String>()
-    };
-    for change in ["password", "user", "group", "grant"] {
-        let site = Within::start();
-        let gate = &site.gate;
-        push(gate, "team/app", "v1", "x");
-        let token = gate.token(Some(ALICE), "repository:team/app:pull");
-        let get = format!(
-            "GET /v2/team/app/tags/list HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
-            gate.door().address
-        );
-        let mut wire = gate.wire();
-        let mut ask = || {
-            wire.send(&get);
-            wire.response().head.status()
-        };
-        assert_eq!(ask(), 200);
-        match change {
-            "password" => rename_over(&gate.htpasswd, users(&[("alice", "another"), ("bob", "x")])),
-            "user" => rename_over(&gate.htpasswd, users(&[("bob", "x")])),
-            "group" => rename_over(&gate.dir().join("groups"), "team: bob\n"),
-            _ => rename_over(&gate.dir().join("access.toml"), GRANTS.replace("group:team", "user:carol")),
-        }
-        let ended = if ["password", "user"].contains(&change) { 401 } else { 403 };
-        eventually(PROMISED, &format!("{ended} after a change of the {change}"), || (ask() == ended).then_some(()));
     }
 }
 
