@@ -32,8 +32,8 @@ test-without-engine: tools clients programs ## the same but for those that need 
 
 check: fmt circles clippy doc deny ## formatting, circles of files, lints, documentation, licences and sources of the dependencies
 
-conf: tools ## write what is made of the fields of the configuration: conf/*.toml, their schemas, docs/configuration.md
-	UPDATE_EXPECT=1 cargo test --release --locked -p lockgate -p lockgate-backend --lib -- made_of_the_fields
+conf: tools ## write what is made of the code: conf/*.toml, their schemas, docs/configuration.md, the table of docs/rights.md
+	UPDATE_EXPECT=1 cargo test --release --locked -p lockgate -p lockgate-backend --lib -- made_of_
 
 schemas: ## have conf/*.toml checked by their JSON schemas, as an editor does it (taplo)
 	@scripts/need.sh schemas
@@ -89,7 +89,7 @@ circles:
 	scripts/circles.py proxy/src backend/src oci/src settings/src
 
 clippy: tools
-	cargo clippy --release --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --release --locked --workspace --all-targets --all-features -- --deny warnings
 
 doc: tools
 	RUSTDOCFLAGS="--deny warnings" cargo doc --release --locked --workspace --no-deps

@@ -198,7 +198,12 @@ fn follow(auth: &Auth, judges: &Judges, background: &mut JoinSet<()>) {
     if let Some(file) = auth.tokens.clone() {
         let authenticator = judges.authenticator.clone();
         let followed = followed(&[&file], "tokens for machines");
-        let load = move || MachineTokens::load(&file).map(|tokens| (tokens, Vec::new()));
+        let now = authenticator.clone();
+        let load = move || match MachineTokens::load(&file) {
+            // Before the first token is made it is not there.
+            Err(error) if error.is_missing() && !now.has_machines() => Ok((MachineTokens::default(), Vec::new())),
+            loaded => loaded.map(|tokens| (tokens, Vec::new())),
+        };
         let take = move |tokens| authenticator.replace_machines(tokens);
         background.spawn(reload::judgement(followed, load, take));
     }

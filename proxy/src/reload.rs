@@ -99,14 +99,7 @@ pub(crate) async fn users(file: PathBuf, policy: Policy, verifier: Arc<Verifier>
         let warnings = warnings.collect();
         Ok::<_, HtpasswdError>((users, warnings))
     };
-    let mut is_news = false;
-    let take = move |users: Users| {
-        if std::mem::replace(&mut is_news, true) {
-            tracing::info!(users = users.count(), "logins are checked against the users that are now on disk");
-        }
-        verifier.replace(users);
-    };
-    judgement(followed, load, take).await;
+    judgement(followed, load, move |users| verifier.replace(users)).await;
 }
 
 #[cfg(test)]

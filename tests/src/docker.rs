@@ -21,6 +21,8 @@ pub struct Docker {
     door: Door,
     /// Its directory below [`CERTS_DIR`].
     trust: Option<PathBuf>,
+    /// The engine, where it is not the machine's.
+    host: Option<String>,
 }
 
 impl Docker {
@@ -29,7 +31,7 @@ impl Docker {
     /// # Panics
     /// When no engine runs.
     pub fn at(door: &Door) -> Self {
-        let docker = Self { config: fresh_dir(), door: door.clone(), trust: None };
+        let docker = Self { config: fresh_dir(), door: door.clone(), trust: None, host: None };
         let version = docker.run(&["version", "--format", "{{.Server.Version}}"]);
         assert!(
             version.status.success(),
@@ -63,6 +65,12 @@ impl Docker {
         let put = fs::create_dir_all(&dir).and_then(|()| fs::copy(ca, dir.join("ca.crt")));
         put.unwrap_or_else(|e| panic!("this test needs to write {}: {e}; run it as root", dir.display()));
         self.trust = Some(dir);
+        self
+    }
+
+    /// Has it speak to another engine than the machine's.
+    pub fn of_the_engine(mut self, socket: &Path) -> Self {
+        self.host = Some(format!("unix://{}", socket.display()));
         self
     }
 
@@ -144,6 +152,7 @@ impl Docker {
             .env("DOCKER_CONFIG", self.config.path())
             // buildx asks registries by itself, and looks for their authorities where programs in Go do.
             .envs(self.trust.iter().map(|dir| ("SSL_CERT_FILE", dir.join("ca.crt"))))
+            .envs(self.host.iter().map(|host| ("DOCKER_HOST", host)))
             .args(arguments.iter().map(|word| word.replace("DOOR", &address)));
         docker
     }

@@ -1,10 +1,11 @@
 //! Promise: what was done and what was refused stands in the audit log before it is answered, and nobody can fill it or
 //! stop the registry by it who may do nothing.
 
-use lockgate_e2e::{Api, Gate, PATIENCE, Signal, Tmpfs, Upstream, eventually, fresh_dir, ok};
+use lockgate_e2e::{Api, Gate, PATIENCE, Signal, Tmpfs, Upstream, base64, eventually, fresh_dir, ok};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MANIFEST: &str = "/v2/team/app/manifests/v1";
 
@@ -67,9 +68,34 @@ fn a_blob_is_told_where_its_reader_knows_no_manifest_of_it() {
     assert_eq!(acts(&file, "pull_blob").len(), 1, "it belongs to the pull");
 }
 
-/// A gate with its audit log on a disk that takes no more than the rest of a page.
+/// A job whose token was stolen reads blobs as a thief does, though its owner pulls all day.
+#[test]
+fn what_a_user_has_read_is_not_what_a_token_of_theirs_has_read() {
+    let data = fresh_dir();
+    let gate = Gate::over(data.path());
+    let (file, tokens) = (gate.dir().join("audit.log"), gate.dir().join("tokens"));
+    let gate = gate.set("audit.file", file.display()).set("auth.tokens", tokens.display()).start();
+    let create = ["token", "create", "--for", "alice", "--repositories", "**", "--allow", "pull", "--expires", "1d"];
+    let token = gate.lockgate(&create).success().stdout;
+    let by_token = format!("alice:{}", token.trim());
+    eventually(PATIENCE, "the token", || (gate.by(&by_token, "GET", "/v2/").run().status() == 200).then_some(()));
+    let api = Api::at(gate.door());
+    let layer = api.push_blob("team/app", b"a layer");
+    api.push_image("team/app", "v1", b"a layer");
+    api.manifest("team/app", "v1").expect(200);
+    let blob = format!("/v2/team/app/blobs/{layer}");
+    gate.by(&by_token, "GET", &blob).run().expect(200);
+    let told = acts(&file, "pull_blob");
+    assert_eq!((told.len(), &told[0]["token"]), (1, &json!(token.split('_').nth(1).expect("an id"))));
+    gate.by(&by_token, "GET", MANIFEST).run().expect(200);
+    gate.by(&by_token, "GET", &blob).run().expect(200);
+    api.blob("team/app", &layer).expect(200);
+    assert_eq!(acts(&file, "pull_blob").len(), 1, "each has read a manifest by now");
+}
+
+/// A gate with its audit log on a disk that is full but for the rest of a page, and what is kept for lines.
 fn on_a_full_disk(upstream: &Upstream, on_full: &str) -> (Tmpfs, Gate) {
-    let disk = Tmpfs::new(1 << 20);
+    let disk = Tmpfs::new(4 << 20);
     let file = disk.path().join("audit.log");
     let gate = Gate::before(upstream.url()).set("audit.file", file.display()).set("audit.on_full", on_full).start();
     gate.curl(MANIFEST).run().expect(200);
@@ -77,29 +103,55 @@ fn on_a_full_disk(upstream: &Upstream, on_full: &str) -> (Tmpfs, Gate) {
     (disk, gate)
 }
 
+/// Clients who delete on and on until there is no room: they are refused, or wait.
 #[test]
-fn on_a_full_disk_refuse_says_503_and_goes_on_by_itself() {
-    let upstream = Upstream::answering(ok("{}"));
-    let (disk, gate) = on_a_full_disk(&upstream, "refuse");
-    let mut pulled = 1;
-    let pull = || gate.curl(MANIFEST).run();
-    let refused = eventually(PATIENCE, "the end of the disk", || {
-        let answer = pull();
-        pulled += usize::from(answer.status() == 200);
-        (answer.status() != 200).then_some(answer)
-    });
-    refused.oci_error(503);
-    let before = upstream.received().len();
-    pull().oci_error(503);
-    assert_eq!(upstream.received().len(), before, "no act begins");
-    disk.make_room();
-    eventually(PATIENCE, "room", || (pull().status() == 200).then_some(()));
-    let lines = lines(&disk.path().join("audit.log"));
-    assert!(lines.iter().filter(|line| line["action"] == "pull").count() > pulled, "{lines:?}");
+fn on_a_full_disk_no_act_reaches_the_registry_without_its_line() {
+    for on_full in ["refuse", "wait"] {
+        let upstream = Upstream::answering(ok("{}"));
+        let (disk, gate) = on_a_full_disk(&upstream, on_full);
+        let file = disk.path().join("audit.log");
+        let told = || fs::read_to_string(&file).unwrap().matches(r#""action":"delete""#).count();
+        let asked = || upstream.received().iter().filter(|request| request.head.method() == "DELETE").count();
+        let credentials = base64(b"alice:correct-horse");
+        let request = format!("DELETE {MANIFEST} HTTP/1.1\r\nHost: r\r\nAuthorization: Basic {credentials}\r\n\r\n");
+        let has_room = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut wire = gate.wire();
+                        loop {
+                            wire.send(&request);
+                            let status = wire.response().head.status();
+                            if status != 200 || has_room.load(Ordering::Relaxed) {
+                                return status;
+                            }
+                        }
+                    })
+                })
+                .collect();
+            gate.log().await_line(PATIENCE, "that the file takes nothing", |line| line.contains("audit.file cannot"));
+            eventually(PATIENCE, "a line for each act", || (told() == asked()).then_some(()));
+            gate.stranger("/v2/").run().oci_error(401);
+            let before = asked();
+            if on_full == "refuse" {
+                gate.curl(MANIFEST).method("DELETE").run().oci_error(503);
+            }
+            assert!(on_full == "refuse" || clients.iter().all(|client| !client.is_finished()));
+            assert_eq!(asked(), before, "no act begins");
+            disk.make_room();
+            has_room.store(true, Ordering::Relaxed);
+            let status = if on_full == "refuse" { 503 } else { 200 };
+            assert!(clients.into_iter().all(|client| client.join().unwrap() == status));
+            eventually(PATIENCE, "room", || (gate.curl(MANIFEST).run().status() == 200).then_some(()));
+        });
+        assert_eq!(acts(&file, "delete").len(), asked(), "{on_full}");
+        assert_eq!(acts(&file, "audit").len(), 0, "no line is missing");
+    }
 }
 
 #[test]
-fn on_a_full_disk_drop_goes_on_and_wait_waits() {
+fn on_a_full_disk_drop_goes_on_and_counts_what_is_missing() {
     let upstream = Upstream::answering(ok("{}"));
     let (disk, gate) = on_a_full_disk(&upstream, "drop");
     for _ in 0..30 {
@@ -112,16 +164,6 @@ fn on_a_full_disk_drop_goes_on_and_wait_waits() {
     let lost: u64 = acts(&file, "audit").iter().filter_map(|line| line["count"].as_u64()).sum();
     let told = acts(&file, "pull").len() as u64;
     assert_eq!(told + lost, 32, "what the full disk tore is finished, and not lost");
-
-    let (disk, gate) = on_a_full_disk(&upstream, "wait");
-    std::thread::scope(|scope| {
-        let pulls: Vec<_> = (0..30).map(|_| scope.spawn(|| gate.curl(MANIFEST).run().expect(200))).collect();
-        gate.log().await_line(PATIENCE, "that the file takes nothing", |line| line.contains("audit.file"));
-        assert!(pulls.iter().any(|pull| !pull.is_finished()));
-        gate.stranger("/v2/").run().oci_error(401);
-        disk.make_room();
-    });
-    assert_eq!(acts(&disk.path().join("audit.log"), "pull").len(), 31);
 }
 
 #[test]

@@ -27,7 +27,7 @@ const PROMISED: Duration = Duration::from_secs(2);
 
 const CERTIFICATE_TAKEN: &str = "new handshakes get the certificate";
 const CERTIFICATE_REFUSED: &str = "the certificate on disk is refused";
-const USERS_TAKEN: &str = "logins are checked against the users";
+const USERS_TAKEN: &str = "the users are those that are now on disk";
 const USERS_REFUSED: &str = "the users on disk are refused";
 const NOTICES: [&str; 4] = [CERTIFICATE_TAKEN, CERTIFICATE_REFUSED, USERS_TAKEN, USERS_REFUSED];
 

@@ -41,6 +41,24 @@ fn users_come_change_and_go_as_apache_s_tool_edits_the_file() {
 }
 
 #[test]
+fn a_change_is_one_line_in_the_log() {
+    let upstream = Upstream::answering(ok("{}"));
+    let gate = patient_gate(&upstream);
+    let told = |marker: &str| {
+        gate.stranger(marker).run();
+        gate.log().await_line(PROMISED, "what comes after it", |line| line.contains(marker));
+        gate.log().text().lines().filter(|line| line.contains("now on disk")).count()
+    };
+    // The first look may find a change already, and says nothing of it.
+    rename_over(&gate.htpasswd, htpasswd_line(Scheme::Bcrypt, "bob", "b") + "\n");
+    await_status(&gate, "bob:b", 200);
+    let before = told("/v2/first/tags/list");
+    rename_over(&gate.htpasswd, htpasswd_line(Scheme::Bcrypt, "carol", "c") + "\n");
+    await_status(&gate, "carol:c", 200);
+    assert_eq!(told("/v2/second/tags/list"), before + 1);
+}
+
+#[test]
 fn a_user_who_is_taken_out_is_out_on_open_connections_too() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = patient_gate(&upstream);

@@ -1,4 +1,4 @@
-//! What an action needs: the table of docs/rights.md.
+//! What an action needs. The table of docs/rights.md is made of it.
 
 use lockgate_oci::{Action, Reference, RepositoryName};
 
@@ -54,3 +54,6 @@ impl<'a> Need<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

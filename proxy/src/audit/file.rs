@@ -5,10 +5,19 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::{Errno, retry_on_intr};
+
 use crate::rate_limited::RateLimitedWarning;
 
 /// Read by whoever the group is, written by us.
 const MODE: u32 = 0o640;
+
+/// How much room is kept behind the last line, in bytes: half of it or more, which is a thousand lines and more.
+const ROOM: u64 = 1 << 20;
+
+/// The unit of [`fs::Metadata::blocks`].
+const BLOCK: u64 = 512;
 
 /// A file that is appended to, under a path that is looked at before each line: logrotate moves the file away, or
 /// copies and empties it (`copytruncate`).
@@ -62,6 +71,25 @@ impl AuditFile {
             return Err(result.err().unwrap_or_else(|| io::ErrorKind::StorageFull.into()));
         }
         Ok(())
+    }
+
+    /// Has the file system keep room for the lines of acts that are under way when others fill the disk. Where it cannot,
+    /// as some network file systems, there is no room that is known of, and no error.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn keep_room(&mut self) -> io::Result<()> {
+        const CANNOT: [Errno; 4] = [Errno::OPNOTSUPP, Errno::NOSYS, Errno::NODEV, Errno::SPIPE];
+        self.finish()?;
+        let file = self.file.metadata()?;
+        // What is kept goes with the content where the file is emptied, so that what is there is asked for.
+        if file.blocks() * BLOCK >= file.len() + ROOM / 2 {
+            return Ok(());
+        }
+        match retry_on_intr(|| fallocate(&self.file, FallocateFlags::KEEP_SIZE, file.len(), ROOM)) {
+            Err(error) if !CANNOT.contains(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Writes what there is room for.
@@ -192,6 +220,30 @@ mod tests {
         File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
         file.finish().unwrap();
         assert_eq!(text(&path), "one\n");
+    }
+
+    #[test]
+    fn room_is_kept_behind_the_last_line_and_again_where_the_file_was_emptied() {
+        let (_dir, path, mut file) = file();
+        let kept = || {
+            let file = fs::metadata(&path).unwrap();
+            (file.len(), file.blocks() * BLOCK)
+        };
+        for _ in 0..3 {
+            file.append(&[b'x'; ROOM as usize]).unwrap();
+            file.keep_room().unwrap();
+            let (length, room) = kept();
+            assert!(room >= length + ROOM / 2, "{length} {room}");
+        }
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        file.keep_room().unwrap();
+        let (length, room) = kept();
+        assert!(length == 0 && room >= ROOM, "{length} {room}");
+    }
+
+    #[test]
+    fn what_can_keep_no_room_is_written_all_the_same() {
+        AuditFile::open(Path::new("/dev/null")).unwrap().keep_room().unwrap();
     }
 
     #[test]

@@ -23,8 +23,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Who reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Reader<'a> {
-    /// Somebody whose credentials are good.
-    User(&'a str),
+    /// Somebody whose credentials are good, and the id of the token for machines that they showed: whoever found a token
+    /// has read nothing of what its owner reads.
+    User(&'a str, Option<&'a str>),
     /// Anybody, from there.
     Stranger(Network),
 }
@@ -73,10 +74,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reading_holds_an_hour_for_its_reader_and_its_repository() {
         let read = ManifestsRead::default();
-        let (alice, bob) = (Reader::User("alice"), Reader::User("bob"));
+        let [alice, bob] = ["alice", "bob"].map(|user| Reader::User(user, None));
+        let [one, other] = ["0000aaaa", "0000bbbb"].map(|token| Reader::User("alice", Some(token)));
         read.remember(&alice, &name("a"));
-        assert!(read.knows(&alice, &name("a")));
+        read.remember(&one, &name("b"));
+        assert!(read.knows(&alice, &name("a")) && read.knows(&one, &name("b")));
         assert!(!read.knows(&alice, &name("b")) && !read.knows(&bob, &name("a")));
+        assert!(!read.knows(&one, &name("a")) && !read.knows(&other, &name("b")));
         tokio::time::advance(HOUR - Duration::from_secs(1)).await;
         assert!(read.knows(&alice, &name("a")));
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -86,7 +90,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn memory_has_an_end_and_is_used_again() {
         let read = ManifestsRead::default();
-        let alice = Reader::User("alice");
+        let alice = Reader::User("alice", None);
         for n in 0..MOST + 10 {
             read.remember(&alice, &name(&format!("r{n}")));
         }

@@ -25,6 +25,9 @@
 //! has a line too; with `audit.level = "blobs"` all of them do. Every refusal is a line; what only asks whether
 //! something is there is none.
 //!
+//! **No act begins without room for its line**, but with `audit.on_full = "drop"`: room for those that are under way is
+//! kept behind the last line, and the next ones are refused, or wait, once it cannot be had (`AuditFile::keep_room`).
+//!
 //! **Strangers cannot fill the disk.** What is refused to them, and what is open to anybody, is counted by network and
 //! minute, and may be lost (`strangers`). What is to happen where the file takes nothing (`audit.on_full`) is about the
 //! acts of those who are known. Lost lines are counted; the log and the next line that is written say how many.
@@ -37,7 +40,6 @@ mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -110,14 +112,21 @@ impl Audit {
         }
     }
 
-    /// Whether an act of somebody known may begin: not while its line could not be written (`audit.on_full = "refuse"`).
+    /// Lets an act of somebody known begin: not while there is no room for its line. `audit.on_full` says whether it waits
+    /// for that, is refused, or begins all the same.
     ///
     /// # Errors
     /// [`Full`].
-    pub(crate) fn admit(&self) -> Result<(), Full> {
-        match &self.0 {
-            Some(open) if open.on_full == OnFull::Refuse && open.shared.is_full.load(Ordering::Relaxed) => Err(Full),
-            _ => Ok(()),
+    pub(crate) async fn admit(&self) -> Result<(), Full> {
+        let Some(Open { shared, on_full, .. }) = &self.0 else { return Ok(()) };
+        match on_full {
+            OnFull::Drop => Ok(()),
+            _ if !*shared.is_full.borrow() => Ok(()),
+            OnFull::Refuse => Err(Full),
+            OnFull::Wait => {
+                let room = shared.is_full.subscribe().wait_for(|is_full| !is_full).await.map(drop);
+                room.map_err(|_| Full)
+            }
         }
     }
 

@@ -77,7 +77,7 @@ async fn without_a_file_nothing_is_told() {
     audit.write(push("alice")).await.unwrap();
     audit.note(&push("alice"));
     audit.stranger(&push("alice"));
-    audit.admit().unwrap();
+    audit.admit().await.unwrap();
     audit.end().await;
 }
 
@@ -97,13 +97,18 @@ async fn on_a_full_disk_wait_waits_and_loses_nothing() {
             tokio::spawn(async move { audit.write(push("alice")).await })
         })
         .collect();
-    eventually("the disk is full", || shared(&audit).is_full.load(Ordering::Relaxed)).await;
-    audit.admit().expect("who waits is not refused");
+    eventually("the disk is full", || *shared(&audit).is_full.borrow()).await;
+    timeout(Duration::from_millis(1), audit.admit()).await.expect_err("the next act does not begin");
     assert!(waiting.iter().all(|task| !task.is_finished()));
+    let next = tokio::spawn({
+        let audit = Arc::clone(&audit);
+        async move { audit.admit().await }
+    });
     disk.make_room();
     for task in waiting {
         task.await.unwrap().unwrap();
     }
+    next.await.unwrap().unwrap();
     assert_eq!(lines(&disk.path()).len(), 3);
 }
 
@@ -111,11 +116,12 @@ async fn on_a_full_disk_wait_waits_and_loses_nothing() {
 async fn on_a_full_disk_refuse_refuses_until_there_is_room() {
     let disk = Disk::full();
     let audit = audit(&disk.path(), OnFull::Refuse);
-    audit.admit().unwrap();
+    audit.admit().await.unwrap();
     assert_eq!(audit.write(push("alice")).await, Err(Full));
-    assert_eq!(audit.admit(), Err(Full), "the next act does not begin");
+    assert_eq!(audit.admit().await, Err(Full), "the next act does not begin");
     disk.make_room();
-    eventually("there is room again", || audit.admit().is_ok()).await;
+    eventually("there is room again", || !*shared(&audit).is_full.borrow()).await;
+    audit.admit().await.unwrap();
     audit.write(push("bob")).await.unwrap();
     let lines = lines(&disk.path());
     assert_eq!((&lines[0]["action"], &lines[0]["count"]), (&"audit".into(), &1.into()), "a gap is told");
@@ -128,7 +134,7 @@ async fn on_a_full_disk_drop_goes_on_and_says_how_many_lines_are_missing() {
     let audit = audit(&disk.path(), OnFull::Drop);
     for _ in 0..5 {
         audit.write(push("alice")).await.unwrap();
-        audit.admit().unwrap();
+        audit.admit().await.unwrap();
     }
     disk.make_room();
     audit.write(push("bob")).await.unwrap();
@@ -172,7 +178,7 @@ async fn who_leaves_before_there_is_room_in_the_queue_is_counted_as_lost() {
         let audit = Arc::clone(&audit);
         async move { audit.write(push("alice")).await }
     });
-    eventually("the thread has a line in its hand", || shared(&audit).is_full.load(Ordering::Relaxed)).await;
+    eventually("the thread has a line in its hand", || *shared(&audit).is_full.borrow()).await;
     let jobs = &audit.0.as_ref().unwrap().jobs;
     while jobs.capacity() > 0 {
         audit.note(&push("bob"));
@@ -223,7 +229,7 @@ async fn no_line_is_lost_or_torn_while_logs_are_rotated() {
 async fn an_act_has_one_line_and_what_moves_no_content_none() {
     let dir = TempDir::new().unwrap();
     let audit = audit(&dir.path().join("audit.log"), OnFull::Drop);
-    let alice = Reader::User("alice");
+    let alice = Reader::User("alice", None);
     let wants = |method: &str, target: &str, outcome| {
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let method = method.parse().unwrap();
@@ -257,7 +263,7 @@ async fn a_mount_takes_from_a_repository_as_a_pull_does() {
     let query = format!("from=secret&mount={}", BLOB.rsplit_once('/').unwrap().1);
     let mount = Action::parse(&Method::POST, "/v2/a/blobs/uploads/", Some(&query)).unwrap();
     let pull = Action::parse(&Method::GET, "/v2/secret/manifests/v1", None).unwrap();
-    let wants = |action, method| audit.wants(action, &method, Outcome::Done, Reader::User("alice"));
+    let wants = |action, method| audit.wants(action, &method, Outcome::Done, Reader::User("alice", None));
     assert!(wants(&mount, Method::POST));
     assert!(wants(&pull, Method::GET));
     assert!(!wants(&mount, Method::POST));
@@ -271,7 +277,7 @@ async fn with_blobs_every_blob_is_told() {
     let audit = Audit::start(&config).unwrap();
     let wants = |target| {
         let action = Action::parse(&Method::GET, target, None).unwrap();
-        audit.wants(&action, &Method::GET, Outcome::Done, Reader::User("alice"))
+        audit.wants(&action, &Method::GET, Outcome::Done, Reader::User("alice", None))
     };
     assert!(wants("/v2/a/manifests/v1"));
     assert!(wants(BLOB) && wants(BLOB));

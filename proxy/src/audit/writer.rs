@@ -2,12 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, interval_at, sleep};
 
 use super::event::{Act, Event, Outcome, Tally};
@@ -44,8 +44,8 @@ pub(super) enum Job {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) strangers: Strangers,
-    /// The last line did not find room.
-    pub(super) is_full: AtomicBool,
+    /// A line did not find room, or the next ones have none.
+    pub(super) is_full: watch::Sender<bool>,
     lost: AtomicU64,
     warning: RateLimitedWarning,
 }
@@ -68,7 +68,8 @@ impl Shared {
 pub(super) fn start(file: AuditFile, on_full: OnFull, shared: Arc<Shared>) -> io::Result<mpsc::Sender<Job>> {
     let (sender, jobs) = mpsc::channel(QUEUE);
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let writer = Writer { file, on_full, shared, jobs, trouble: RateLimitedWarning::default() };
+    let mut writer = Writer { file, on_full, shared, jobs, trouble: RateLimitedWarning::default() };
+    writer.look_for_room();
     thread::Builder::new().name("audit".to_owned()).spawn(move || runtime.block_on(writer.work()))?;
     Ok(sender)
 }
@@ -85,7 +86,7 @@ impl Writer {
     async fn work(mut self) {
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
         loop {
-            let is_full = self.shared.is_full.load(Ordering::Relaxed);
+            let is_full = *self.shared.is_full.borrow();
             tokio::select! {
                 job = self.jobs.recv() => match job {
                     Some(Job::Line(line, writer)) => {
@@ -98,7 +99,10 @@ impl Writer {
                     }
                     None => break,
                 },
-                _ = minutes.tick() => self.tell_of_strangers(),
+                _ = minutes.tick() => {
+                    self.tell_of_strangers();
+                    self.tell_of_losses();
+                }
                 () = sleep(RETRY), if is_full => self.tell_of_losses(),
             }
         }
@@ -161,19 +165,31 @@ impl Writer {
             let line = Tally { count, until: now }.added_to(line);
             if self.attempt(|file| file.append(&line)).is_err() {
                 self.shared.lost.fetch_add(count, Ordering::Relaxed);
+                return;
             }
-        } else if self.shared.is_full.load(Ordering::Relaxed) {
-            let _ = self.attempt(AuditFile::finish);
         }
+        self.look_for_room();
+    }
+
+    /// Says whether acts may begin: where they may not without a line, there has to be room for those that are under way.
+    fn look_for_room(&mut self) {
+        let keep_room = if self.on_full == OnFull::Drop { AuditFile::finish } else { AuditFile::keep_room };
+        if self.attempt(keep_room).is_ok() {
+            self.is_full(false);
+        }
+    }
+
+    fn is_full(&self, now: bool) {
+        self.shared.is_full.send_if_modified(|is_full| std::mem::replace(is_full, now) != now);
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut AuditFile) -> io::Result<()>) -> io::Result<()> {
         let result = write(&mut self.file);
-        self.shared.is_full.store(result.is_err(), Ordering::Relaxed);
-        if let Err(error) = &result
-            && self.trouble.count().is_some()
-        {
-            tracing::error!(%error, "audit.file cannot be written; make room for it (audit.on_full says what happens meanwhile)");
+        if let Err(error) = &result {
+            self.is_full(true);
+            if self.trouble.count().is_some() {
+                tracing::error!(%error, "audit.file cannot be written; make room for it (audit.on_full says what happens meanwhile)");
+            }
         }
         result
     }

@@ -76,6 +76,11 @@ impl Authenticator {
         }
     }
 
+    /// Whether there are tokens for machines.
+    pub(crate) fn has_machines(&self) -> bool {
+        self.machines.as_ref().is_some_and(|now| now.load().count() > 0)
+    }
+
     /// Takes other tokens for machines from now on.
     pub(crate) fn replace_machines(&self, machines: MachineTokens) {
         if let Some(now) = &self.machines {

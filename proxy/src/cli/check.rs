@@ -368,6 +368,19 @@ mod tests {
     }
 
     #[test]
+    fn grants_exclude_a_registry_with_passwords_of_its_own() {
+        let site = Site::new();
+        let access = site.samples.path("access.toml");
+        fs::write(&access, "[[grant]]\nrepositories = '**'\nto = 'authenticated'\nallow = 'create'\n").unwrap();
+        site.append("auth.challenge = 'basic'\nupstream.forward_authorization = true\n");
+        assert_eq!(site.problems(), Vec::<String>::new());
+        site.append(&format!("auth.access = {access:?}\n"));
+        let problems = site.problems();
+        assert_eq!(problems.len(), 1, "{problems:#?}");
+        assert!(problems[0].contains("upstream.forward_authorization: the registry behind would be"), "{problems:#?}");
+    }
+
+    #[test]
     fn groups_without_grants_have_no_effect() {
         let site = Site::new();
         site.append("auth.groups = 'conf/groups'\n");

@@ -14,8 +14,9 @@ pub struct Audit {
     #[serde(with = "lockgate_settings::path::if_any")]
     #[schemars(schema_with = "lockgate_settings::path::schema")]
     pub file: Option<PathBuf>,
-    /// What happens to a request of somebody known when its line cannot be written, as on a full disk. "refuse": it gets
-    /// 503. "wait": it waits until the line can be written. "drop": it goes on, and the lines that are missing are counted.
+    /// What happens to a request of somebody known when there is no room for its line, as on a full disk. "refuse": it gets
+    /// 503. "wait": it waits, and reaches the registry once there is. "drop": it goes on, and the lines that are missing are
+    /// counted.
     pub on_full: OnFull,
     /// Which reads are told. "acts": of an image, its manifest, and blobs that are read without one. "blobs": every blob.
     pub level: AuditLevel,

@@ -84,10 +84,10 @@ impl Config {
             ));
         }
         let has_tokens = self.auth.token_key.is_some() || self.auth.tokens.is_some();
-        if (is_bearer || has_tokens) && self.storage.is_none() && self.upstream.forward_authorization {
+        if (self.auth.access.is_some() || has_tokens) && self.storage.is_none() && self.upstream.forward_authorization {
             found.push((
                 "upstream.forward_authorization",
-                "it would show the registry behind tokens that it does not know: remove it, or have auth.challenge = \"basic\" and neither auth.token_key nor auth.tokens",
+                "the registry behind would be shown tokens that it does not know, and asked without a password for what the gate has to know by itself, as which tags there are: switch off its own passwords and remove this, or have neither auth.access, auth.token_key nor auth.tokens",
             ));
         }
         found

@@ -111,6 +111,7 @@ impl AuditRecord {
         reason: &'a str,
     ) -> Option<Event<'a>> {
         let user = caller.name().map(|name| name.as_str());
+        let token = caller.machine().map(|token| token.id.as_str());
         let event = match (&self.refused, permit, &self.action) {
             (Some(_), _, Some(action)) if self.is_act_refused(action, status) => {
                 Event::of(action, Outcome::Denied, reason)
@@ -120,7 +121,8 @@ impl AuditRecord {
             }
             (None, Some(permit), _) => {
                 let outcome = status.map_or(Outcome::Failed, Outcome::of_answer);
-                let reader = user.map_or(Reader::Stranger(Network::from(client.ip())), Reader::User);
+                let reader =
+                    user.map_or(Reader::Stranger(Network::from(client.ip())), |user| Reader::User(user, token));
                 if !self.audit.wants(permit.action(), method, outcome, reader) {
                     return None;
                 }
@@ -132,7 +134,7 @@ impl AuditRecord {
         let text = |value: &'a Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok());
         Some(Event {
             user,
-            token: caller.machine().map(|token| token.id.as_str()),
+            token,
             client: Some(client),
             user_agent: text(&self.user_agent),
             request_id: text(&self.request_id),

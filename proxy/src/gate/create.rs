@@ -1,15 +1,16 @@
 //! Tags that a caller may make and not move. Registries move a tag without asking; so the gate looks first, and lets
-//! nobody else write that tag meanwhile.
+//! nobody else write that tag meanwhile, whatever they may.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
+use bytes::BytesMut;
 use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Request, Response, StatusCode, Uri};
 use lockgate_oci::{Action, Algorithm, Digest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
-use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::answer::Answer;
@@ -39,32 +40,41 @@ const RETRY_AFTER: u32 = 1;
 /// A tag in its repository.
 type Tagged = (RepositoryName, Tag);
 
-/// How many manifests are in memory at once, and how many tags are looked up: beyond that, clients wait.
+/// How many bytes of a manifest wait for no place in memory, which is nearly all manifests as a whole: any connection may
+/// pin as much.
+const SMALL: usize = 64 * 1024;
+
+/// How many larger manifests are in memory at once, and for how many requests tags are looked up: beyond that, clients
+/// wait.
 const AT_ONCE: usize = 32;
 
-/// The tags that are being made.
+/// The tags that are being written.
 pub(super) struct Creations {
-    /// Each with its lock. It has as many as requests are under way.
-    tags: Mutex<HashMap<Tagged, Arc<tokio::sync::Mutex<()>>>>,
-    room: Semaphore,
+    /// Each with its lock: who may move it shares it, and who may only make it has it alone. It has as many as requests
+    /// are under way.
+    tags: Mutex<HashMap<Tagged, Arc<RwLock<()>>>>,
+    large: Semaphore,
+    looks: Semaphore,
 }
 
 impl Default for Creations {
     fn default() -> Self {
-        Self { tags: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+        Self { tags: Mutex::default(), large: Semaphore::new(AT_ONCE), looks: Semaphore::new(AT_ONCE) }
     }
 }
 
-/// Nobody else makes these tags as long as it lives.
-struct Held<'a> {
+/// As long as it lives nobody makes these tags, and nobody moves those of them that must be new.
+pub(super) struct Held<'a> {
     of: &'a Creations,
     places: Vec<Tagged>,
-    guards: Vec<OwnedMutexGuard<()>>,
+    shared: Vec<OwnedRwLockReadGuard<()>>,
+    alone: Vec<OwnedRwLockWriteGuard<()>>,
 }
 
-/// A place in memory, and tags that nobody else makes, as long as it lives.
+/// A place in memory, and tags that nobody else writes, as long as it lives.
 pub(super) struct Place<'a> {
-    _room: SemaphorePermit<'a>,
+    _large: Option<SemaphorePermit<'a>>,
+    _looks: SemaphorePermit<'a>,
     _held: Held<'a>,
 }
 
@@ -103,50 +113,70 @@ impl Creations {
         destination: &Destination,
         client: &Client,
     ) -> Result<(Request<listener::RequestBody>, Place<'_>), NotAdmitted> {
-        let repository = permit.repository().expect("tags are of a repository");
-        let (mut head, body) = request.into_parts();
-        let room = self.room().await;
-        // It is small, so that all of it has the time that a piece of another body has: others wait for its room.
-        let manifest = timeout(limit, whole_body::read(body, MAX_MANIFEST)).await;
-        let manifest = manifest.map_err(|_| NotAdmitted::Failed(Refusal::hanging_up(refusal::body_too_slow())))??;
-        // Not before the manifest is there: a client that sends it slowly would keep the tag from all others.
-        let held = self.hold(repository, permit.only_new()).await;
+        let (mut head, mut body) = request.into_parts();
+        let mut manifest = BytesMut::new();
+        let mut large = None;
+        if !read_on(&mut body, &mut manifest, SMALL, limit).await? {
+            large = Some(place(&self.large).await);
+            if !read_on(&mut body, &mut manifest, MAX_MANIFEST, limit).await? {
+                return Err(NotWhole::TooLong.into());
+            }
+        }
+        // Not before the manifest is there: a client that sends it slowly would keep the tag from all others. And who
+        // waits for a tag does not keep others from theirs.
+        let held = self.hold(permit).await;
+        let looks = place(&self.looks).await;
         check(permit, &manifest, &mut head.headers, destination, client).await.map_err(|refusal| {
             // Else the registry has failed.
             let is_denied = refusal.error.status() == StatusCode::FORBIDDEN;
             if is_denied { NotAdmitted::Denied(refusal) } else { NotAdmitted::Failed(refusal) }
         })?;
-        let request = Request::from_parts(head, listener::RequestBody::Bytes(manifest.into()));
-        Ok((request, Place { _room: room, _held: held }))
+        let request = Request::from_parts(head, listener::RequestBody::Bytes(manifest.freeze().into()));
+        Ok((request, Place { _large: large, _looks: looks, _held: held }))
     }
 
-    /// Waits until there is room for one more manifest. It is given back when the request is over.
-    async fn room(&self) -> SemaphorePermit<'_> {
-        self.room.acquire().await.expect("it is never closed")
-    }
-
-    /// Waits until nobody makes one of these tags.
-    async fn hold(&self, repository: &RepositoryName, tags: &[Tag]) -> Held<'_> {
+    /// Waits until nobody makes one of the tags that a manifest is to have, nor moves one that must be new.
+    pub(super) async fn hold(&self, permit: &Permit) -> Held<'_> {
+        let mut held = Held { of: self, places: vec![], shared: vec![], alone: vec![] };
+        let Action::PushManifest { repository, reference, tags } = permit.action() else { return held };
+        let named = if let Reference::Tag(tag) = reference { Some(tag) } else { None };
         // In one order for all, so that no two wait for each other.
-        let mut tags = tags.to_vec();
-        tags.sort_unstable();
-        tags.dedup();
-        let mut held =
-            Held { of: self, places: Vec::with_capacity(tags.len()), guards: Vec::with_capacity(tags.len()) };
-        for tag in tags {
-            let place = (repository.clone(), tag);
+        for tag in named.into_iter().chain(tags).collect::<BTreeSet<_>>() {
+            let place = (repository.clone(), tag.clone());
             let one = lock(&self.tags).entry(place.clone()).or_default().clone();
             held.places.push(place);
-            held.guards.push(one.lock_owned().await);
+            if permit.only_new().contains(tag) {
+                held.alone.push(one.write_owned().await);
+            } else {
+                held.shared.push(one.read_owned().await);
+            }
         }
         held
     }
 }
 
+/// Waits for a place. It is given back when the request is over.
+async fn place(places: &Semaphore) -> SemaphorePermit<'_> {
+    places.acquire().await.expect("it is never closed")
+}
+
+/// Reads a manifest to its end, or until it is longer than `most`; whether it has come to its end. It is small, so that
+/// all of it has the time that a piece of another body has.
+async fn read_on(
+    body: &mut listener::RequestBody,
+    manifest: &mut BytesMut,
+    most: usize,
+    limit: Duration,
+) -> Result<bool, NotAdmitted> {
+    let too_slow = |_| NotAdmitted::Failed(Refusal::hanging_up(refusal::body_too_slow()));
+    Ok(timeout(limit, whole_body::read_on(body, manifest, most)).await.map_err(too_slow)??)
+}
+
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let mut all = lock(&self.of.tags);
-        self.guards.clear();
+        self.shared.clear();
+        self.alone.clear();
         for place in &self.places {
             // Who waits for it has it, too.
             if all.get(place).is_some_and(|one| Arc::strong_count(one) == 1) {

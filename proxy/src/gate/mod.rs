@@ -7,6 +7,7 @@ mod catalog;
 mod challenge;
 mod check;
 mod create;
+mod cursor;
 mod destination;
 mod failed;
 mod headers;
@@ -197,11 +198,12 @@ impl Gate {
             record.wants(&action);
         }
         let has_token = caller.scope().is_some();
+        // Who waits here is judged by the grants of then.
+        if caller.name().is_some() {
+            self.judges.audit.admit().await.map_err(|_full| refusal::audit_is_full())?;
+        }
         let permit = self.judges.authorizer.decide(caller, action, request.headers(), client.ip());
         let permit = permit.map_err(|why| self.challenge.denied(why, asked, has_token))?;
-        if permit.caller().name().is_some() {
-            self.judges.audit.admit().map_err(|_full| refusal::audit_is_full())?;
-        }
         let is_filtered =
             matches!(permit.action(), Action::Catalog(_)) && self.judges.authorizer.hides_from(permit.caller());
         Ok(if is_filtered { Judgement::Catalog(permit) } else { Judgement::Forward(permit) })
@@ -226,6 +228,10 @@ impl Gate {
     ) -> Result<Response<Answer>, Gone> {
         let is_head = request.method() == Method::HEAD;
         if permit.only_new().is_empty() {
+            let _held = match permit.action() {
+                Action::PushManifest { .. } => Some(self.creations.hold(permit).await),
+                _ => None,
+            };
             return self.carry_out(permit, request, client, passage).await;
         }
         let limit = self.limits.body_timeout.duration();

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures_util::TryFutureExt as _;
 use http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 
 use super::admission::Admission;
-use super::service::{Gone, RequestBody, Service};
+use super::service::{RequestBody, Service};
 use super::stopping::Stopping;
 use super::{ClientConnection, http1_body};
 use crate::config::Limits;
@@ -66,14 +67,13 @@ async fn serve_requests<S: Service>(
     let answer = service_fn(|request: http::Request<Incoming>| {
         let in_hand = exchange.begin(request.headers());
         let asks_to_close = asks_to_close(&request);
-        // hyper moves what it is given, and an answer in the making is large.
-        let answer = Box::pin(service.clone().answer(
+        let answer = service.clone().answer(
             request.map(|body| RequestBody::Http1(http1_body::RequestBody::new(body, exchange.clone()))),
             client.clone(),
-        ));
+        );
         let exchange = &exchange;
-        async move {
-            let mut response = answer.await?;
+        // An async block would keep room for the answer in the making twice, and hyper moves what it is given.
+        answer.map_ok(move |mut response| {
             if asks_to_close || stopping.is_told() || exchange.awaits_100() {
                 // The client is not to send its next request into the close.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -81,8 +81,8 @@ async fn serve_requests<S: Service>(
             if response.headers().contains_key(CONNECTION) {
                 exchange.set_last();
             }
-            Ok::<_, Gone>(response.map(|body| in_hand.answer(body)))
-        }
+            response.map(|body| in_hand.answer(body))
+        })
     });
     let mut builder = http1::Builder::new();
     builder.max_buf_size(READ_BUFFER.max(2 * limits.header_size.get())).title_case_headers(true);

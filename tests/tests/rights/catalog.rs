@@ -1,10 +1,10 @@
 //! The list of repositories shows what one may pull, and nothing of the rest.
 
 use crate::{ADMIN, ALICE, BOB, Before, Within, push};
-use lockgate_e2e::{Gate, Upstream};
+use lockgate_e2e::Gate;
 
 /// The pages that a caller reads, following each `Link`.
-fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
+pub(super) fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
     let (mut shown, mut links, mut path) = (Vec::new(), Vec::new(), format!("/v2/_catalog?n={n}"));
     loop {
         let request = gate.stranger(&path);

@@ -3,8 +3,10 @@
 use crate::{ALICE, BOB, Before, CI, Within, put};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lockgate_e2e::{Gate, Upstream, ok};
-use std::sync::Barrier;
+use lockgate_e2e::{Gate, Upstream, ok, sha256};
+use std::io;
+use std::sync::{Arc, Barrier, Condvar, Mutex};
+use std::time::Duration;
 
 #[test]
 fn of_thirty_two_who_make_a_tag_at_once_one_wins() {
@@ -113,10 +115,82 @@ fn one_request_has_no_thousands_of_tags_looked_up() {
 fn several_tags_at_once_are_each_judged() {
     let site = Within::start();
     put(site.gate.by(ALICE, "PUT", "/v2/team/app/manifests/old"), "one").run().expect(201);
-    let digest = lockgate_e2e::sha256(crate::index("two").as_bytes());
+    let digest = sha256(crate::index("two").as_bytes());
     for (query, status) in [("tag=new", 201), ("tag=newer&tag=old", 403), ("tag=latest&tag=dev-1", 201)] {
         let path = format!("/v2/team/app/manifests/{digest}?{query}");
         put(site.gate.by(CI, "PUT", &path), "two").run().expect(status);
     }
     put(site.gate.by(BOB, "PUT", &format!("/v2/team/app/manifests/{digest}")), "two").run().expect(403);
+}
+
+/// What a registry knows of a tag that is pushed to it, slowly.
+#[derive(Default)]
+struct Slow {
+    is_looked_for: bool,
+    is_there: bool,
+}
+
+/// Who may move a tag is waited for: else it would be new to one of them, and gone to the other.
+#[test]
+fn a_tag_is_new_to_nobody_while_it_is_pushed() {
+    let digest = sha256(crate::index("pushed").as_bytes());
+    for path in ["/v2/team/app/manifests/v1".to_owned(), format!("/v2/team/app/manifests/{digest}?tag=v1")] {
+        let shared = Arc::new((Mutex::new(Slow::default()), Condvar::new()));
+        let told = format!("HTTP/1.1 200 OK\r\nDocker-Content-Digest: {digest}\r\nContent-Length: 0\r\n\r\n");
+        let upstream = Upstream::scripted(move |connection| {
+            let (state, changed) = &*shared;
+            while let Some(head) = connection.request()? {
+                connection.body(&head, &mut io::sink())?;
+                let mut state = state.lock().expect("nobody panics");
+                match head.method() {
+                    "HEAD" => {
+                        state.is_looked_for = true;
+                        changed.notify_all();
+                        let unknown = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+                        connection.send(if state.is_there { &told } else { unknown }.as_bytes())?;
+                    }
+                    "PUT" => {
+                        // Long enough for whoever does not wait.
+                        let long = Duration::from_millis(500);
+                        state = changed.wait_timeout_while(state, long, |now| !now.is_looked_for).expect("as above").0;
+                        state.is_there = true;
+                        connection.send(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")?;
+                    }
+                    _ => connection.send(&ok(r#"{"tags":[]}"#))?,
+                }
+            }
+            Ok(())
+        });
+        let gate = crate::with_grants(Gate::before(upstream.url())).start();
+        std::thread::scope(|scope| {
+            scope.spawn(|| put(gate.by(ALICE, "PUT", &path), "pushed").run().expect(201));
+            upstream.await_received("the push", |request| request.head.method() == "PUT");
+            put(gate.by(CI, "PUT", "/v2/team/app/manifests/v1"), "made").run().expect(403);
+        });
+    }
+}
+
+/// Whether they have sent little of their manifests, or much.
+#[test]
+fn who_sends_manifests_slowly_holds_up_nobody_else() {
+    const MOST: usize = 32;
+    let site = Within::start();
+    let credentials = STANDARD.encode(CI);
+    for (round, sent) in [0, 100_000].into_iter().enumerate() {
+        let slow: Vec<_> = (0..MOST)
+            .map(|n| {
+                let mut slow = site.gate.wire();
+                slow.send(format!(
+                    "PUT /v2/team/app/manifests/slow{n} HTTP/1.1\r\nHost: r\r\nAuthorization: Basic {credentials}\r\n\
+                     Content-Length: 200000\r\nExpect: 100-continue\r\n\r\n"
+                ));
+                assert!(slow.is_given_leave());
+                slow.send(vec![b' '; sent]);
+                slow
+            })
+            .collect();
+        let path = format!("/v2/team/app/manifests/quick{round}");
+        put(site.gate.by(CI, "PUT", &path), "quick").arg("--max-time").arg("20").run().expect(201);
+        drop(slow);
+    }
 }

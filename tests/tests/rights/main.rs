@@ -3,8 +3,10 @@
 
 mod answers;
 mod catalog;
+mod catalog_of_many;
 mod clients;
 mod create;
+mod ends;
 mod examples;
 mod exploits;
 mod reload;

@@ -1,6 +1,6 @@
 //! Tokens, for a session and for machines.
 
-use crate::{ADMIN, ALICE, BOB, CI, GRANTS, Within, push, put};
+use crate::{ADMIN, ALICE, BOB, CI, Within, push, put};
 use lockgate_e2e::{Gate, Scheme, eventually, fresh_dir, htpasswd_line, rename_over};
 use std::fs;
 use std::time::Duration;
@@ -136,38 +136,6 @@ fn what_is_no_token_is_told_so_and_a_token_of_another_gate_is_none() {
     }
 }
 
-/// On a connection that stays open, for each of the changes that end a token.
-#[test]
-fn a_token_ends_when_its_user_password_or_grant_does() {
-    let users = |lines: &[(&str, &str)]| {
-        lines.iter().map(|(user, password)| htpasswd_line(Scheme::Bcrypt, user, password) + "\n").collect::<String>()
-    };
-    for change in ["password", "user", "group", "grant"] {
-        let site = Within::start();
-        let gate = &site.gate;
-        push(gate, "team/app", "v1", "x");
-        let token = gate.token(Some(ALICE), "repository:team/app:pull");
-        let get = format!(
-            "GET /v2/team/app/tags/list HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
-            gate.door().address
-        );
-        let mut wire = gate.wire();
-        let mut ask = || {
-            wire.send(&get);
-            wire.response().head.status()
-        };
-        assert_eq!(ask(), 200);
-        match change {
-            "password" => rename_over(&gate.htpasswd, users(&[("alice", "another"), ("bob", "x")])),
-            "user" => rename_over(&gate.htpasswd, users(&[("bob", "x")])),
-            "group" => rename_over(&gate.dir().join("groups"), "team: bob\n"),
-            _ => rename_over(&gate.dir().join("access.toml"), GRANTS.replace("group:team", "user:carol")),
-        }
-        let ended = if ["password", "user"].contains(&change) { 401 } else { 403 };
-        eventually(PROMISED, &format!("{ended} after a change of the {change}"), || (ask() == ended).then_some(()));
-    }
-}
-
 fn with_machines(gate: &Gate, arguments: &[&str]) -> String {
     let made = gate.lockgate(&[&["token", "create"], arguments].concat()).success();
     made.stdout.trim().to_owned()
@@ -215,6 +183,37 @@ fn a_machine_s_token_narrows_its_owner_and_is_revoked_within_two_seconds() {
     eventually(PROMISED, "its end", || (status(&credentials, "GET", "/v2/") == 401).then_some(()));
     assert_eq!(gate.bearer(&session, "GET", "/v2/team/app/manifests/v1").run().status(), 401);
     assert!(!gate.log().text().contains(&token[10..]), "no token is logged");
+}
+
+/// A vanished file is a mistake, as it is with the other files; an empty one is an order.
+#[test]
+fn a_file_of_tokens_that_vanishes_keeps_them_and_one_that_is_empty_has_none() {
+    let (gate, _data) = site_with_machines();
+    let tokens = gate.dir().join("tokens");
+    let told = || gate.log().text().matches("tokens for machines on disk are refused; those in use stay").count();
+    let create = |what: &str| {
+        with_machines(&gate, &["--for", "alice", "--repositories", what, "--allow", "pull", "--expires", "90d"])
+    };
+    let [kept, gone] = ["team/app", "team/other"].map(|what| format!("alice:{}", create(what)));
+    let status = |who: &str| gate.by(who, "GET", "/v2/").run().status();
+    let holds = |what: &str, kept_is: u16, gone_is: u16| {
+        eventually(PROMISED, what, || ((status(&kept), status(&gone)) == (kept_is, gone_is)).then_some(()));
+    };
+    holds("both tokens", 200, 200);
+    assert_eq!(told(), 0, "that there was no file before the first token is no news");
+    let file = fs::read_to_string(&tokens).unwrap();
+    let without = file.lines().filter(|line| !line.contains("team/other")).map(|line| format!("{line}\n"));
+    rename_over(&tokens, without.collect::<String>());
+    holds("one without its line", 200, 401);
+    fs::remove_file(&tokens).unwrap();
+    eventually(PROMISED, "a line in the log", || (told() == 1).then_some(()));
+    assert_eq!((status(&kept), status(&gone)), (200, 401));
+    assert!(gate.log().text().contains("an empty file has none"), "it says how to revoke them all");
+    rename_over(&tokens, "");
+    holds("none", 401, 401);
+    fs::remove_file(&tokens).unwrap();
+    rename_over(&tokens, file);
+    holds("both again", 200, 200);
 }
 
 /// Behind one address with everybody else.

@@ -5,8 +5,7 @@
 //! ```
 //!
 //! The hash is that of the token's text, as `sha256sum` computes it: 160 random bits need no costly one. Blank lines and
-//! lines that start with `#` are none. As with an htpasswd file, a file of nothing is refused, so that one that is half
-//! written leaves the tokens as they were; one of comments only has no tokens.
+//! lines that start with `#` are none. A file of nothing has no tokens: who empties it wants them gone at once.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -78,9 +77,6 @@ pub enum MachineTokensDefect {
     /// It was written on Windows.
     #[error("{UTF16}")]
     Utf16,
-    /// There is nothing in it.
-    #[error("the file is empty; remove it, or make a token with `lockgate token create`")]
-    Empty,
     /// A line is no token.
     #[error("line {line}: {reason}")]
     Line {
@@ -147,9 +143,6 @@ impl MachineTokens {
     pub fn parse(file: &[u8]) -> Result<Self, MachineTokensDefect> {
         if is_utf16(file) {
             return Err(MachineTokensDefect::Utf16);
-        }
-        if file.trim_ascii().is_empty() {
-            return Err(MachineTokensDefect::Empty);
         }
         let mut tokens = HashMap::new();
         for (line, text) in (1..).zip(file.split(|byte| *byte == b'\n')) {
@@ -288,7 +281,7 @@ fn joined(items: &[impl Display]) -> String {
 /// What to do about a file that cannot be read.
 fn cure(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "; the first token is made with `lockgate token create`",
+        io::ErrorKind::NotFound => "; `lockgate token create` makes it, and an empty file has none: that revokes all",
         io::ErrorKind::PermissionDenied => "; let the user that Lockgate runs as read it",
         _ => "",
     }

@@ -3,7 +3,8 @@
 use super::{door_of, stocked};
 use crate::{ALICE, path_of, push, with_grants};
 use lockgate_e2e::{
-    Answer, Clock, DockerRegistry, Door, Gate, GateBuilder, ImageLayout, Podman, Relay, Skopeo, fresh_dir, sha256,
+    Answer, Clock, DockerRegistry, Door, Gate, GateBuilder, ImageLayout, Pattern, Podman, Relay, Skopeo, fresh_dir,
+    sha256,
 };
 use std::time::{Duration, Instant};
 
@@ -115,6 +116,41 @@ fn clients_whose_clocks_are_slow_or_fast_log_in_push_and_pull() {
             podman.run(&["pull", "--cert-dir", "CERTS", "DOOR/team/app:v1"]).success();
         });
     }
+}
+
+/// A layer of two gigabytes by one PATCH, and the closing PUT, with the token that both began with.
+#[test]
+#[ignore = "takes minutes"]
+fn a_push_of_two_gigabytes_outlives_its_token() {
+    const SIZE: u64 = 2 << 30;
+    const SEED: u64 = 43;
+    let ended = Duration::from_secs((LIFE + LEEWAY).unsigned_abs());
+    let rate = (SIZE / (ended.as_secs() + 30)).to_string();
+    let digest = sha256(Pattern::new(SEED, SIZE));
+    let walk = |gate: &Gate| {
+        let token = gate.token(Some(ALICE), "repository:team/app:pull,push");
+        let begun = gate.bearer(&token, "POST", "/v2/team/app/blobs/uploads/").body("").run().expect(202);
+        let made = Instant::now();
+        let patch = gate.bearer(&token, "PATCH", &path_of(begun.head().one("location")));
+        let patch = patch.args(&["--limit-rate", &rate, "--max-time", "1200"]);
+        let sent = patch.run_sending(Pattern::new(SEED, SIZE)).expect(202);
+        assert!(made.elapsed() > ended, "{:?}", made.elapsed());
+        is_over(&gate.bearer(&token, "GET", "/v2/team/app/tags/list").run());
+        let location = path_of(sent.head().one("location"));
+        let separator = if location.contains('?') { '&' } else { '?' };
+        gate.bearer(&token, "PUT", &format!("{location}{separator}digest={digest}")).body("").run().expect(201);
+        let blob = gate.by(ALICE, "HEAD", &format!("/v2/team/app/blobs/{digest}")).run().expect(200);
+        assert_eq!(blob.head().one("content-length"), SIZE.to_string());
+        println!("{SIZE} bytes in {:?}", made.elapsed());
+    };
+    let (data, registry_data, clock) = (fresh_dir(), fresh_dir(), Clock::right());
+    let registry = DockerRegistry::over(registry_data.path());
+    let gates = [Gate::over(data.path()), Gate::before(registry.url())].map(|gate| short_lived(gate, &clock));
+    std::thread::scope(|scope| {
+        for gate in &gates {
+            scope.spawn(|| walk(gate));
+        }
+    });
 }
 
 /// A layer over a line that takes longer for it than its token and all leeway but that of uploads last, from a client

@@ -1,5 +1,6 @@
 //! The same by the clients that people use, and by the requests of those that Debian does not have.
 
+mod buildx;
 mod clocks;
 mod docker;
 mod podman;
