@@ -34,6 +34,14 @@ macro_rules! contract {
                 super::$subject::$promise(super::Arc::new(super::ObjectStore::in_memory())).await;
             })*)*
         }
+        #[cfg(feature = "s3")]
+        mod bucket {
+            $($(#[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let objects = crate::objects::in_a_bucket().await;
+                super::$subject::$promise(super::Arc::new(super::ObjectStore::over(objects, 5 << 20, 2))).await;
+            })*)*
+        }
         /// What is one blob elsewhere are many parts here.
         mod small_parts {
             $($(#[tokio::test]

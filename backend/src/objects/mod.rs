@@ -23,6 +23,8 @@ use futures_util::stream::BoxStream;
 pub(crate) use memory::{Forgotten, MemoryObjects};
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Objects;
+#[cfg(all(test, feature = "s3"))]
+pub(crate) use s3::tests::objects as in_a_bucket;
 
 /// The result of an operation on objects.
 pub(crate) type Result<T, E = ObjectsError> = std::result::Result<T, E>;

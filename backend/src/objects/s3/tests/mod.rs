@@ -47,7 +47,7 @@ async fn new_bucket() -> String {
 }
 
 /// For the contract.
-pub(in crate::objects) async fn objects() -> Arc<dyn Objects> {
+pub(crate) async fn objects() -> Arc<dyn Objects> {
     Arc::new(bucket_at(&Weed::shared().address, &new_bucket().await))
 }
 
