@@ -61,6 +61,8 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
+pub use objects::bucket::problems as bucket_problems;
+pub use objects::probe::Problem as BucketProblem;
 pub use registry::Registry;
 pub use server::serve;
 pub use store::{DirectoryProblem, DiskStore, MemoryStore, Store};

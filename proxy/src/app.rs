@@ -174,7 +174,9 @@ fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Des
         }
         Some(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
         Some(storage) => {
-            let store = DiskStore::open(&storage.data).map_err(StartError::Storage)?;
+            let directory = storage.data.directory();
+            let directory = directory.ok_or_else(|| StartError::Storage(io::Error::other("a bucket is not served")))?;
+            let store = DiskStore::open(directory).map_err(StartError::Storage)?;
             let registry = Registry::new(Arc::new(store), storage.clone(), Limits::default());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))

@@ -179,7 +179,10 @@ impl Findings {
 
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage) {
-        for problem in DiskStore::problems(&storage.data) {
+        let Some(directory) = storage.data.directory() else {
+            return self.add(file, "storage.data", "a bucket is not served".to_owned());
+        };
+        for problem in DiskStore::problems(directory) {
             if problem.is_read_only {
                 self.warnings.push(format!("storage.data: {problem}"));
             } else {
