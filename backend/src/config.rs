@@ -55,6 +55,9 @@ pub struct Storage {
     /// rootdirectory for the prefix.
     #[default(Data::Directory("/var/lib/registry".into()))]
     pub data: Data,
+    /// How many processes use a bucket: "many" at once, which needs a store that keeps conditions (If-Match,
+    /// If-None-Match), or "one", which any store will do for. A start tries which it is. A directory is one process's.
+    pub nodes: Nodes,
     /// Whether manifests, tags and blobs may be deleted. Otherwise DELETE is answered with 405.
     #[default = true]
     pub delete: bool,
@@ -69,6 +72,17 @@ pub struct Storage {
     /// registry:2 that used the directory before, too.
     #[default(Period::from_secs(7 * 24 * 60 * 60))]
     pub upload_age: Period,
+}
+
+/// How many processes use a bucket at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Nodes {
+    /// This one alone.
+    One,
+    /// Any number.
+    #[default]
+    Many,
 }
 
 /// `[s3]`
@@ -172,7 +186,7 @@ mod tests {
         let problems = parse("[storage]\ndata = \"s3://Images\"\n[s3]\npart_size = \"1 MiB\"\n", &[]).unwrap_err();
         let problems = problems.to_string();
         assert!(problems.contains("backend.toml:2:") && problems.contains("small letters"), "{problems}");
-        assert!(problems.contains("backend.toml:4:") && problems.contains("5 MiB"), "{problems}");
+        assert!(problems.contains("backend.toml:4:") && problems.contains("5MiB"), "{problems}");
     }
 
     #[test]

@@ -34,6 +34,15 @@ macro_rules! contract {
                 super::$subject::$promise(super::Arc::new(super::ObjectStore::in_memory())).await;
             })*)*
         }
+        /// A store that keeps no conditions, with one process over it.
+        mod one_node {
+            $($(#[tokio::test]
+            async fn $promise() {
+                let objects = super::Arc::new(super::MemoryObjects::forgetting(crate::objects::Forgotten::Create));
+                let store = super::ObjectStore::alone_over(objects, 100_000, 2).await.unwrap();
+                super::$subject::$promise(super::Arc::new(store)).await;
+            })*)*
+        }
         #[cfg(feature = "s3")]
         mod bucket {
             $($(#[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,7 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
-pub use open::open;
+pub use open::{bucket_problems, open};
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;
 pub use store::{DirectoryProblem, DiskStore, Store};

@@ -94,7 +94,7 @@ fn run(config: Config) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         raise_open_files();
-        let store = lockgate_backend::open(&config.storage, &config.s3)?;
+        let store = lockgate_backend::open(&config.storage, &config.s3).await?;
         let listener = Listener::bind(&config.listen.http).await?;
         tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data, "listening");
         let shutdown = async {

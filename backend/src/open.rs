@@ -3,18 +3,48 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Data, S3, Storage};
+use crate::config::{Bucket, Data, Nodes, S3, Storage};
+use crate::objects::bucket;
+use crate::objects::probe::Problem;
 use crate::registry::ObjectStore;
 use crate::store::{DiskStore, Store};
 
 /// Opens what `storage.data` names: a directory, of which this process is the only user until it ends, or a bucket, which
-/// is asked nothing yet. Blocks.
+/// is tried first.
 ///
 /// # Errors
-/// The directory cannot be used, or the settings of the bucket cannot; the message says which and why.
-pub fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
+/// The directory or the bucket cannot be used; the message says which and why.
+pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
     match &storage.data {
-        Data::Directory(path) => Ok(Arc::new(DiskStore::open(path)?)),
-        Data::Bucket(bucket) => Ok(Arc::new(ObjectStore::in_bucket(bucket, s3)?)),
+        Data::Directory(path) => {
+            let path = path.clone();
+            let opened = tokio::task::spawn_blocking(move || DiskStore::open(&path)).await;
+            Ok(Arc::new(opened.map_err(io::Error::other)??))
+        }
+        Data::Bucket(name) => {
+            let problems = bucket_problems(name, storage.nodes, s3).await;
+            if !problems.is_empty() {
+                return Err(io::Error::other(format!("{name}: {}", problems.join("; "))));
+            }
+            let objects = bucket::open(name, s3).map_err(io::Error::other)?;
+            let (part_size, in_flight) = (s3.part_size.get() as u64, s3.parts_in_flight.get());
+            let store = match storage.nodes {
+                Nodes::Many => ObjectStore::over(objects, part_size, in_flight),
+                Nodes::One => ObjectStore::alone_over(objects, part_size, in_flight).await.map_err(io::Error::other)?,
+            };
+            Ok(Arc::new(store))
+        }
     }
+}
+
+/// What keeps a bucket from being served by so many nodes. It takes some seconds, and leaves nothing in the bucket.
+pub async fn bucket_problems(name: &Bucket, nodes: Nodes, s3: &S3) -> Vec<String> {
+    let found = bucket::problems(name, s3).await.into_iter().filter_map(|problem| match problem {
+        Problem::Unconditional(_) if nodes == Nodes::One => None,
+        Problem::Unconditional(what) => {
+            Some(format!("{what}, so that one process at a time may use it: say so with storage.nodes = \"one\""))
+        }
+        Problem::Unusable(what) => Some(what),
+    });
+    found.collect()
 }

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lockgate_backend::config::Limits;
 use lockgate_backend::Registry;
+use lockgate_backend::config::Limits;
 use tokio::task::JoinSet;
 
 use crate::access::{Access, AccessError, Authorizer};
@@ -99,7 +99,7 @@ impl App {
         let judges = Judges { authenticator, authorizer, audit: audit.clone() };
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let mut background = JoinSet::new();
-        let destination = open_destination(config, &mut background)?;
+        let destination = open_destination(config, &mut background).await?;
         let socket = ListeningSocket::open(&config.listen, given).await?;
 
         background.spawn(reload::certificates(files.certificates));
@@ -165,16 +165,18 @@ impl App {
 }
 
 /// What is behind the gate, and what keeps it up to date in the background.
-fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Destination, StartError> {
+async fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Destination, StartError> {
     match &config.storage {
         None => {
             let upstream = Arc::new(Upstream::new(&config.upstream));
             background.spawn(upstream.clone().keep_current());
             Ok(Destination::upstream(&config.upstream, upstream))
         }
-        Some(_) if config.listen.handover.is_some() => Err(StartError::SharedStorage),
+        Some(storage) if config.listen.handover.is_some() && storage.data.directory().is_some() => {
+            Err(StartError::SharedStorage)
+        }
         Some(storage) => {
-            let store = lockgate_backend::open(storage, &config.s3).map_err(StartError::Storage)?;
+            let store = lockgate_backend::open(storage, &config.s3).await.map_err(StartError::Storage)?;
             let registry = Registry::new(store, storage.clone(), Limits::default());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))

@@ -80,6 +80,7 @@ fn version_of(bytes: &[u8]) -> Version {
 
 impl MemoryObjects {
     /// One that writes whatever the condition is.
+    #[cfg(test)]
     pub(crate) fn forgetting(condition: Forgotten) -> Self {
         Self { forgets: Some(condition), ..Self::default() }
     }

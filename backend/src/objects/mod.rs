@@ -5,9 +5,11 @@
 //! on; nothing else coordinates nodes. A key is a path without a leading `/`, of the characters that
 //! every store takes as they are: letters, digits, and `!-_.*'()/`, `+` and `:` never.
 
+pub(crate) mod bucket;
 #[cfg(test)]
 mod contract;
 mod memory;
+mod one_node;
 pub(crate) mod probe;
 #[cfg(feature = "s3")]
 mod s3;
@@ -20,7 +22,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub(crate) use memory::{Forgotten, MemoryObjects};
+#[cfg(test)]
+pub(crate) use memory::Forgotten;
+pub(crate) use memory::MemoryObjects;
+pub(crate) use one_node::OneNode;
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Objects;
 #[cfg(all(test, feature = "s3"))]

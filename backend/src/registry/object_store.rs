@@ -1,6 +1,5 @@
 //! A registry kept in objects.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,10 +13,7 @@ use super::links::Held;
 use super::node::Node;
 use super::session::{self, State};
 use super::{keys, manifests, upload};
-use crate::config::{Bucket, S3};
-#[cfg(feature = "s3")]
-use crate::objects::S3Objects;
-use crate::objects::{MemoryObjects, Objects};
+use crate::objects::{MemoryObjects, Objects, ObjectsError, OneNode};
 use crate::store::{Blob, ByteStream, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
 
 /// How long a session that has become a blob is kept, for clients that ask again.
@@ -33,28 +29,21 @@ impl ObjectStore {
         Self::over(Arc::new(MemoryObjects::default()), 16 << 20, 4)
     }
 
-    /// A store in a bucket. Nothing is asked of it yet.
-    ///
-    /// # Errors
-    /// The settings cannot be used; the message says which.
-    #[cfg(feature = "s3")]
-    pub fn in_bucket(bucket: &Bucket, settings: &S3) -> io::Result<Self> {
-        let objects = S3Objects::open(bucket, settings).map_err(io::Error::other)?;
-        Ok(Self::over(Arc::new(objects), settings.part_size.get() as u64, settings.parts_in_flight.get()))
-    }
-
-    /// A store in a bucket, of which this build knows nothing.
-    ///
-    /// # Errors
-    /// Always.
-    #[cfg(not(feature = "s3"))]
-    pub fn in_bucket(_bucket: &Bucket, _settings: &S3) -> io::Result<Self> {
-        Err(io::Error::other("storage.data is a bucket, and this build has no S3 (the feature s3 of cargo)"))
-    }
-
     /// A store over objects: a blob is sent in parts of `part_size` bytes, of which so many are on their way at once.
     pub(crate) fn over(objects: Arc<dyn Objects>, part_size: u64, parts_in_flight: usize) -> Self {
         Self(Arc::new(Node::new(objects, part_size, parts_in_flight)))
+    }
+
+    /// The same where no other process uses the objects, whose store keeps no conditions.
+    ///
+    /// # Errors
+    /// Another process uses them, or they cannot be reached.
+    pub(crate) async fn alone_over(
+        objects: Arc<dyn Objects>,
+        part_size: u64,
+        parts_in_flight: usize,
+    ) -> Result<Self, ObjectsError> {
+        Ok(Self::over(Arc::new(OneNode::begin(objects).await?), part_size, parts_in_flight))
     }
 }
 

@@ -8,7 +8,7 @@ use lockgate_settings::{Configuration as _, complain};
 use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
-use crate::config::{Data, Config, Tls};
+use crate::config::{Config, Data, Tls};
 use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
