@@ -10,7 +10,7 @@ use lockgate_oci::{Action, Pagination, Reference, RepositoryName, Tag, without_m
 use crate::auth::Caller;
 
 /// One request may be carried out: who asks, for what, and what is rewritten in it on the way. It is made in `access` only.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Permit {
     pub(super) caller: Caller,
     pub(super) action: Action,

@@ -75,9 +75,9 @@ pub(crate) struct Judges {
 /// What a request comes to.
 enum Judgement {
     /// It may pass.
-    Forward(Permit),
+    Forward(Arc<Permit>),
     /// The gate shows what the caller may see of the repositories.
-    Catalog(Permit),
+    Catalog(Arc<Permit>),
     /// The gate makes a token.
     Token(Endpoint),
     /// The gate refuses it.
@@ -203,7 +203,7 @@ impl Gate {
             self.judges.audit.admit().await.map_err(|_full| refusal::audit_is_full())?;
         }
         let permit = self.judges.authorizer.decide(caller, action, request.headers(), client.ip());
-        let permit = permit.map_err(|why| self.challenge.denied(why, asked, has_token))?;
+        let permit = Arc::new(permit.map_err(|why| self.challenge.denied(why, asked, has_token))?);
         let is_filtered =
             matches!(permit.action(), Action::Catalog(_)) && self.judges.authorizer.hides_from(permit.caller());
         Ok(if is_filtered { Judgement::Catalog(permit) } else { Judgement::Forward(permit) })

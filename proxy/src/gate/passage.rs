@@ -22,7 +22,7 @@ pub(super) struct Passage {
     method: Method,
     target: Uri,
     caller: Caller,
-    permit: Option<Permit>,
+    permit: Option<Arc<Permit>>,
     /// How much of its body has come, once it is forwarded.
     body: Option<Arc<Progress>>,
     forwarded: Option<Instant>,
@@ -59,8 +59,8 @@ impl Passage {
     }
 
     /// It may pass.
-    pub(super) fn admit(&mut self, permit: &Permit) {
-        self.permit = Some(permit.clone());
+    pub(super) fn admit(&mut self, permit: &Arc<Permit>) {
+        self.permit = Some(Arc::clone(permit));
     }
 
     /// The gate does not let it happen.
@@ -76,7 +76,7 @@ impl Passage {
     /// Nothing can be written, and nobody is to be answered then.
     pub(super) async fn tell(&mut self, status: StatusCode, digest: Option<HeaderValue>) -> Result<(), Full> {
         let Self { client, method, caller, permit, forwarded, record: Some(record), .. } = self else { return Ok(()) };
-        let known = Known { client, method, caller, permit: permit.as_ref(), is_forwarded: forwarded.is_some() };
+        let known = Known { client, method, caller, permit: permit.as_deref(), is_forwarded: forwarded.is_some() };
         record.tell(known, status, digest).await
     }
 
@@ -106,12 +106,12 @@ impl Drop for Passage {
     fn drop(&mut self) {
         let Self { client, method, caller, permit, forwarded, .. } = &*self;
         if let Some(record) = &self.record {
-            record.end(Known { client, method, caller, permit: permit.as_ref(), is_forwarded: forwarded.is_some() });
+            record.end(Known { client, method, caller, permit: permit.as_deref(), is_forwarded: forwarded.is_some() });
         }
         access_log::request(&Line {
             client: &self.client,
             user: self.caller.name(),
-            repository: self.permit.as_ref().and_then(Permit::repository),
+            repository: self.permit.as_deref().and_then(Permit::repository),
             method: &self.method,
             target: &self.target,
             status: self.status,

@@ -129,12 +129,13 @@ impl TokenKeys {
 
 /// Each part with its length before it, so that no two sets of parts read the same.
 fn mac(key: &hmac::Key, purpose: &str, parts: &[&[u8]]) -> Mac {
-    let mut context = hmac::Context::with_key(key);
-    for part in [purpose.as_bytes()].iter().chain(parts) {
-        context.update(&(part.len() as u64).to_le_bytes());
-        context.update(part);
+    let parts = || [purpose.as_bytes()].into_iter().chain(parts.iter().copied());
+    let mut message = Vec::with_capacity(parts().map(|part| size_of::<u64>() + part.len()).sum());
+    for part in parts() {
+        message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        message.extend_from_slice(part);
     }
-    context.sign().as_ref().try_into().expect("SHA-256 has 32 bytes")
+    hmac::sign(key, &message).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 impl fmt::Debug for TokenKeys {

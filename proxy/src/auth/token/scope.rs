@@ -134,18 +134,21 @@ impl Scope {
 
     /// Reads what [`Scope::encode`] wrote, and nothing else.
     pub(super) fn decode(encoded: &[u8]) -> Option<Self> {
-        let (catalog, mut entries) = encoded.split_first()?;
-        let everything = catalog & EVERYTHING != 0;
-        let mut scope = Self { catalog: catalog & CATALOG != 0, everything, ..Self::default() };
+        let (others, mut entries) = encoded.split_first()?;
+        let (catalog, everything) = (others & CATALOG != 0, others & EVERYTHING != 0);
+        let mut scope = Self { catalog, everything, ..Self::default() };
         while let [bits, length, rest @ ..] = entries {
             let (name, rest) = rest.split_at_checked((*length).into())?;
-            let name = str::from_utf8(name).ok()?.parse().ok()?;
-            scope.add(name, ScopeRights::from_bits(*bits));
+            let name: RepositoryName = str::from_utf8(name).ok()?.parse().ok()?;
+            let rights = ScopeRights::from_bits(*bits);
+            let follows = scope.repositories.last_key_value().is_none_or(|(last, _)| *last < name);
+            if !follows || rights.bits() != *bits {
+                return None;
+            }
+            scope.repositories.insert(name, rights);
             entries = rest;
         }
-        let mut again = Vec::with_capacity(encoded.len());
-        scope.encode(&mut again);
-        (again == encoded).then_some(scope)
+        (entries.is_empty() && others & !(CATALOG | EVERYTHING) == 0).then_some(scope)
     }
 }
 
