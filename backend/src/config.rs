@@ -58,6 +58,12 @@ pub struct Storage {
     /// How many processes use a bucket: "many" at once, which needs a store that keeps conditions (If-Match,
     /// If-None-Match), or "one", which any store will do for. A start tries which it is. A directory is one process's.
     pub nodes: Nodes,
+    /// Whether clients are sent to the bucket for blobs of 1 MiB and more: "off", or "auto". They must reach it then, at
+    /// an address that is signed for a quarter of an hour; pages in a browser are never sent there.
+    pub redirect: Redirect,
+    /// By what name clients reach the bucket's server, where it is another than s3.endpoint. It must be no subdomain of
+    /// the registry's own name: some clients would show it the registry's password.
+    pub redirect_endpoint: S3Server,
     /// Whether manifests, tags and blobs may be deleted. Otherwise DELETE is answered with 405.
     #[default = true]
     pub delete: bool,
@@ -83,6 +89,17 @@ pub enum Nodes {
     /// Any number.
     #[default]
     Many,
+}
+
+/// Where blobs are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Redirect {
+    /// Here.
+    #[default]
+    Off,
+    /// Large ones at the bucket's server.
+    Auto,
 }
 
 /// `[s3]`

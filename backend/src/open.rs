@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Bucket, Data, Nodes, S3, Storage};
+use crate::config::{Bucket, Data, Nodes, Redirect, S3, S3Server, Storage};
 use crate::objects::bucket;
 use crate::objects::probe::Problem;
 use crate::registry::ObjectStore;
@@ -32,7 +32,12 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
                 Nodes::Many => ObjectStore::over(objects, part_size, in_flight),
                 Nodes::One => ObjectStore::alone_over(objects, part_size, in_flight).await.map_err(io::Error::other)?,
             };
-            Ok(Arc::new(store))
+            let redirects = match (storage.redirect, &storage.redirect_endpoint) {
+                (Redirect::Off, _) => return Ok(Arc::new(store)),
+                (Redirect::Auto, S3Server::Aws) => bucket::open(name, s3),
+                (Redirect::Auto, server) => bucket::open(name, &S3 { endpoint: server.clone(), ..s3.clone() }),
+            };
+            Ok(Arc::new(store.redirecting(redirects.map_err(io::Error::other)?)))
         }
     }
 }

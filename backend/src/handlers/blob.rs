@@ -21,6 +21,10 @@ fn unknown(digest: &Digest) -> OciError {
 /// How long a HEAD waits until a blob is read. A longer one is there until it was read to its end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// From how many bytes on a client may be sent to where the blob is, and for how long it can read it there.
+const LARGE: u64 = 1 << 20;
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
 const CONTENT: &str = "application/octet-stream";
 
 /// `GET` and `HEAD`: the blob, or ranges of it.
@@ -39,6 +43,10 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
     }
     let range = header(request, &RANGE).filter(|_| conditional::range_applies(request, digest));
     match range.map_or(Part::Whole, |range| requested(range, size)) {
+        Part::Whole if size >= LARGE && !is_of_a_browser(request) => match blob.url(LIFETIME).await? {
+            Some(url) => Ok(Reply::new(StatusCode::TEMPORARY_REDIRECT).digest(digest).location(url).length(0)),
+            None => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
+        },
         Part::Whole => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
         Part::Bytes(range) => {
             let length = range.end - range.start;
@@ -55,6 +63,12 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
         Part::Unsatisfiable => Err(unsatisfiable(format!("the blob has only {size} bytes"), size)),
         Part::Backwards => Err(unsatisfiable("a range ends before it begins".to_owned(), size)),
     }
+}
+
+/// A page could not read what another origin answers, and is to be sent nowhere by what somebody pushed.
+fn is_of_a_browser(request: &Parts) -> bool {
+    let marks = ["origin", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"];
+    marks.iter().any(|name| request.headers.contains_key(*name))
 }
 
 /// Who asks whether a blob is there sends it if it is not. So the bytes of one that another registry wrote, and may have

@@ -34,6 +34,8 @@ pub(super) async fn all<T, E>(questions: Vec<BoxFuture<'_, Result<T, E>>>) -> Re
 /// One process over the objects.
 pub(super) struct Node {
     pub(super) objects: Arc<dyn Objects>,
+    /// Where clients are sent for blobs, if they are.
+    pub(super) redirects: Option<Arc<dyn Objects>>,
     /// How many bytes a part of a blob has.
     pub(super) part_size: u64,
     /// How many parts may be on their way at once, of all uploads.
@@ -50,6 +52,7 @@ impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, part_size: u64, parts_in_flight: usize) -> Self {
         Self {
             objects,
+            redirects: None,
             part_size,
             parts_in_flight: Arc::new(Semaphore::new(parts_in_flight)),
             sessions: Sessions::default(),

@@ -34,6 +34,13 @@ impl ObjectStore {
         Self(Arc::new(Node::new(objects, part_size, parts_in_flight)))
     }
 
+    /// The same, which sends clients to where these objects can be read for large blobs.
+    pub(crate) fn redirecting(self, to: Arc<dyn Objects>) -> Self {
+        let mut node = Arc::into_inner(self.0).expect("a store is handed out only when it is complete");
+        node.redirects = Some(to);
+        Self(Arc::new(node))
+    }
+
     /// The same where no other process uses the objects, whose store keeps no conditions.
     ///
     /// # Errors
@@ -51,11 +58,8 @@ impl ObjectStore {
 impl Store for ObjectStore {
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
         let held = self.0.rely(repository, digest).await?;
-        let blob = |held: Held| ObjectBlob {
-            objects: Arc::clone(&self.0.objects),
-            key: keys::blob(&held.target),
-            size: held.size,
-        };
+        let blob =
+            |held: Held| ObjectBlob { node: Arc::clone(&self.0), key: keys::blob(&held.target), size: held.size };
         Ok(held.map(|held| Box::new(blob(held)) as Box<dyn Blob>))
     }
 
@@ -181,17 +185,89 @@ impl Store for ObjectStore {
 
 /// A blob that is read from its object.
 struct ObjectBlob {
-    objects: Arc<dyn Objects>,
+    node: Arc<Node>,
     key: String,
     size: u64,
 }
 
+#[async_trait]
 impl Blob for ObjectBlob {
     fn size(&self) -> u64 {
         self.size
     }
 
     fn read(&self, range: Range<u64>) -> ByteStream {
-        self.objects.read(&self.key, range)
+        self.node.objects.read(&self.key, range)
+    }
+
+    async fn url(&self, lifetime: Duration) -> Result<Option<String>> {
+        match &self.node.redirects {
+            Some(objects) => Ok(objects.url(&self.key, lifetime).await?),
+            None => Ok(None),
+        }
+    }
+}
+
+#[cfg(all(test, feature = "s3"))]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use bytes::Bytes;
+    use http::{HeaderMap, Method, Request};
+    use http_body_util::Empty;
+    use lockgate_oci::Action;
+
+    use super::*;
+    use crate::config::{Limits, Storage};
+    use crate::hasher::digest_of;
+    use crate::objects::in_a_bucket;
+    use crate::registry::Registry;
+
+    /// What anybody gets at an address, without any header.
+    fn fetched(address: &str) -> std::io::Result<Vec<u8>> {
+        let (host, path) = address.trim_start_matches("http://").split_once('/').expect("it has a path");
+        let mut stream = TcpStream::connect(host)?;
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a header ends");
+        Ok(answer.split_off(end + 4))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_is_sent_to_the_bucket_for_a_large_blob_and_a_browser_is_not() {
+        let objects = in_a_bucket().await;
+        let store = ObjectStore::over(Arc::clone(&objects), 16 << 20, 2).redirecting(objects);
+        let (name, contents) = ("a".parse().unwrap(), [vec![7; 1 << 20], vec![7; (1 << 20) - 1]]);
+        for content in &contents {
+            let id = store.begin_upload(&name, Algorithm::Sha256).await.unwrap();
+            let mut upload = store.resume_upload(&name, id).await.unwrap();
+            upload.append(Bytes::copy_from_slice(content)).await.unwrap();
+            upload.commit(&digest_of(Algorithm::Sha256, content)).await.unwrap();
+        }
+        let registry = Registry::new(Arc::new(store), Storage::default(), Limits::default());
+        let ask = async |method: Method, content: &[u8], headers: &[(&'static str, &'static str)]| {
+            let path = format!("/v2/a/blobs/{}", digest_of(Algorithm::Sha256, content));
+            let action = Action::parse(&method, &path, None).unwrap();
+            let mut request = Request::builder().method(method).uri(&path).body(Empty::<Bytes>::new()).unwrap();
+            *request.headers_mut() = headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+                .collect::<HeaderMap>();
+            registry.answer(action, request).await
+        };
+        let [large, small] = &contents;
+        let answer = ask(Method::GET, large, &[]).await;
+        assert_eq!(answer.status(), 307);
+        let address = answer.headers()["location"].to_str().unwrap().to_owned();
+        assert!(tokio::task::spawn_blocking(move || fetched(&address)).await.unwrap().unwrap() == *large);
+        assert_eq!(ask(Method::GET, small, &[]).await.status(), 200);
+        assert_eq!(ask(Method::HEAD, large, &[]).await.status(), 200);
+        assert_eq!(ask(Method::GET, large, &[("range", "bytes=0-9")]).await.status(), 206);
+        for mark in [("sec-fetch-mode", "cors"), ("origin", "https://elsewhere")] {
+            assert_eq!(ask(Method::GET, large, &[mark]).await.status(), 200);
+        }
     }
 }

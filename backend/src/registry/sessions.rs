@@ -12,7 +12,7 @@ use crate::store::lock::held;
 
 /// Bytes of tails that are kept, at most: of one session, and of all.
 const LARGEST_TAIL: usize = 16 << 20;
-const ALL_TAILS: usize = 32 << 20;
+const ALL_TAILS: usize = 16 << 20;
 
 #[derive(Clone, Default)]
 pub(super) struct Sessions(Arc<Mutex<Table>>);

@@ -29,6 +29,9 @@ const CLAIM: u16 = 64;
 /// The longest tail that stands in the session itself, in bytes.
 const MAX_REST: usize = 64 * 1024;
 
+/// Bytes that gather in a buffer which grows with them. For more there is one of a part's size.
+const SMALL: usize = 1 << 20;
+
 /// How many pieces a tail has, at most.
 const MAX_PIECES: usize = 32;
 
@@ -108,12 +111,20 @@ impl Writer {
         self.lease.id()
     }
 
+    fn part_size(&self) -> usize {
+        usize::try_from(self.session.part_size).expect("a part fits into memory")
+    }
+
     async fn append(&mut self, bytes: Bytes) -> Result<()> {
         self.is_changed |= !bytes.is_empty();
         self.session.offset += bytes.len() as u64;
         self.session.hash.update(&bytes);
         if let Some(since) = &mut self.since {
             since.update(&bytes);
+        }
+        if self.gathering.len() + bytes.len() > SMALL && self.gathering.capacity() < self.part_size() {
+            // Growing step by step would take twice as much.
+            self.gathering.reserve(self.part_size() - self.gathering.len());
         }
         self.gathering.extend_from_slice(&bytes);
         while self.gathering.len() as u64 + self.session.tail() >= self.session.part_size {
@@ -128,8 +139,7 @@ impl Writer {
     /// Sends the part that is full.
     async fn send_part(&mut self) -> Result<()> {
         let tail = self.take_tail().await?;
-        let size = usize::try_from(self.session.part_size).expect("a part fits into memory");
-        let fresh = self.gathering.split_to(size - tail.len()).freeze();
+        let fresh = self.gathering.split_to(self.part_size() - tail.len()).freeze();
         let bytes = if tail.is_empty() { fresh } else { [tail, fresh].concat().into() };
         self.send(bytes).await
     }

@@ -12,7 +12,7 @@ mod paths;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -116,7 +116,8 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.
-pub trait Blob: Send {
+#[async_trait]
+pub trait Blob: Send + Sync {
     /// How long it is, in bytes.
     fn size(&self) -> u64;
 
@@ -124,6 +125,11 @@ pub trait Blob: Send {
     /// record.
     fn is_recorded(&self) -> bool {
         true
+    }
+
+    /// Where a client can read it by itself for so long, without any header of its own; `None` where it is to come here.
+    async fn url(&self, _lifetime: Duration) -> Result<Option<String>> {
+        Ok(None)
     }
 
     /// Its bytes from `range.start` up to `range.end`, which is at most [`Blob::size`].
