@@ -8,7 +8,7 @@ use lockgate_settings::{Configuration as _, complain};
 use super::certs::SubjectName;
 use super::output::say;
 use super::{Error, init, serve};
-use crate::config::{Config, Tls};
+use crate::config::{Config, Data, Tls};
 use crate::tls::KeyPairFiles;
 
 /// Bring up a whole private registry: proxy, storage, certificate and first user.
@@ -85,7 +85,7 @@ fn config(args: &Args, data: &Path) -> Result<Config, Error> {
     config.tls = Tls { certificate, key, ..config.tls };
     config.auth.htpasswd = init::htpasswd(init::plain(&args.dir));
     config.auth.token_key = Some(init::token_key(init::plain(&args.dir)));
-    config.storage.get_or_insert_default().data = data.to_owned();
+    config.storage.get_or_insert_default().data = Data::Directory(data.to_owned());
     Ok(config)
 }
 

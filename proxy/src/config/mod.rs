@@ -32,7 +32,7 @@ pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
-pub use lockgate_backend::config::Storage;
+pub use lockgate_backend::config::{Data, Storage};
 pub use lockgate_settings::Log;
 pub use origin::Origin;
 pub use public_url::PublicUrl;
