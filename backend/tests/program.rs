@@ -183,8 +183,9 @@ fn a_check_tries_the_bucket_that_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let text =
-        format!("[storage]\ndata = \"s3://images/site\"\n[s3]\nendpoint = \"http://{address}\"\nallow_http = true\n");
+    let text = format!(
+        "[storage]\ndata = \"s3://images/site\"\n[s3]\nendpoint = \"http://{address}\"\nallow_http = true\npath_style = true\n"
+    );
     site.configure(&text);
     let check = || site.command("check").envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]).output();
     let output = check().unwrap();

@@ -32,6 +32,10 @@ impl From<ObjectsError> for Problem {
 /// What is wrong with a store. It takes some 100 small requests, and leaves nothing behind.
 pub(crate) async fn probe(objects: &dyn Objects) -> Vec<Problem> {
     let directory = format!(".lockgate/probe/{}/", Uuid::new_v4());
+    // What cannot be reached or read is told once.
+    if let Err(error) = objects.names(&directory, "", 1).await {
+        return vec![error.into()];
+    }
     let mut problems = Vec::new();
     if let Err(problem) = tried(objects, &directory, &mut problems).await {
         problems.push(problem);
@@ -45,7 +49,6 @@ pub(crate) async fn probe(objects: &dyn Objects) -> Vec<Problem> {
 
 /// Until it cannot go on.
 async fn tried(objects: &dyn Objects, directory: &str, problems: &mut Vec<Problem>) -> Result<(), Problem> {
-    objects.names(directory, "", 1).await?;
     let key = format!("{directory}object");
     objects.put(&key, Bytes::from_static(b"probe"), None).await?;
     let unusable = |what: &str| Problem::Unusable(what.to_owned());

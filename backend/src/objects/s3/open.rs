@@ -1,5 +1,6 @@
 //! A client of what the configuration names.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ pub(super) fn client(bucket: &Bucket, settings: &S3, credentials: AmazonS3Builde
         }
     };
     let endpoint = format!("{scheme}://{host}");
+    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    // Of https://a.b.host no certificate of *.host speaks.
+    if !settings.path_style && (is_address || scheme == "https" && bucket.name.contains('.')) {
+        return Err(format!("{} cannot stand in a name before {host}; write s3.path_style = true", bucket.name));
+    }
     // Each request has a limit of its own (client.rs), which counts what it sends.
     let options = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT_TIMEOUT);
     let mut options = options.with_allow_http(settings.allow_http);

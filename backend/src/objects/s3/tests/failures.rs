@@ -155,6 +155,13 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let problem = |settings: &S3| open::client(&bucket, settings, credentials()).expect_err("it is refused");
     let endpoint = "http://127.0.0.1:1".parse().unwrap();
     assert!(problem(&S3 { endpoint, ..S3::default() }).contains("s3.allow_http"));
+    for endpoint in ["http://127.0.0.1:1", "http://[::1]:1", "http://127.0.0.1"] {
+        let settings = S3 { endpoint: endpoint.parse().unwrap(), allow_http: true, ..S3::default() };
+        assert!(problem(&settings).contains("s3.path_style"), "{endpoint}");
+    }
+    let dotted = Bucket { name: "a.bucket".to_owned(), prefix: String::new() };
+    let problem_of_dotted = open::client(&dotted, &S3::default(), credentials()).expect_err("no certificate names it");
+    assert!(problem_of_dotted.contains("s3.path_style"));
     let missing = S3 { ca_file: Some("/nothing/here.pem".into()), ..S3::default() };
     assert!(problem(&missing).contains("s3.ca_file: /nothing/here.pem"));
     let empty = tempfile::NamedTempFile::new().unwrap();

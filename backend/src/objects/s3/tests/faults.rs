@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -137,7 +137,12 @@ impl Faults {
             Some(Fault::Cut) if content.is_empty() => Err(broken()),
             Some(Fault::Cut) => {
                 let half = content.slice(..content.len() / 2);
-                let pieces = stream::iter([Ok(Frame::data(half)), Err(broken())]);
+                // The server sends what it has when the body lets it wait, and not before an error.
+                let end = stream::once(async move {
+                    tokio::task::yield_now().await;
+                    Err(broken())
+                });
+                let pieces = stream::iter([Ok(Frame::data(half))]).chain(end);
                 Ok(Response::from_parts(answer, BodyExt::boxed(StreamBody::new(pieces))))
             }
             _ => Ok(Response::from_parts(answer, whole(content))),
