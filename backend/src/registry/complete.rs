@@ -1,4 +1,5 @@
-//! From a session to a blob.
+//! From a session to a blob: by a copy within the store, since the digest is known only at the end; a blob of less than a
+//! part is written at its place.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::keys;
 use super::node::Node;
 use super::session::{self, Completion, Session, State};
 use super::sessions::Lease;
-use super::upload::Writer;
+use super::writer::Writer;
 use crate::hasher::digest_of;
 use crate::objects::{Completed, Version};
 use crate::store::{Result, StoreError, Upload};

@@ -4,7 +4,8 @@
 //! object_store   the store whose bytes are objects
 //!   manifests      manifests and their tags
 //!   listing        what there is, page by page
-//!   upload         writing to a session; complete: from a session to a blob
+//!   upload         a session that is taken; complete: from a session to a blob
+//!     writer         bytes on their way, part by part
 //!     session        one object, swapped; sessions: what this process knows beside it
 //!       links          who holds what, and relies on it
 //!         collection     what a collector is about to delete
@@ -26,6 +27,7 @@ mod object_store;
 mod session;
 mod sessions;
 mod upload;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
