@@ -49,9 +49,9 @@ pub struct Listen {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct Storage {
-    /// What everything is kept in: a directory, or a bucket of S3 as "s3://bucket" or "s3://bucket/prefix" ([s3] says
-    /// where). A directory may be the volume of a registry:2 (what is mounted at its /var/lib/registry), and registry:2
-    /// may open it again afterwards; not both at the same time. A bucket may be that of a registry:2, with its
+    /// What everything is kept in: a directory, or a bucket of S3 as "s3://bucket" or "s3://bucket/prefix" (the section
+    /// s3 says where). A directory may be the volume of a registry:2 (what is mounted at its /var/lib/registry), and
+    /// registry:2 may open it again afterwards; not both at the same time. A bucket may be that of a registry:2, with its
     /// rootdirectory for the prefix.
     #[default(Data::Directory("/var/lib/registry".into()))]
     pub data: Data,
@@ -106,7 +106,7 @@ pub enum Redirect {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct S3 {
-    /// The server, as in "https://s3.example.org" or "http://127.0.0.1:8333". Empty is AWS, in the region below.
+    /// The server, as in `https://s3.example.org` or `http://127.0.0.1:8333`. Empty is AWS, in the region below.
     /// Credentials are taken from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or else of the file that
     /// AWS_SHARED_CREDENTIALS_FILE names (~/.aws/credentials; AWS_PROFILE is the section), or else of the role of the
     /// container or the machine. They need s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and
