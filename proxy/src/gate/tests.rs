@@ -3,7 +3,7 @@ use super::*;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use lockgate_backend::config::{Limits, Storage};
-use lockgate_backend::{MemoryStore, Registry};
+use lockgate_backend::{ObjectStore, Registry};
 
 use crate::auth::{Policy, Users, Verifier};
 
@@ -17,7 +17,7 @@ fn gate() -> Arc<Gate> {
     let config = Config::default();
     let users = Users::parse(USERS, &Policy::default()).expect("a users' file");
     let verifier = Arc::new(Verifier::new(users, config.auth.limits()).expect("threads"));
-    let registry = Registry::new(Arc::new(MemoryStore::default()), Storage::default(), Limits::default());
+    let registry = Registry::new(Arc::new(ObjectStore::in_memory()), Storage::default(), Limits::default());
     let limits = Arc::new(config.limits.clone());
     let judges = Judges {
         authenticator: Arc::new(Authenticator::new(verifier, None)),
