@@ -25,9 +25,14 @@ struct Asker {
 impl Load {
     /// Three with a connection for each request, and three that keep theirs until they are told that it ends.
     pub fn on(door: &Door) -> Self {
+        Self::of(door, "/v2/", &[false, false, false, true, true, true])
+    }
+
+    /// One for each of `clients`, which says whether it keeps its connection, with a GET of `path`.
+    pub fn of(door: &Door, path: &str, clients: &[bool]) -> Self {
         let over = Arc::new(AtomicBool::new(false));
-        let request = format!("GET /v2/ HTTP/1.1\r\nHost: r\r\n{}\r\n", door.authorization());
-        let clients = [false, false, false, true, true, true].map(|keeps| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: r\r\n{}\r\n", door.authorization());
+        let clients = clients.iter().map(|&keeps| {
             let answered = Arc::new(AtomicUsize::new(0));
             let (count, over) = (Arc::clone(&answered), Arc::clone(&over));
             let (client, request) = (StrictClient::at(door), request.clone());
@@ -46,7 +51,7 @@ impl Load {
             });
             Asker { answered, thread }
         });
-        Self { clients: clients.into(), over }
+        Self { clients: clients.collect(), over }
     }
 
     /// Awaits that every client has asked and been answered anew, twice: what was under way before counts once.

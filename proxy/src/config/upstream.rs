@@ -5,16 +5,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::{Origin, UserHeader};
+use super::{Origin, Origins, UserHeader};
 
 /// `[upstream]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upstream {
-    /// Where it listens, in plain HTTP on a private network.
-    #[default(Origin::Tcp { host: "registry".to_owned(), port: 5000 })]
-    pub url: Origin,
-    /// How long a connection to it may take to stand. It is tried twice; then the client gets 504.
+    /// Where it listens, in plain HTTP on a private network. Several that hold the same content, as those over one
+    /// bucket, are a list, or one name with several addresses: requests go to each in turn, and past one that is away.
+    ///
+    /// `url = ["http://registry-1:5000", "http://registry-2:5000"]`
+    #[default(Origins::from(Origin::Tcp { host: "registry".to_owned(), port: 5000 }))]
+    pub url: Origins,
+    /// Of several: how often each is asked whether it answers GET /v2/ with less than 500, and how long it may take.
+    #[default(Period::from_secs(2))]
+    pub health_interval: Period,
+    /// Of several: one that failed so many checks in a row gets no requests. One that cannot be connected to for a
+    /// request gets none at once.
+    #[default(const { Within::of(2) })]
+    pub health_failures: Within<1, 100>,
+    /// Of several: one that failed so gets requests again when it has passed so many checks in a row.
+    #[default(const { Within::of(2) })]
+    pub health_successes: Within<1, 100>,
+    /// How long a connection to it may take to stand. It is tried twice; then the client gets 504. Of several the next
+    /// one is tried after half a second.
     #[default(Period::from_secs(10))]
     pub connect_timeout: Period,
     /// How long it may be silent while its answer is awaited or read. After that the client gets 504.

@@ -11,7 +11,7 @@ use super::{browser, headers, location, response};
 use crate::access::Permit;
 use crate::auth::UserName;
 use crate::client::Client;
-use crate::config;
+use crate::config::{self, Origin};
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal;
 use crate::upstream::{Failure, RequestBody, Upstream};
@@ -26,8 +26,8 @@ pub(crate) enum Destination {
         forward_authorization: bool,
         /// Where it is told who asks.
         user_header: Option<HeaderName>,
-        /// Its name: for a request of HTTP/1.0 that names no host, and where it names itself.
-        host: HeaderValue,
+        /// Its names, where it names itself; the first for a request of HTTP/1.0 that names no host.
+        hosts: Vec<HeaderValue>,
         /// Its own 401, where it was shown no credentials.
         unauthorized: RateLimitedWarning,
     },
@@ -42,7 +42,7 @@ impl Destination {
             upstream,
             forward_authorization: config.forward_authorization,
             user_header: config.user_header.name().cloned(),
-            host: config.url.host(),
+            hosts: config.url.iter().map(Origin::host).collect(),
             unauthorized: RateLimitedWarning::default(),
         }
     }
@@ -65,16 +65,16 @@ impl Destination {
         let version = request.version();
         let is_head = request.method() == Method::HEAD;
         match self {
-            Self::Upstream { upstream, forward_authorization, user_header, host, unauthorized } => {
+            Self::Upstream { upstream, forward_authorization, user_header, hosts, unauthorized } => {
                 permit.rewrite(&mut request);
                 let may_challenge = *forward_authorization && !browser::is_browser(request.headers());
                 let user = user_header.as_ref().map(|header| (header, permit.caller().name().map(UserName::as_str)));
-                headers::forward(&mut request, client, *forward_authorization, host, user);
-                let told = request.headers().get(HOST).unwrap_or(host).clone();
+                headers::forward(&mut request, client, *forward_authorization, &hosts[0], user);
+                let told = request.headers().get(HOST).unwrap_or(&hosts[0]).clone();
                 let mut answer = upstream.send(permit, request).await?;
                 response::check(&answer).map_err(|why| Failure::BrokeOff(why.to_owned()))?;
                 headers::give_back(&mut answer, version);
-                location::give_back(answer.headers_mut(), &told, host);
+                location::give_back(answer.headers_mut(), &told, hosts);
                 browser::disarm(permit.action(), &mut answer);
                 if !may_challenge {
                     answer.headers_mut().remove(WWW_AUTHENTICATE);

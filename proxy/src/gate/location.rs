@@ -3,10 +3,10 @@
 
 use http::header::{HeaderMap, HeaderValue, LINK, LOCATION};
 
-/// Writes references to the upstream as its client reaches it. `told` is the `Host` of the request, `own` the name that
-/// the upstream has in the configuration. A reference to any other server stays.
-pub(super) fn give_back(headers: &mut HeaderMap, told: &HeaderValue, own: &HeaderValue) {
-    let (Ok(told), Ok(own)) = (told.to_str(), own.to_str()) else { return };
+/// Writes references to the upstream as its client reaches it. `told` is the `Host` of the request, `own` the names that
+/// the upstreams have in the configuration: one may name another. A reference to any other server stays.
+pub(super) fn give_back(headers: &mut HeaderMap, told: &HeaderValue, own: &[HeaderValue]) {
+    let Ok(told) = told.to_str() else { return };
     for (name, value) in headers.iter_mut() {
         let reached = match value.to_str() {
             Ok(reference) if name == LOCATION => as_reached(reference, told, own),
@@ -22,7 +22,7 @@ pub(super) fn give_back(headers: &mut HeaderMap, told: &HeaderValue, own: &Heade
 
 /// Writes each reference of a list of links (RFC 8288, 3). One begins with the field or behind a comma: a `<` that
 /// stands elsewhere is part of a parameter.
-fn each_as_reached(links: &str, told: &str, own: &str) -> Option<String> {
+fn each_as_reached(links: &str, told: &str, own: &[HeaderValue]) -> Option<String> {
     let (mut written, mut rest, mut is_changed) = (String::new(), links, false);
     while let Some((before, after)) = rest.split_once('<') {
         written.push_str(before);
@@ -40,7 +40,7 @@ fn each_as_reached(links: &str, told: &str, own: &str) -> Option<String> {
     is_changed.then(|| written + rest)
 }
 
-fn as_reached(reference: &str, told: &str, own: &str) -> Option<String> {
+fn as_reached(reference: &str, told: &str, own: &[HeaderValue]) -> Option<String> {
     let (scheme, rest) = reference.split_once("://")?;
     let default_port = match scheme.to_ascii_lowercase().as_str() {
         "http" => ":80",
@@ -53,12 +53,16 @@ fn as_reached(reference: &str, told: &str, own: &str) -> Option<String> {
         let without_port = port.filter(|(_, port)| *port == default_port).map_or(name, |(name, _)| name);
         authority.eq_ignore_ascii_case(name) || authority.eq_ignore_ascii_case(without_port)
     };
-    if !is(told) && !is(own) {
+    if !is(told) && !own.iter().any(|own| own.to_str().is_ok_and(is)) {
         return None;
     }
     // A client of HTTP/1.0 may not have said how it reaches the gate. A path that begins with two slashes would send it
     // to another server (RFC 3986, 4.2).
-    let server = if told == own && !path.starts_with("//") { String::new() } else { format!("https://{told}") };
+    let server = if own.iter().any(|own| own == told) && !path.starts_with("//") {
+        String::new()
+    } else {
+        format!("https://{told}")
+    };
     let slash = if path.starts_with('/') { "" } else { "/" };
     Some(format!("{server}{slash}{path}"))
 }
@@ -71,7 +75,7 @@ mod tests {
 
     fn given_back(name: http::HeaderName, value: &'static str, told: HeaderValue, own: &'static str) -> String {
         let mut headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static(value))]);
-        give_back(&mut headers, &told, &HeaderValue::from_static(own));
+        give_back(&mut headers, &told, &[HeaderValue::from_static(own)]);
         headers[name].to_str().expect("text").to_owned()
     }
 
@@ -90,6 +94,20 @@ mod tests {
         assert_eq!(location("http://registry:5000?a=b"), "https://reg.test:5043/?a=b");
         for (own, named) in [("registry:80", "http://registry/v2/"), ("localhost", "http://localhost/v2/")] {
             assert_eq!(given_back(LOCATION, named, TOLD, own), "https://reg.test:5043/v2/");
+        }
+    }
+
+    #[test]
+    fn each_of_several_upstreams_may_name_any_of_them() {
+        let own = ["registry-1:5000", "registry-2:5000"].map(HeaderValue::from_static);
+        for (named, reached) in [
+            ("http://registry-1:5000/v2/a", "https://reg.test:5043/v2/a"),
+            ("http://registry-2:5000/v2/a", "https://reg.test:5043/v2/a"),
+            ("http://registry-3:5000/v2/a", "http://registry-3:5000/v2/a"),
+        ] {
+            let mut headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static(named))]);
+            give_back(&mut headers, &TOLD, &own);
+            assert_eq!(headers[LOCATION], reached);
         }
     }
 

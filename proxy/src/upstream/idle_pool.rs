@@ -39,21 +39,26 @@ impl IdlePool {
         waiting.push(Waiting { since: Instant::now(), connection });
     }
 
-    /// The one that was used last, of those to an address that `is_current`. Its other side may have closed it.
-    pub(super) fn take(&self, is_current: impl Fn(&SocketAddr) -> bool) -> Option<Box<Connection>> {
+    /// The one that was used last, of those to an address that `is_wanted`. Its other side may have closed it.
+    pub(super) fn take(&self, is_wanted: impl Fn(&SocketAddr) -> bool) -> Option<Box<Connection>> {
         loop {
-            let Waiting { since, connection } = lock(&self.waiting).pop()?;
-            if since.elapsed() < self.idle_timeout && is_current(connection.address()) {
+            let Waiting { since, connection } = {
+                let mut waiting = lock(&self.waiting);
+                let at = waiting.iter().rposition(|each| is_wanted(each.connection.address()))?;
+                waiting.remove(at)
+            };
+            if since.elapsed() < self.idle_timeout {
                 return Some(connection);
             }
         }
     }
 
-    /// Closes what waited for too long, and what the other side has closed.
-    pub(super) fn close_unusable(&self) {
+    /// Closes what waited for too long, what the other side has closed, and what leads to no address that `is_ready`.
+    pub(super) fn close_unusable(&self, is_ready: impl Fn(&SocketAddr) -> bool) {
         let waiting = std::mem::take(&mut *lock(&self.waiting));
         let is_usable = |mut each: Waiting| {
-            (each.since.elapsed() < self.idle_timeout && each.connection.is_usable()).then_some(each)
+            let is_fresh = each.since.elapsed() < self.idle_timeout;
+            (is_fresh && is_ready(each.connection.address()) && each.connection.is_usable()).then_some(each)
         };
         let mut usable: Vec<_> = waiting.into_iter().filter_map(is_usable).collect();
         let mut waiting = lock(&self.waiting);

@@ -1,12 +1,15 @@
 //! Where to: the registry behind the gate.
 //!
-//! `pingora-load-balancing` finds its addresses, checks their health and chooses one ([`balancer`]); hyper speaks
-//! with it, over connections that wait in a pool between two requests ([`connection`], [`idle_pool`]).
+//! `pingora-load-balancing` finds its addresses ([`names`]), checks their health ([`health`]) and chooses one
+//! ([`balancer`]); hyper speaks with it, over connections that wait in a pool between two requests ([`connection`],
+//! [`idle_pool`]).
 
 mod balancer;
 mod connection;
 mod failure;
+mod health;
 mod idle_pool;
+mod names;
 mod patience;
 mod read_ahead;
 mod request_body;
@@ -14,8 +17,9 @@ mod response_body;
 mod socket;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 
 use crate::access::Permit;
@@ -24,12 +28,21 @@ use balancer::Balancer;
 use connection::{Connection, NotAnswered, Timeouts};
 pub(crate) use failure::Failure;
 use idle_pool::IdlePool;
+use pingora::protocols::l4::socket::SocketAddr;
 use read_ahead::ReadAheadBudget;
 pub(crate) use request_body::{Progress, RequestBody};
 pub(crate) use response_body::ResponseBody;
 
-/// How often a connect is tried: at the address that was known, and at what the resolver says then.
+/// How often a connect is tried where no other address is healthy: at the one that was known, and at what the resolver
+/// says then.
 const CONNECT_ATTEMPTS: usize = 2;
+
+/// How many addresses are tried before one is waited for.
+const MAX_PASSED_OVER: usize = 8;
+
+/// How long a connection may take to stand before a healthy other address is tried: on a private network it takes a
+/// millisecond, and a lost packet is sent again after a second.
+const FAILOVER_AFTER: Duration = Duration::from_millis(500);
 
 /// The upstream with the connections to it.
 pub(crate) struct Upstream {
@@ -56,13 +69,15 @@ impl Upstream {
 
     /// Keeps the addresses, their health and the pool up to date, for ever.
     pub(crate) async fn keep_current(self: Arc<Self>) {
-        self.balancer.keep_current(|| self.pool.close_unusable()).await;
+        self.balancer.keep_current(|| self.pool.close_unusable(|address| self.balancer.is_ready(address))).await;
     }
 
     /// Sends a permitted request, and comes back with its answer's header.
     ///
     /// A connection that waited may have been closed at its other end just then. What was not sent on it is sent on
-    /// another one; and so is, once, a request without a body that asks for nothing twice (RFC 9110, 9.2.2).
+    /// another one; and so is, once, a request without a body that asks for nothing twice (RFC 9110, 9.2.2). Of several
+    /// upstreams another one is asked then, and also where a new connection breaks off, or one that only reads is
+    /// answered that the server has failed.
     ///
     /// # Errors
     /// There is no answer.
@@ -71,43 +86,122 @@ impl Upstream {
         _permit: &Permit,
         mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Failure> {
-        while let Some(mut connection) = self.pool.take(|address| self.balancer.is_current(address)) {
-            let again = may_be_repeated(&request).then(|| bodyless_copy(&request));
-            match connection.send(request).await {
-                Ok(response) => return Ok(self.stream(response, connection)),
-                Err(NotAnswered { unsent: Some(unsent), .. }) => request = *unsent,
-                Err(NotAnswered { failure: failure @ Failure::BrokeOff(_), .. }) => {
-                    // Once: it may be the request that the upstream breaks off for.
-                    request = again.ok_or(failure)?;
-                    break;
+        // Of one, the connection that was used last does, whosever turn it is.
+        let chosen = self.balancer.next_of_several();
+        loop {
+            let kept = self.pool.take(|address| match &chosen {
+                Some(chosen) => address == chosen,
+                None => self.balancer.is_current(address),
+            });
+            let is_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect(chosen.clone(), None).await?,
+            };
+            let may_ask_another = chosen.is_some() && self.balancer.has_other(connection.address());
+            let again = ((is_kept || may_ask_another) && may_be_repeated(&request)).then(|| bodyless_copy(&request));
+            let sent = if may_ask_another && again.is_some() {
+                self.send_while_there(&mut connection, request).await
+            } else {
+                connection.send(request).await
+            };
+            match (sent, again) {
+                (Ok(response), Some(again))
+                    if may_ask_another && has_failed(response.status()) && again.method().is_safe() =>
+                {
+                    let other = self.send_anew(again, connection.address()).await;
+                    return Ok(other.unwrap_or_else(|_| self.stream(response, connection)));
                 }
-                Err(NotAnswered { failure, .. }) => return Err(failure),
+                (Ok(response), _) => return Ok(self.stream(response, connection)),
+                (Err(NotAnswered { unsent: Some(unsent), .. }), _) if is_kept => request = *unsent,
+                (Err(NotAnswered { unsent: Some(unsent), .. }), _) if may_ask_another => {
+                    return self.send_anew(*unsent, connection.address()).await;
+                }
+                (Err(NotAnswered { failure: Failure::BrokeOff(_), .. }), Some(again)) => {
+                    // Once: it may be the request that the upstream breaks off for.
+                    return self.send_anew(again, connection.address()).await;
+                }
+                (Err(NotAnswered { failure, .. }), _) => return Err(failure),
             }
         }
-        let mut connection = self.connect().await?;
+    }
+
+    /// Sends what may be repeated. It ends where a check finds that nobody is there any more.
+    async fn send_while_there(
+        &self,
+        connection: &mut Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, NotAnswered> {
+        let address = connection.address().clone();
+        tokio::select! {
+            biased;
+            sent = connection.send(request) => sent,
+            () = self.balancer.gone(&address) => {
+                Err(NotAnswered { failure: Failure::BrokeOff("it is away".to_owned()), unsent: None })
+            }
+        }
+    }
+
+    /// Sends it for the last time: over a new connection, to another address than the one that `failed`, if there is one.
+    async fn send_anew(
+        &self,
+        request: Request<RequestBody>,
+        failed: &SocketAddr,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let mut connection = self.connect(None, Some(failed.clone())).await?;
         let response = connection.send(request).await.map_err(|failed| failed.failure)?;
         Ok(self.stream(response, connection))
     }
 
-    /// No byte of a request was sent yet: whatever its method, another address may be tried.
-    async fn connect(&self) -> Result<Box<Connection>, Failure> {
-        let mut failed = None;
-        for attempt in 1.. {
-            let Some(address) = self.balancer.choose(failed.as_ref()).await else {
+    /// No byte of a request was sent yet: whatever its method, another address may be tried. `next` is the one whose
+    /// turn it is, if that is known.
+    async fn connect(
+        &self,
+        mut next: Option<SocketAddr>,
+        mut failed: Option<SocketAddr>,
+    ) -> Result<Box<Connection>, Failure> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let address = match next.take() {
+                Some(next) => Some(next),
+                None => self.balancer.choose(failed.as_ref()).await,
+            };
+            let Some(address) = address else {
                 return Err(Failure::Unreachable(std::io::Error::other("its name has no address")));
             };
-            match Connection::open(address.clone(), self.timeouts, &self.read_ahead).await {
+            let has_other = attempt <= MAX_PASSED_OVER && self.balancer.has_other(&address);
+            let mut timeouts = self.timeouts;
+            if has_other {
+                timeouts.connect = timeouts.connect.min(FAILOVER_AFTER);
+            }
+            match Connection::open(address.clone(), timeouts, &self.read_ahead).await {
                 Ok(connection) => return Ok(connection),
-                Err(failure) if attempt == CONNECT_ATTEMPTS => return Err(failure),
-                Err(_) => failed = Some(address),
+                Err(failure) => {
+                    self.balancer.failed(&address, &failure);
+                    if attempt >= CONNECT_ATTEMPTS && !has_other {
+                        return Err(failure);
+                    }
+                    failed = Some(address);
+                }
             }
         }
-        unreachable!("the last attempt returns")
     }
 
     fn stream(&self, response: Response<Incoming>, connection: Box<Connection>) -> Response<ResponseBody> {
         response.map(|incoming| ResponseBody::new(incoming, connection, self.pool.clone()))
     }
+}
+
+/// Whether the server says that it could not do it, which another one may.
+fn has_failed(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
 }
 
 fn may_be_repeated(request: &Request<RequestBody>) -> bool {
