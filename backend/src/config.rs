@@ -172,7 +172,7 @@ mod tests {
         let problems = parse("[storage]\ndata = \"s3://Images\"\n[s3]\npart_size = \"1 MiB\"\n", &[]).unwrap_err();
         let problems = problems.to_string();
         assert!(problems.contains("backend.toml:2:") && problems.contains("small letters"), "{problems}");
-        assert!(problems.contains("backend.toml:4:") && problems.contains("5 MiB"), "{problems}");
+        assert!(problems.contains("backend.toml:4:") && problems.contains("5MiB"), "{problems}");
     }
 
     #[test]

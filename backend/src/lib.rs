@@ -66,6 +66,8 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
+pub use objects::bucket::problems as bucket_problems;
+pub use objects::probe::Problem as BucketProblem;
 pub use open::open;
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;

@@ -178,6 +178,23 @@ fn a_check_tells_every_problem_of_the_file_and_of_what_it_names() {
 }
 
 #[test]
+fn a_check_tries_the_bucket_that_is_named() {
+    let site = Site::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let text =
+        format!("[storage]\ndata = \"s3://images/site\"\n[s3]\nendpoint = \"http://{address}\"\nallow_http = true\n");
+    site.configure(&text);
+    let check = || site.command("check").envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")]).output();
+    let output = check().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains(&format!("no answer of http://{address}")), "{}", stderr(&output));
+    site.configure(&text.replace("allow_http = true", ""));
+    assert!(stderr(&check().unwrap()).contains("s3.allow_http"));
+}
+
+#[test]
 fn sighup_ends_nothing_and_is_told() {
     let site = Site::new();
     let log = site.path("log");

@@ -36,7 +36,7 @@ pub fn program(name: &str) -> Command {
 pub fn tool(name: &str) -> Command {
     let package = package_of(name).unwrap_or_else(|| panic!("scripts/tools.txt lists no `{name}` for tests"));
     let path = search_path().map(|dir| dir.join(name)).find(|path| path.is_file());
-    clean(&path.unwrap_or_else(|| panic!("this test needs `{name}`: apt-get install {package}")))
+    clean(&path.unwrap_or_else(|| panic!("this test needs `{name}` of {package}: make clients")))
 }
 
 /// Debian's package of a tool that tests may start.

@@ -75,7 +75,8 @@ type AnyObjects = Arc<dyn Objects>;
 /// How many ask at once in a race.
 const RACERS: usize = 8;
 
-/// What a store says in the end. One whose answers are lost may not know what became of a write; who asks again learns it.
+/// What a store says in the end. One whose answers are lost may not know what became of a write; who asks again learns
+/// it.
 async fn told<T>(ask: impl AsyncFn() -> Result<T>) -> T {
     for _ in 0..20 {
         if let Ok(told) = ask().await {

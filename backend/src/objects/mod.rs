@@ -5,6 +5,7 @@
 //! on; nothing else coordinates nodes. A key is a path without a leading `/`, of the characters that
 //! every store takes as they are: letters, digits, and `!-_.*'()/`, `+` and `:` never.
 
+pub(crate) mod bucket;
 #[cfg(test)]
 mod contract;
 mod memory;

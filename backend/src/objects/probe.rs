@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::{Objects, ObjectsError};
+use super::{Objects, ObjectsError, Version};
 
 /// How often a race is run: one that a store does not decide can be decided by chance.
 const ROUNDS: usize = 4;
@@ -13,11 +13,13 @@ const ROUNDS: usize = 4;
 const RACERS: usize = 8;
 
 /// What a store does not do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
     /// It cannot be used.
+    #[error("{0}")]
     Unusable(String),
     /// It does not keep conditions, so that one program at a time may use it.
+    #[error("{0}")]
     Unconditional(String),
 }
 
@@ -72,13 +74,13 @@ async fn conditions(objects: &dyn Objects, directory: &str) -> Result<Option<Pro
     for round in 0..ROUNDS {
         let created = format!("{directory}created{round}");
         let told = join_all((0..RACERS).map(|number| objects.create(&created, racer(number)))).await;
-        if winners(told)? != 1 {
+        if !has_one_winner(told)? {
             return broken("of several who create one object at once (If-None-Match: *) not exactly one wins");
         }
         objects.put(&key, racer(0), None).await?;
         let known = objects.get(&key).await?.ok_or_else(|| Problem::Unusable("what was written is gone".to_owned()))?;
         let told = join_all((0..RACERS).map(|number| objects.swap(&key, &known.stat.version, racer(number)))).await;
-        if winners(told)? != 1 {
+        if !has_one_winner(told)? {
             return broken("of several who change one object at once (If-Match) not exactly one wins");
         }
         if objects.swap(&key, &known.stat.version, racer(0)).await?.is_some() {
@@ -89,14 +91,19 @@ async fn conditions(objects: &dyn Objects, directory: &str) -> Result<Option<Pro
 }
 
 /// A version of some object.
-async fn stale(objects: &dyn Objects, directory: &str) -> Result<super::Version, Problem> {
+async fn stale(objects: &dyn Objects, directory: &str) -> Result<Version, Problem> {
     let stat = objects.stat(&format!("{directory}object")).await?;
     stat.map(|stat| stat.version).ok_or_else(|| Problem::Unusable("what was just written is not there".to_owned()))
 }
 
-fn winners(told: Vec<super::Result<Option<super::Version>>>) -> Result<usize, Problem> {
-    let told: Vec<Option<super::Version>> = told.into_iter().collect::<Result<_, _>>()?;
-    Ok(told.iter().flatten().count())
+/// Whether one has won. Of whom nobody knows whether it has, it cannot be told; that another has is enough.
+fn has_one_winner(told: Vec<Result<Option<Version>, ObjectsError>>) -> Result<bool, Problem> {
+    let winners = told.iter().filter(|told| matches!(told, Ok(Some(_)))).count();
+    let error = told.into_iter().find_map(Result::err);
+    match (winners, error) {
+        (0, Some(error)) => Err(error.into()),
+        (winners, _) => Ok(winners == 1),
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ fn racer(number: usize) -> Bytes {
     Bytes::from(format!("racer {number}"))
 }
 
-/// Exactly one of them is told that it won, and its bytes are there. A loser may not learn what became of its write, but
-/// does not take itself for the winner.
+/// Exactly one of them is told that it won, and its bytes are there. A loser may not learn what became of its write,
+/// but does not take itself for the winner.
 async fn assert_one_winner(objects: &AnyObjects, key: &str, told: Vec<Result<Option<Version>>>) {
     let winners: Vec<usize> = (0..told.len()).filter(|&number| matches!(told[number], Ok(Some(_)))).collect();
     let object = found(objects, key).await;

@@ -76,8 +76,10 @@ mod tests {
 
     #[test]
     fn an_error_is_told_from_what_is_no_error() {
-        let error = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n <Error><Code>InternalError</Code><Message>x</Message></Error>";
-        assert_eq!(error_code(error).as_deref(), Some("InternalError"));
+        for declaration in ["", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>", "\n\n <?xml version=\"1.0\"?>\n"] {
+            let error = format!("{declaration}\n <Error><Code>InternalError</Code><Message>x</Message></Error>");
+            assert_eq!(error_code(error.as_bytes()).as_deref(), Some("InternalError"), "{declaration:?}");
+        }
         assert_eq!(error_code(b"<Error>").as_deref(), Some(""), "cut off");
         for other in ["", "<Errata/>x", "<CopyPartResult><ETag>&quot;a&quot;</ETag></CopyPartResult>", "plain"] {
             assert_ne!(error_code(other.as_bytes()).as_deref(), Some("InternalError"), "{other}");

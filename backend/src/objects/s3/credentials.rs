@@ -9,7 +9,9 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as Key};
 /// Builds with the credentials of the environment, or else of the file; with neither, the role of the container or the
 /// machine is asked for when something is signed. No other variable of AWS counts: what they say has keys here.
 pub(super) fn builder() -> Result<AmazonS3Builder, String> {
-    let variables: HashMap<String, String> = env::vars().filter(|(name, _)| name.starts_with("AWS_")).collect();
+    let variables =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let variables: HashMap<String, String> = variables.filter(|(name, _)| name.starts_with("AWS_")).collect();
     let mut builder = AmazonS3Builder::new();
     for (name, value) in &variables {
         if let Ok(key) = name.to_ascii_lowercase().parse::<Key>()
@@ -73,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_profile_has_its_own_values_and_no_other_s() {
-        let text = "[default]\naws_access_key_id = A\n# aws_access_key_id = B\naws_secret_access_key=S=/+\n\n[ci]\naws_access_key_id=C\n";
+        let text = "[default]\naws_access_key_id = A\n# aws_access_key_id = B\naws_secret_access_key=S=/+\n\n\
+                    [ci]\naws_access_key_id=C\n";
         assert_eq!(section(text, "default"), [("aws_access_key_id", "A"), ("aws_secret_access_key", "S=/+")].into());
         assert_eq!(section(text, "ci"), [("aws_access_key_id", "C")].into());
         assert!(section(text, "none").is_empty());

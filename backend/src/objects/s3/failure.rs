@@ -34,6 +34,20 @@ impl From<Failure> for ObjectsError {
     }
 }
 
+/// Codes that are about who asks.
+const CREDENTIALS: [&str; 5] =
+    ["InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "TokenRefreshRequired"];
+
+/// Codes that are about when it is asked.
+const CLOCK: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "ExpiredRequest"];
+
+/// Codes that are about where it is asked.
+const REGION: [&str; 4] =
+    ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"];
+
+/// Codes of what was not done, and may be asked for again.
+const BUSY: [&str; 4] = ["SlowDown", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict"];
+
 /// What was asked, and of whom, as messages say it.
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
@@ -55,48 +69,51 @@ impl Asked<'_> {
 
     fn meaning(&self, status: StatusCode, code: &str, region: Option<&str>) -> (Kind, String) {
         let (bucket, endpoint) = (self.bucket, self.endpoint);
-        match (status.as_u16(), code) {
-            (_, "NoSuchBucket") => {
-                (Kind::Refused, format!("there is no bucket {bucket} at {endpoint}; create it, or correct storage.data"))
+        let (kind, advice) = match code {
+            "NoSuchBucket" => {
+                let advice = format!("there is no bucket {bucket} at {endpoint}; create it, or correct storage.data");
+                return (Kind::Refused, advice);
             }
-            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken" | "TokenRefreshRequired") => (
+            code if CREDENTIALS.contains(&code) => (
                 Kind::Refused,
-                "it does not know the credentials; see to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the credentials \
-                 file, or the role"
-                    .to_owned(),
+                "it does not take the credentials; see to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the credentials \
+                 file, or the role",
             ),
-            (_, "RequestTimeTooSkewed" | "RequestExpired" | "ExpiredRequest") => (
-                Kind::Refused,
-                "its clock and this machine's are too far apart; have both follow the same time".to_owned(),
-            ),
-            (_, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
-            | (301 | 302 | 307 | 308, _) => {
-                let hint = region.map(|region| format!("; it is in {region}")).unwrap_or_default();
-                (Kind::Refused, format!("the bucket is in another region; correct s3.region or s3.endpoint{hint}"))
+            code if CLOCK.contains(&code) => {
+                (Kind::Refused, "its clock and this machine's are too far apart; have both follow the same time")
             }
-            // A bucket whose listing is not allowed answers 403 for what is not there.
-            (401 | 403, _) => (
-                Kind::Refused,
-                format!(
-                    "the credentials are not allowed this; allow {} on {bucket}, and s3:ListBucket; if they are, see that \
-                     this machine's clock is right",
-                    self.permission
-                ),
-            ),
-            (_, "SlowDown" | "ServiceUnavailable" | "OperationAborted" | "ConditionalRequestConflict") | (408 | 409 | 429, _) => {
-                (Kind::Busy, "it is asked more than it takes, or is busy; what was tried several times is given up".to_owned())
-            }
-            (400, "RequestTimeout") => (Kind::Failed, "it waited too long for the request".to_owned()),
-            (404 | 405, _) => (
-                Kind::Refused,
-                format!("that is no answer of an S3 server; correct s3.endpoint ({endpoint}), and s3.path_style"),
-            ),
-            (501, _) | (_, "NotImplemented") => (Kind::Refused, "this server lacks what is needed here".to_owned()),
-            // A gateway has given up waiting; what stands behind it has perhaps not.
-            (502 | 504, _) => (Kind::Lost, format!("what stands before it cannot reach it; see to {endpoint}")),
-            (500..=599, _) => (Kind::Failed, format!("it fails; see to {endpoint}")),
-            _ => (Kind::Refused, "this is not expected of an S3 server".to_owned()),
-        }
+            code if BUSY.contains(&code) => (Kind::Busy, "it is busy; what was tried several times is given up"),
+            code if REGION.contains(&code) => return self.elsewhere(region),
+            "RequestTimeout" => (Kind::Failed, "it waited too long for the request"),
+            _ => match status.as_u16() {
+                300..=399 => return self.elsewhere(region),
+                401 | 403 => {
+                    // Where listing is not allowed, what is not there is forbidden.
+                    let advice = format!(
+                        "the credentials are not allowed this; allow {} on {bucket}, and s3:ListBucket; if they are, see \
+                         that this machine's clock is right",
+                        self.permission
+                    );
+                    return (Kind::Refused, advice);
+                }
+                404 | 405 => {
+                    let advice = "that is no answer of an S3 server; correct s3.endpoint and s3.path_style, which make";
+                    return (Kind::Refused, format!("{advice} {endpoint}"));
+                }
+                408 | 409 | 429 => (Kind::Busy, "it is busy; what was tried several times is given up"),
+                501 => (Kind::Refused, "this server lacks what is needed here"),
+                // A gateway has given up waiting; what stands behind it has perhaps not.
+                502 | 504 => (Kind::Lost, "what stands before it cannot reach it; see to that"),
+                500..=599 => (Kind::Failed, "it fails; see to it"),
+                _ => (Kind::Refused, "this is not expected of an S3 server"),
+            },
+        };
+        (kind, advice.to_owned())
+    }
+
+    fn elsewhere(&self, region: Option<&str>) -> (Kind, String) {
+        let hint = region.map(|region| format!("; it is in {region}")).unwrap_or_default();
+        (Kind::Refused, format!("{} is in another region; correct s3.region or s3.endpoint{hint}", self.bucket))
     }
 
     /// Without an answer.

@@ -1,8 +1,8 @@
 //! Objects in a bucket of S3, or of a server that speaks its protocol.
 //!
-//! `object_store` finds the credentials and signs; the requests are made and their answers read here. It has no
-//! conditional or expiring DELETE, no copy of a range and no GET unless changed, and its errors do not tell a bucket that
-//! is missing from an object that is. Every request is signed by its URL and for a minute.
+//! `object_store` finds the credentials, signs, and has the HTTP client; the requests are made and their answers read
+//! here. It has no expiring DELETE and no copy of a range, it sends conditional writes again without saying so, and its
+//! errors do not tell a bucket that is missing from an object that is. Every request is signed by its URL, for a minute.
 
 mod answers;
 mod client;
@@ -50,11 +50,6 @@ impl S3Objects {
         let client = credentials::builder().and_then(|credentials| open::client(bucket, settings, credentials));
         let client = Arc::new(client.map_err(ObjectsError::Refused)?);
         Ok(Self { client, copies: CopySizes { whole: 64 << 20, part: 64 << 20 } })
-    }
-
-    /// By how many seconds this machine's clock is ahead of the store's, as its last answer tells.
-    pub(crate) fn seconds_ahead(&self) -> i64 {
-        self.client.ahead.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

@@ -51,7 +51,7 @@ impl S3Objects {
         let is_there = self.stat(&key).await.ok()?.is_some();
         let _ = self.remove(&key).await;
         (!is_refused || !is_there).then(|| {
-            let what = "it does what a signed URL asks after the URL has expired, so that a DELETE that was held up could \
+            let what = "it does what a signed URL asks after that has expired, so that a DELETE that was held up could \
                         remove what was written since";
             Problem::Unusable(what.to_owned())
         })

@@ -9,7 +9,7 @@ use http::{Method, StatusCode, header};
 use super::client::{Client, Retries};
 use super::failure::{Failure, Kind};
 use super::request::{Answer, Request, quoted};
-use crate::objects::{Object, REMOVAL, Read, Result, Stat, Version};
+use crate::objects::{Object, ObjectsError, REMOVAL, Read, Result, Stat, Version};
 
 pub(super) async fn get(client: &Client, key: &str) -> Result<Option<Object>> {
     let request = Request::new(Method::GET, key);
@@ -40,7 +40,15 @@ pub(super) async fn stat(client: &Client, key: &str) -> Result<Option<Stat>> {
     let request = Request::new(Method::HEAD, key);
     let mut retries = Retries::new();
     loop {
-        let answer = client.send(&request).await?;
+        let told = client.send(&request).await;
+        // An answer to HEAD has no body: what is missing may be the object, the bucket or the server, and what is
+        // refused is so for one of many reasons. The answer to GET says which.
+        let why = Request::new(Method::GET, key).range(0, 1);
+        let answer = match told {
+            Ok(answer) => answer,
+            Err(error @ ObjectsError::Refused(_)) => return client.send(&why).await.and(Err(error)),
+            Err(error) => return Err(error),
+        };
         if answer.status.is_success() {
             let size = answer.text(&header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
             let stat = size.and_then(|size| answer.stat(size));
@@ -48,9 +56,7 @@ pub(super) async fn stat(client: &Client, key: &str) -> Result<Option<Stat>> {
                 .map(Some)
                 .ok_or_else(|| client.odd(&request, "it has no ETag, no length, or no Last-Modified"));
         }
-        // What is missing may be the bucket, or the server: an answer to HEAD does not say, one to GET does.
-        let asked = client.send(&Request::new(Method::GET, key).range(0, 1)).await?;
-        if asked.status == StatusCode::NOT_FOUND {
+        if client.send(&why).await?.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         if !retries.next().await {
@@ -74,7 +80,8 @@ pub(super) async fn remove(client: &Client, key: &str) -> Result<()> {
     let lifetime = REMOVAL.saturating_sub(Duration::from_secs(ahead));
     if lifetime < REMOVAL / 2 {
         let message = format!(
-            "this machine's clock is {ahead} seconds ahead of S3's at {}; nothing is removed until both follow the same time",
+            "this machine's clock is {ahead} seconds ahead of that of S3 at {}; nothing is removed until both follow the \
+             same time",
             client.endpoint
         );
         return Err(Failure { kind: Kind::Refused, message }.into());

@@ -37,7 +37,14 @@ fn objects_at(address: &str, bucket: Bucket, secret: &str) -> S3Objects {
     let client = open::client(&bucket, &settings, credentials).unwrap();
     // What 11 MiB of a test are copied by.
     let copies = CopySizes { whole: 8 << 20, part: 5 << 20 };
-    S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(4), ..client }), copies }
+    S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(30), ..client }), copies }
+}
+
+/// The same, which does not wait long for what has stalled.
+fn impatient_at(address: &str, name: &str) -> S3Objects {
+    let objects = bucket_at(address, name);
+    let client = Arc::into_inner(objects.client).expect("nobody else has it");
+    S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(2), ..client }), ..objects }
 }
 
 async fn new_bucket() -> String {
@@ -54,5 +61,5 @@ pub(crate) async fn objects() -> Arc<dyn Objects> {
 /// The same, where much goes wrong.
 pub(in crate::objects) async fn objects_behind_faults() -> Arc<dyn Objects> {
     let faults = Faults::before(&Weed::shared().address, RATE).await;
-    Arc::new(bucket_at(&faults.address, &new_bucket().await))
+    Arc::new(impatient_at(&faults.address, &new_bucket().await))
 }
