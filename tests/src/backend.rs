@@ -1,10 +1,12 @@
 //! The small registry, `lockgate-backend serve`.
 
+use crate::bucket::Bucket;
 use crate::directory::fresh_dir;
 use crate::gate::listening_address;
 use crate::process::{Process, Signal};
 use crate::programs::program;
 use crate::waiting::{PATIENCE, eventually};
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,7 +26,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn over(data: &Path) -> Self {
-        Self::on_free_port(data, "")
+        Self::on_free_port(data.display(), "")
     }
 
     /// The same with deleting switched off.
@@ -32,7 +34,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn without_delete_over(data: &Path) -> Self {
-        Self::on_free_port(data, "storage.delete = false")
+        Self::on_free_port(data.display(), "storage.delete = false")
     }
 
     /// The same with manifests accepted whose content is not all there.
@@ -40,7 +42,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn sparse_over(data: &Path) -> Self {
-        Self::on_free_port(data, "storage.sparse = true")
+        Self::on_free_port(data.display(), "storage.sparse = true")
     }
 
     /// The same with further settings, lines of its configuration as in `storage.upload_age = '1s'`.
@@ -48,10 +50,27 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn configured_over(data: &Path, settings: &str) -> Self {
-        Self::on_free_port(data, settings)
+        Self::on_free_port(data.display(), settings)
     }
 
-    fn on_free_port(data: &Path, settings: &str) -> Self {
+    /// A backend over a bucket, one of any number.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn on(bucket: &Bucket) -> Self {
+        Self::configured_on(bucket, "")
+    }
+
+    /// The same with further settings.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn configured_on(bucket: &Bucket, settings: &str) -> Self {
+        let of_bucket = bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat();
+        Self::on_free_port(bucket.url(), &(of_bucket + settings))
+    }
+
+    fn on_free_port(data: impl Display, settings: &str) -> Self {
         let (process, config) = start(data, "127.0.0.1:0", settings);
         let url = format!("http://{}", listening_address(process.stderr()));
         Self { process, url, _config: config }
@@ -62,7 +81,7 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn on_socket(data: &Path, socket: &Path) -> Self {
-        let (process, config) = start(data, &format!("unix:{}", socket.display()), "");
+        let (process, config) = start(data.display(), &format!("unix:{}", socket.display()), "");
         eventually(PATIENCE, "the backend's socket", || socket.exists().then_some(()));
         process.stderr().await_line(PATIENCE, "the line that it listens", |line| line.contains("listening"));
         Self { process, url: format!("unix:{}", socket.display()), _config: config }
@@ -89,11 +108,12 @@ impl Backend {
     }
 }
 
-fn start(data: &Path, listen: &str, settings: &str) -> (Process, TempDir) {
+fn start(data: impl Display, listen: &str, settings: &str) -> (Process, TempDir) {
     let dir = fresh_dir();
     let config: PathBuf = dir.path().join("backend.toml");
-    let text =
-        format!("listen.http = '{listen}'\nstorage.data = '{}'\nlog.level = 'trace'\n{settings}\n", data.display());
+    let text = format!("listen.http = '{listen}'\nstorage.data = '{data}'\nlog.level = 'trace'\n{settings}\n");
     fs::write(&config, text).expect("the directory is ours");
-    (Process::start(program("lockgate-backend").arg("serve").arg("--config").arg(&config)), dir)
+    let mut backend = program("lockgate-backend");
+    backend.arg("serve").arg("--config").arg(&config).envs(Bucket::credentials());
+    (Process::start(&mut backend), dir)
 }

@@ -4,6 +4,7 @@
 use crate::door::Door;
 use crate::message::{Response, copy_body, read_head};
 use crate::wire::Wire;
+use std::collections::VecDeque;
 use std::io::{self, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -11,11 +12,11 @@ use std::time::Duration;
 /// How long an answer is waited for. A registry that promises more than it sends is found out by it.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// A client of one server.
+/// A client of one server, or of several that are one to it.
 #[derive(Debug)]
 pub struct Client {
-    server: Server,
-    connection: Option<Connection>,
+    /// The one that was asked last stands first.
+    servers: VecDeque<(Server, Option<Connection>)>,
 }
 
 #[derive(Debug)]
@@ -44,7 +45,12 @@ pub enum RequestBody<'a> {
 impl Client {
     /// A client of a server that speaks plain HTTP.
     pub fn plain(address: SocketAddr) -> Self {
-        Self { server: Server::Plain(address), connection: None }
+        Self::plain_in_turn(&[address])
+    }
+
+    /// A client that sends each request to the next of these, as a balancer would.
+    pub fn plain_in_turn(addresses: &[SocketAddr]) -> Self {
+        Self { servers: addresses.iter().map(|address| (Server::Plain(*address), None)).collect() }
     }
 
     /// A client with the door's user, over TLS.
@@ -52,7 +58,8 @@ impl Client {
     /// # Panics
     /// When a tool is missing.
     pub fn at(door: &Door) -> Self {
-        Self { server: Server::Tls { door: door.clone(), authorization: door.authorization() }, connection: None }
+        let server = Server::Tls { door: door.clone(), authorization: door.authorization() };
+        Self { servers: [(server, None)].into() }
     }
 
     /// Sends a request, over the connection of the last one if that is still open, and awaits its answer. `headers` are
@@ -76,22 +83,26 @@ impl Client {
         headers: &[String],
         body: RequestBody<'_>,
     ) -> io::Result<Response> {
-        let request = self.request(method, target, headers, body);
-        let mut connection = match self.connection.take() {
+        self.servers.rotate_left(1);
+        let (server, kept) = self.servers.front_mut().expect("there is a server");
+        let request = server.request(method, target, headers, body);
+        let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => self.server.connect()?,
+            None => server.connect()?,
         };
         let response = connection.exchange(&request, method == "HEAD")?;
         if !response.head.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close")) {
-            self.connection = Some(connection);
+            *kept = Some(connection);
         }
         Ok(response)
     }
+}
 
+impl Server {
     fn request(&self, method: &str, target: &str, headers: &[String], body: RequestBody<'_>) -> Vec<u8> {
-        let (host, authorization) = match &self.server {
-            Server::Plain(address) => (address, ""),
-            Server::Tls { door, authorization } => (&door.address, authorization.as_str()),
+        let (host, authorization) = match self {
+            Self::Plain(address) => (address, ""),
+            Self::Tls { door, authorization } => (&door.address, authorization.as_str()),
         };
         let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{authorization}{headers}");
@@ -110,9 +121,7 @@ impl Client {
             }
         }
     }
-}
 
-impl Server {
     fn connect(&self) -> io::Result<Connection> {
         Ok(match self {
             Self::Plain(address) => {

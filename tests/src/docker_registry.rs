@@ -1,5 +1,6 @@
 //! Debian's `docker-registry`: the real distribution 2.8 that people run today.
 
+use crate::bucket::Bucket;
 use crate::directory::fresh_dir;
 use crate::process::{Process, Signal};
 use crate::programs::tool;
@@ -31,7 +32,7 @@ impl DockerRegistry {
     /// # Panics
     /// When it does not start.
     pub fn over_at(data: &Path, address: &str) -> Self {
-        Self::start(data, address, true)
+        Self::start(&filesystem(data), address, true)
     }
 
     /// The same with deletes forbidden, as distribution has it by default, on a free port.
@@ -39,19 +40,28 @@ impl DockerRegistry {
     /// # Panics
     /// When it does not start.
     pub fn without_delete_over(data: &Path) -> Self {
-        Self::start(data, "127.0.0.1:0", false)
+        Self::start(&filesystem(data), "127.0.0.1:0", false)
     }
 
-    fn start(data: &Path, address: &str, delete: bool) -> Self {
+    /// A registry over a bucket, with deletes allowed, on a free port.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn on(bucket: &Bucket) -> Self {
+        Self::start(&bucket.driver(), "127.0.0.1:0", true)
+    }
+
+    fn start(driver: &str, address: &str, delete: bool) -> Self {
         let dir = fresh_dir();
         let config = dir.path().join("config.yml");
         let text = format!(
-            "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    \
-             enabled: {delete}\nhttp:\n  addr: {address}\n  secret: of-the-tests\n",
-            data.display()
+            "version: 0.1\nlog:\n  level: info\nstorage:\n{driver}  delete:\n    enabled: {delete}\nhttp:\n  addr: \
+             {address}\n  secret: of-the-tests\n"
         );
         fs::write(&config, text).expect("the directory is ours");
-        let process = Process::start(tool("docker-registry").arg("serve").arg(&config));
+        let mut registry = tool("docker-registry");
+        // It takes a file of certificates for its S3 driver's from there, and then does not start.
+        let process = Process::start(registry.arg("serve").arg(&config).env_remove("AWS_CA_BUNDLE"));
         let listening = "listening on ";
         let line = process.stderr().await_line(PATIENCE, "`listening on`", |line| line.contains(listening));
         let address = line.split_once(listening).expect("it was just found").1;
@@ -85,4 +95,9 @@ impl DockerRegistry {
         self.process.signal(Signal::Terminate);
         self.process.wait(Duration::from_secs(20));
     }
+}
+
+/// What the configuration has below `storage` for a directory.
+fn filesystem(data: &Path) -> String {
+    format!("  filesystem:\n    rootdirectory: {}\n", data.display())
 }

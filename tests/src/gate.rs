@@ -1,5 +1,6 @@
 //! The proxy, `lockgate serve`, in front of whatever a test puts behind it.
 
+use crate::bucket::Bucket;
 use crate::certificates::{Authority, Pair, rename_over};
 use crate::clock::Clock;
 use crate::curl::Curl;
@@ -229,6 +230,16 @@ impl Gate {
     /// When its files cannot be made.
     pub fn over(data: &Path) -> GateBuilder {
         Self::leading_nowhere().set("storage.data", data.display())
+    }
+
+    /// The same over a bucket, one of any number.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    pub fn on(bucket: &Bucket) -> GateBuilder {
+        let mut gate = Self::leading_nowhere().set("storage.data", bucket.url());
+        gate.settings.extend(bucket.settings().map(|(key, value)| (key.to_owned(), value)));
+        Bucket::credentials().iter().fold(gate, |gate, (name, value)| gate.env(name, value))
     }
 
     fn leading_nowhere() -> GateBuilder {

@@ -8,6 +8,7 @@
 //!        go through a Door                                      ├─▶ Backend         lockgate-backend
 //!        (address, CA, user)              Up   (lockgate up)    ├─▶ DockerRegistry  distribution 2.8, from Debian
 //!                                                               └─▶ Relay           any of them, cut in the middle
+//!                                              Bucket (weed) ◀── any number of Backend, Gate and DockerRegistry
 //! ```
 //!
 //! The programs are looked for beside the tests' own target directory, or in `PROGRAMS_DIR`:
@@ -22,12 +23,14 @@
 
 mod api;
 mod backend;
+mod bucket;
 mod certificates;
 mod client;
 mod clock;
 mod container_tools;
 mod content;
 mod curl;
+mod dice;
 mod directory;
 mod docker;
 mod docker_registry;
@@ -60,12 +63,14 @@ mod wire;
 
 pub use api::Api;
 pub use backend::Backend;
+pub use bucket::Bucket;
 pub use certificates::{Authority, Pair, rename_over};
 pub use client::{Client, RequestBody};
 pub use clock::Clock;
 pub use container_tools::{Buildah, Podman, Skopeo};
 pub use content::{Pattern, PatternCheck, sha256, sha512};
 pub use curl::{Answer, Curl};
+pub use dice::Dice;
 pub use directory::fresh_dir;
 pub use docker::Docker;
 pub use docker_registry::DockerRegistry;

@@ -3,7 +3,7 @@
 //!
 //! The moments are drawn from a seed, which is printed; `LOCKGATE_SEED` repeats one. `LOCKGATE_KILLS` makes it longer.
 
-use lockgate_e2e::{Backend, PlainApi, Response, digest_of, fresh_dir, image_of};
+use lockgate_e2e::{Backend, Dice, PlainApi, Response, digest_of, fresh_dir, image_of};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::env;
 use std::fs;
@@ -19,32 +19,6 @@ const LONGEST_LIFE: Duration = Duration::from_millis(50);
 /// An open that is not at once is one that looks through the store. It takes a few milliseconds.
 const AT_ONCE: Duration = Duration::from_secs(3);
 const TAGS: &[&str] = &["v1", "v2", "latest"];
-
-/// xorshift64*
-struct Dice(u64);
-
-impl Dice {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 20) % bound
-    }
-
-    fn bytes(&mut self, longest: u64) -> Vec<u8> {
-        let length = self.below(longest + 1);
-        (0..length).map(|_| self.below(256) as u8).collect()
-    }
-
-    fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
-        &all[self.below(all.len() as u64) as usize]
-    }
-}
 
 /// What a client may count on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

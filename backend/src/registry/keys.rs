@@ -9,7 +9,7 @@
 //!     ├── _layers/<algorithm>/<hex>/link
 //!     └── _manifests
 //!         ├── revisions/<algorithm>/<hex>/link
-//!         └── tags/<tag>/current/link
+//!         └── tags/<tag>/current/link                distribution has index/<algorithm>/<hex>/link beside it
 //! .lockgate
 //! ├── names/complete                                  every repository and tag has its name below
 //! ├── names/repositories/<sorted name>                empty
@@ -54,6 +54,11 @@ pub(super) fn tags(repository: &RepositoryName) -> String {
 
 pub(super) fn tag(repository: &RepositoryName, tag: &str) -> String {
     format!("{}{tag}/current/link", tags(repository))
+}
+
+/// Where distribution notes every manifest that a tag ever pointed at.
+pub(super) fn tag_index(repository: &RepositoryName, tag: &str) -> String {
+    format!("{}{tag}/index/", tags(repository))
 }
 
 pub(super) fn name_of_repository(repository: &RepositoryName) -> String {

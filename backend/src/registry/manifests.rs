@@ -1,7 +1,7 @@
 //! Manifests and their tags.
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 
 use super::keys;
@@ -206,6 +206,11 @@ async fn take_away(node: &Node, repository: &RepositoryName, tag: &Tag, now: &Cu
     }
     node.objects.remove(&keys::name_of_tag(repository, tag.as_str())).await?;
     node.objects.remove(&key).await?;
+    // Distribution lists a tag as long as there is anything of it.
+    let mut index = node.objects.scan(&keys::tag_index(repository, tag.as_str()));
+    while let Some(entry) = index.try_next().await? {
+        node.objects.remove(&entry.key).await?;
+    }
     if let Some(digest) = &now.digest {
         node.objects.remove(&keys::noted_tag(repository, digest, tag)).await?;
     }

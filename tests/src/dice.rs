@@ -1,0 +1,34 @@
+//! Chance that can be repeated.
+
+/// Draws by a seed, the same ones each time (xorshift64*).
+#[derive(Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// Another `seed` draws otherwise.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 20) % bound
+    }
+
+    /// So many bytes at most.
+    pub fn bytes(&mut self, longest: u64) -> Vec<u8> {
+        let length = self.below(longest + 1);
+        (0..length).map(|_| self.below(256) as u8).collect()
+    }
+
+    /// One of them.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len() as u64) as usize]
+    }
+}

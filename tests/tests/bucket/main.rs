@@ -1,0 +1,8 @@
+//! Promise: a bucket is a place like a directory is one, for any number of nodes at once, of which each may be lost at any
+//! moment; and the bucket of a registry:2 is one, too.
+
+mod adoption;
+mod churn;
+mod client;
+mod gates;
+mod uploads;
