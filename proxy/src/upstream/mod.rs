@@ -142,13 +142,16 @@ impl Upstream {
         }
     }
 
-    /// Sends it for the last time: over a new connection, to another address than the one that `failed`, if there is one.
+    /// Sends it for the last time: over a new connection, to another address than the one that `failed`, if there is
+    /// one.
     async fn send_anew(
         &self,
         request: Request<RequestBody>,
         failed: &SocketAddr,
     ) -> Result<Response<ResponseBody>, Failure> {
-        let mut connection = self.connect(None, Some(failed.clone())).await?;
+        // Of one address nothing is known that the resolver could tell better.
+        let failed = self.balancer.is_several().then(|| failed.clone());
+        let mut connection = self.connect(None, failed).await?;
         let response = connection.send(request).await.map_err(|failed| failed.failure)?;
         Ok(self.stream(response, connection))
     }
