@@ -1,7 +1,7 @@
 //! The list of repositories shows what one may pull, and nothing of the rest.
 
 use crate::{ADMIN, ALICE, BOB, Before, Within, push};
-use lockgate_e2e::Gate;
+use lockgate_e2e::{Gate, Upstream};
 
 /// The pages that a caller reads, following each `Link`.
 pub(super) fn pages(gate: &Gate, who: Option<&str>, n: usize) -> (Vec<String>, Vec<String>) {
