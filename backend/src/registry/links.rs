@@ -109,6 +109,6 @@ impl Node {
 }
 
 /// The digest that a link has which leads nowhere: a tag that is being deleted.
-pub(super) fn nowhere() -> Digest {
+pub(super) fn no_manifest() -> Digest {
     Digest::from_bytes(Algorithm::Sha256, &[0; 32]).expect("32 bytes are a SHA-256")
 }

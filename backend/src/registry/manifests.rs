@@ -5,7 +5,7 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 
 use super::keys;
-use super::links::{nowhere, target};
+use super::links::{no_manifest, target};
 use super::node::{BATCH, Node, all};
 use crate::hasher::digest_of;
 use crate::objects::Object;
@@ -114,7 +114,7 @@ impl Current {
     }
 
     fn is_dying(&self) -> bool {
-        self.digest.as_ref() == Some(&nowhere())
+        self.digest.as_ref() == Some(&no_manifest())
     }
 
     /// The manifest that is found by it.
@@ -199,7 +199,7 @@ pub(super) async fn delete_tag(
 async fn take_away(node: &Node, repository: &RepositoryName, tag: &Tag, now: &Current) -> Result<bool> {
     let Some(link) = &now.link else { return Ok(false) };
     let key = keys::tag(repository, tag.as_str());
-    let dying = Bytes::copy_from_slice(nowhere().as_str().as_bytes());
+    let dying = Bytes::copy_from_slice(no_manifest().as_str().as_bytes());
     // No store removes an object only if it is unchanged: first nobody else finds it.
     if node.objects.swap(&key, &link.stat.version, dying).await?.is_none() {
         return Ok(false);

@@ -32,10 +32,10 @@ fn manifest(reference: &str) -> String {
 fn push(url: &str) {
     let mut api = PlainApi::at(url);
     for blob in blobs() {
-        api.push_blob(REPOSITORY, &blob).unwrap().expect(201);
+        api.push_blob(REPOSITORY, &blob).expect("it answers").expect(201);
     }
     for (tag, manifest) in [("v1", image()), ("v1-rc", image()), ("v2", second())] {
-        api.put_manifest(REPOSITORY, tag, &manifest).unwrap().expect(201);
+        api.put_manifest(REPOSITORY, tag, &manifest).expect("it answers").expect(201);
     }
     api.push_image("team-2/other.app", "latest", b"of another");
     api.push_image("team", "latest", b"of a third");
@@ -43,23 +43,26 @@ fn push(url: &str) {
 
 fn serves_all(url: &str) {
     let mut api = PlainApi::at(url);
-    let names = api.call("GET", "/v2/_catalog").unwrap().expect(200).json()["repositories"].clone();
+    let names = api.call("GET", "/v2/_catalog").expect("it answers").expect(200).json()["repositories"].clone();
     assert_eq!(sorted(&names), ["team", "team-2/other.app", REPOSITORY]);
-    let tags = api.call("GET", &format!("/v2/{REPOSITORY}/tags/list")).unwrap().expect(200).json()["tags"].clone();
+    let tags =
+        api.call("GET", &format!("/v2/{REPOSITORY}/tags/list")).expect("it answers").expect(200).json()["tags"].clone();
     assert_eq!(sorted(&tags), ["v1", "v1-rc", "v2"]);
     for reference in ["v1", "v1-rc", &digest_of_manifest(&image())] {
-        let pulled = api.call("GET", &manifest(reference)).unwrap().expect(200);
+        let pulled = api.call("GET", &manifest(reference)).expect("it answers").expect(200);
         assert_eq!(pulled.body, image().to_string().into_bytes(), "{reference}");
         assert_eq!(pulled.head.one("docker-content-digest"), digest_of_manifest(&image()));
     }
     for blob in blobs() {
-        let pulled = api.call("GET", &format!("/v2/{REPOSITORY}/blobs/{}", digest_of(&blob))).unwrap().expect(200);
+        let pulled =
+            api.call("GET", &format!("/v2/{REPOSITORY}/blobs/{}", digest_of(&blob))).expect("it answers").expect(200);
         assert!(pulled.body == blob, "other bytes, {} of {}", pulled.body.len(), blob.len());
     }
 }
 
 fn sorted(list: &Value) -> Vec<&str> {
-    let mut list: Vec<&str> = list.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect();
+    let mut list: Vec<&str> =
+        list.as_array().expect("a list").iter().map(|item| item.as_str().expect("a text")).collect();
     list.sort_unstable();
     list
 }

@@ -90,10 +90,11 @@ fn clients_work_while_nodes_are_killed(count: u64, time: Duration) {
     let sum = |count: fn(&Client) -> u64| clients.iter().map(count).sum::<u64>();
     let (acknowledged, resumed) = (sum(|it| it.acknowledged), sum(|it| it.resumed));
     let (created, denied) = (sum(|it| it.created), sum(|it| it.denied));
+    let put_off = sum(|it| it.put_off);
     let kept = sum(|it| it.counts_on() as u64);
     println!(
         "{killed} kills, {acknowledged} answers, {kept} blobs and manifests kept, {resumed} uploads went on elsewhere, \
-         {created} tags made once, {denied} refused"
+         {created} tags made once, {denied} refused, {put_off} times told to ask again"
     );
     assert!(killed > 3 && kept > 10 * count && created > 0 && denied > 0, "hardly anything happened between the kills");
 }

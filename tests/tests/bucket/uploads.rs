@@ -17,7 +17,7 @@ fn pattern(seed: u64, length: usize) -> Vec<u8> {
 
 fn is_there(node: &Backend, content: &[u8]) {
     let path = format!("/v2/team/app/blobs/{}", digest_of(content));
-    let blob = PlainApi::at(node.url()).call("GET", &path).unwrap().expect(200);
+    let blob = PlainApi::at(node.url()).call("GET", &path).expect("it answers").expect(200);
     assert!(blob.body == content, "other bytes, {} of {}", blob.body.len(), content.len());
 }
 

@@ -47,6 +47,15 @@ macro_rules! checks {
             )*)*
         }
 
+        mod bucket {
+            $($(
+                #[test]
+                fn $claim() {
+                    crate::checks::holds(crate::targets::Target::Bucket, super::CHECKS, stringify!($claim));
+                }
+            )*)*
+        }
+
         mod within {
             $($(
                 #[test]

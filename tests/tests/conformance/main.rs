@@ -6,10 +6,12 @@
 //! ```text
 //! pull::backend::a_blob_comes_with_its_exact_bytes           lockgate-backend alone, plain HTTP
 //! pull::proxied::a_blob_comes_with_its_exact_bytes           the same behind lockgate: TLS and a password
+//! pull::within::a_blob_comes_with_its_exact_bytes            the same in one process
+//! pull::bucket::a_blob_comes_with_its_exact_bytes            three over one bucket, each request to the next of them
 //! pull::docker_registry::a_blob_comes_with_its_exact_bytes   Debian's docker-registry: holds, or fails as known
 //! ```
 //!
-//! The third tells that the checks can tell a registry from another: `known_failures.rs` lists what docker-registry 2.8
+//! The last tells that the checks can tell a registry from another: `known_failures.rs` lists what docker-registry 2.8
 //! does not do, and a check that fails there without being listed, or is listed and holds, is a failure here.
 //!
 //! Levels: MUST, SHOULD and MAY are the specification's, of version 1.1.1 and of what was merged since. ALSO is what it

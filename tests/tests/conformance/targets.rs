@@ -1,6 +1,6 @@
 //! The registries that are asked. Each is started once, by the first test that needs it.
 
-use lockgate_e2e::{Backend, Client, DockerRegistry, Door, Gate, LastWill, fresh_dir};
+use lockgate_e2e::{Backend, Bucket, Client, DockerRegistry, Door, Gate, LastWill, fresh_dir};
 use std::any::Any;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +15,8 @@ pub(crate) enum Target {
     Proxied,
     /// The same within `lockgate`.
     Within,
+    /// Three of the first over one bucket, each of which gets every third request.
+    Bucket,
     /// Distribution 2.8.
     DockerRegistry,
 }
@@ -35,6 +37,8 @@ pub(crate) enum Setting {
 pub(crate) enum Entrance {
     /// Whoever comes may in.
     Open(SocketAddr),
+    /// The same, at any of these.
+    Nodes([SocketAddr; 3]),
     /// TLS and a password.
     Gate(Box<Door>),
 }
@@ -43,6 +47,7 @@ impl Entrance {
     pub(crate) fn client(&self) -> Client {
         match self {
             Self::Open(address) => Client::plain(*address),
+            Self::Nodes(addresses) => Client::plain_in_turn(addresses),
             Self::Gate(door) => Client::at(door),
         }
     }
@@ -77,6 +82,7 @@ fn start(target: Target, setting: Setting) -> Server {
             let will = LastWill::ending(&[registry.process()]);
             Server { entrance, _running: Box::new((registry, will, data)) }
         }
+        Target::Bucket => on_a_bucket(setting),
         Target::Within => {
             let gate = Gate::over(data.path());
             let gate = match setting {
@@ -104,6 +110,20 @@ fn start(target: Target, setting: Setting) -> Server {
             Server { entrance, _running: Box::new((backend, will, data)) }
         }
     }
+}
+
+fn on_a_bucket(setting: Setting) -> Server {
+    let bucket = Bucket::fresh();
+    let settings = match setting {
+        Setting::Usual => "",
+        Setting::NoDelete => "storage.delete = false",
+        Setting::Sparse => "storage.sparse = true",
+    };
+    let nodes = [(); 3].map(|()| Backend::configured_on(&bucket, settings));
+    let address = |node: &Backend| node.url().trim_start_matches("http://").parse().expect("it says where it listens");
+    let entrance = Entrance::Nodes(nodes.each_ref().map(address));
+    let will = LastWill::ending(&nodes.each_ref().map(Backend::process));
+    Server { entrance, _running: Box::new((nodes, will)) }
 }
 
 fn behind_a_gate(backend: Backend, data: impl Any + Send) -> Server {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 /// A visit.
 pub(crate) struct Visit {
-    target: Option<Target>,
+    pub(crate) target: Option<Target>,
     entrance: Entrance,
     client: RefCell<Client>,
     /// The repository that no other check touches.

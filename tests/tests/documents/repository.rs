@@ -48,7 +48,7 @@ impl Repository {
         let conf = read("conf/lockgate.toml") + &read("conf/backend.toml");
         let sections = conf.lines().filter_map(|line| section(line.trim_start_matches(['#', ' ']))).map(str::to_owned);
         let sections = sections.collect();
-        let compose = read("compose.yaml") + &read("compose.registry2.yaml");
+        let compose = ["compose.yaml", "compose.registry2.yaml", "compose.cluster.yaml"].map(read).concat();
         let makefile = read("Makefile");
         Self { files, documents, source, items, help: help(), sections, compose, makefile, root }
     }

@@ -1,22 +1,20 @@
 //! `docker compose up` on a fresh clone is a whole private registry; `compose.registry2.yaml` is the same gate in front
-//! of the registry people already run.
+//! of the registry people already run, and `compose.cluster.yaml` two of them before three backends over one bucket.
 
+mod cluster;
+mod deployment;
+mod images;
+
+use deployment::{Deployment, docker, printed};
+use images::registry2_image;
 use lockgate_e2e::{
-    Authority, Curl, Docker, Door, Finished, Owner, PATIENCE, Pattern, Process, Scheme, eventually, finish,
-    htpasswd_line, no_privilege_in, no_secret_in, tool,
+    Authority, Curl, Docker, Owner, PATIENCE, Pattern, Process, Scheme, eventually, htpasswd_line, no_privilege_in,
 };
-use std::ffi::OsStr;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// The first `up` on a machine compiles two hundred crates.
-const BUILD_PATIENCE: Duration = Duration::from_secs(25 * 60);
 
 /// `stop_grace_period`, after which docker kills.
 const STOP_PATIENCE: Duration = Duration::from_secs(40);
@@ -218,125 +216,6 @@ fn goes_there_and_back(docker: &Docker) {
     assert_eq!(ran.stdout, "there and back");
 }
 
-/// A fresh clone, brought up as a project of its own. All of it is gone when this is dropped.
-#[derive(Debug)]
-struct Deployment {
-    clone: TempDir,
-    file: &'static str,
-    /// Of the project and of the image.
-    name: String,
-    address: SocketAddr,
-    variables: Vec<(&'static str, String)>,
-}
-
-impl Deployment {
-    fn up(file: &'static str, variables: &[(&'static str, &str)]) -> Self {
-        static COUNT: AtomicU16 = AtomicU16::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let deployment = Self {
-            clone: fresh_clone(),
-            file,
-            name: format!("lockgate-e2e-{}-{count}", std::process::id()),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(count))),
-            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
-        };
-        deployment.start();
-        deployment
-    }
-
-    /// The one command, in the background.
-    fn start(&self) {
-        finish_within(BUILD_PATIENCE, &mut self.command(&["up", "--detach", "--wait"])).success();
-    }
-
-    fn compose(&self, arguments: &[&str]) -> Finished {
-        finish(&mut self.command(arguments))
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut docker = tool("docker");
-        docker
-            .current_dir(self.clone.path())
-            .args(["compose", "--project-name", &self.name, "--file", self.file])
-            .args(arguments)
-            .env("LOCKGATE_IMAGE", &self.name)
-            .env("LOCKGATE_PUBLISH", self.address.to_string())
-            .envs(self.variables.iter().map(|(name, value)| (name, value)));
-        docker
-    }
-
-    /// The way in that a user is told of: the password from the log, the authority by `docker compose cp`.
-    fn first_door(&self) -> Door {
-        let log = self.init_log();
-        let value = |label| printed(&log, label).unwrap_or_else(|| panic!("no {label} in the log: {log}"));
-        let ca = self.clone.path().join("devdockerCA.crt");
-        let source = "proxy:/var/lib/lockgate/certs/devdockerCA.crt";
-        self.compose(&["cp", source, ca.to_str().expect("a temporary path is ASCII")]).success();
-        Door { address: self.address, ca, user: value("user"), password: value("password") }
-    }
-
-    fn init_log(&self) -> String {
-        self.compose(&["logs", "--no-log-prefix", "init"]).success().stdout
-    }
-
-    fn inspect(&self, service: &str, format: &str) -> String {
-        let id = self.compose(&["ps", "--all", "--quiet", service]).success().stdout;
-        docker(&["inspect", "--format", format, id.trim()]).success().stdout.trim().to_owned()
-    }
-
-    fn network(&self, network: &str) -> String {
-        format!("{}_{network}", self.name)
-    }
-
-    fn backend_ip(&self) -> String {
-        self.inspect("backend", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
-    }
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.compose(&["logs", "--no-color", "--tail", "100"]));
-        }
-        let log = self.compose(&["logs", "--no-color", "proxy", "backend"]).output();
-        self.compose(&["down", "--volumes", "--remove-orphans", "--timeout", "2"]);
-        docker(&["image", "rm", "--force", &self.name]);
-        if !std::thread::panicking() {
-            no_secret_in("a container", &log);
-        }
-    }
-}
-
-/// The files that git knows or would add, as a clone has them.
-fn fresh_clone() -> TempDir {
-    let clone = TempDir::new().expect("there is a temporary directory");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the workspace");
-    let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let listed = finish(tool("git").arg("-C").arg(root).args(list)).success();
-    // What is deleted and not yet committed is still listed.
-    for file in listed.stdout.split_terminator('\0').filter(|file| root.join(file).is_file()) {
-        let copy = clone.path().join(file);
-        fs::create_dir_all(copy.parent().expect("it is below the clone")).expect("the directory is ours");
-        fs::copy(root.join(file), copy).expect("the file can be copied");
-    }
-    clone
-}
-
-/// A free port below those that the kernel gives out by itself, so that nobody takes it while the proxy is away.
-fn free_port(count: u16) -> u16 {
-    let spread = u16::try_from(std::process::id() % 400).expect("it is below 400");
-    let first = 20_000 + spread * 25 + count;
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    (first..32_768).step_by(100).find(is_free).expect("one of them is free")
-}
-
-/// The value of a line `LABEL: VALUE`.
-fn printed(log: &str, label: &str) -> Option<String> {
-    let values = log.lines().filter_map(|line| line.split_once(':'));
-    let mut named = values.filter(|(name, _)| name.trim().to_lowercase().ends_with(label));
-    named.next().map(|(_, value)| value.trim().to_owned())
-}
-
 /// Every file below a directory, with its content.
 fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
@@ -352,61 +231,3 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found.sort();
     found
 }
-
-fn docker<S: AsRef<OsStr>>(arguments: &[S]) -> Finished {
-    finish(tool("docker").args(arguments))
-}
-
-fn finish_within(bound: Duration, command: &mut Command) -> Finished {
-    let name = format!("{command:?}");
-    let mut process = Process::start(command);
-    let status = process.wait(bound);
-    Finished { name, status, stdout: process.stdout().text(), stderr: process.stderr().text() }
-}
-
-/// An image made for the tests, removed after them.
-#[derive(Debug)]
-struct MadeImage(&'static str);
-
-impl Drop for MadeImage {
-    fn drop(&mut self) {
-        docker(&["image", "rm", "--force", self.0]);
-    }
-}
-
-/// Sees to an image `registry:2`: the public one, or where that cannot be had the same program from Debian, in the same
-/// places.
-fn registry2_image() -> Option<MadeImage> {
-    const NAME: &str = "registry:2";
-    if docker(&["image", "inspect", NAME]).status.success() || docker(&["pull", NAME]).status.success() {
-        return None;
-    }
-    let context = TempDir::new().expect("there is a temporary directory");
-    for (program, file) in [("docker-registry", "registry"), ("busybox", "wget")] {
-        let copied = fs::copy(tool(program).get_program(), context.path().join(file));
-        copied.unwrap_or_else(|e| panic!("{program} cannot be copied: {e}"));
-    }
-    fs::write(context.path().join("config.yml"), STAND_IN_CONFIG).expect("the directory is ours");
-    fs::write(context.path().join("Dockerfile"), STAND_IN_DOCKERFILE).expect("the directory is ours");
-    docker(&[OsStr::new("build"), OsStr::new("--tag"), OsStr::new(NAME), context.path().as_os_str()]).success();
-    Some(MadeImage(NAME))
-}
-
-const STAND_IN_DOCKERFILE: &str = r#"
-FROM debian:bookworm-slim
-COPY registry wget /usr/bin/
-COPY config.yml /etc/docker/registry/config.yml
-VOLUME ["/var/lib/registry"]
-EXPOSE 5000
-ENTRYPOINT ["registry", "serve"]
-CMD ["/etc/docker/registry/config.yml"]
-"#;
-
-/// What the public image has there.
-const STAND_IN_CONFIG: &str = "
-version: 0.1
-log: {fields: {service: registry}}
-storage: {cache: {blobdescriptor: inmemory}, filesystem: {rootdirectory: /var/lib/registry}}
-http: {addr: ':5000', headers: {X-Content-Type-Options: [nosniff]}}
-health: {storagedriver: {enabled: true, interval: 10s, threshold: 3}}
-";
