@@ -122,8 +122,28 @@ async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest
     }
 }
 
-/// Brings a session to its end whose list of parts is settled, wherever it was begun.
+/// Brings a session to its end whose list of parts is settled, wherever it was begun. Another node may be at it, too:
+/// whose steps then have no effect is told what has become of it.
 async fn finish(
+    node: &Arc<Node>,
+    repository: &RepositoryName,
+    id: Uuid,
+    session: Session,
+    version: Version,
+    completion: Completion,
+) -> Result<()> {
+    let digest = completion.digest.clone();
+    let finished = bring_to_its_end(node, repository, id, session, version, completion).await;
+    match finished {
+        Err(StoreError::UploadUnknown | StoreError::Objects(_)) => match session::read(node, repository, id).await {
+            Ok((Session { state: State::Done(blob), .. }, _)) if blob == digest => Ok(()),
+            _ => finished,
+        },
+        finished => finished,
+    }
+}
+
+async fn bring_to_its_end(
     node: &Arc<Node>,
     repository: &RepositoryName,
     id: Uuid,
