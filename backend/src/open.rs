@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::{Bucket, Data, Nodes, Redirect, S3, S3Server, Storage};
 use crate::objects::bucket;
-use crate::objects::probe::Problem;
+use crate::objects::probe::{Problem, probe};
 use crate::registry::ObjectStore;
 use crate::store::{DiskStore, Store};
 
 /// Opens what `storage.data` names: a directory, of which this process is the only user until it ends, or a bucket, which
-/// is tried first.
+/// is tried first, as far as that takes no waiting.
 ///
 /// # Errors
 /// The directory or the bucket cannot be used; the message says which and why.
@@ -22,11 +22,11 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
             Ok(Arc::new(opened.map_err(io::Error::other)??))
         }
         Data::Bucket(name) => {
-            let problems = bucket_problems(name, storage.nodes, s3).await;
+            let objects = bucket::open(name, s3).map_err(io::Error::other)?;
+            let problems = told(probe(&*objects, 0).await, storage.nodes);
             if !problems.is_empty() {
                 return Err(io::Error::other(format!("{name}: {}", problems.join("; "))));
             }
-            let objects = bucket::open(name, s3).map_err(io::Error::other)?;
             let (part_size, in_flight) = (s3.part_size.get() as u64, s3.parts_in_flight.get());
             let store = match storage.nodes {
                 Nodes::Many => ObjectStore::over(objects, part_size, in_flight),
@@ -44,7 +44,12 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
 
 /// What keeps a bucket from being served by so many nodes. It takes some seconds, and leaves nothing in the bucket.
 pub async fn bucket_problems(name: &Bucket, nodes: Nodes, s3: &S3) -> Vec<String> {
-    let found = bucket::problems(name, s3).await.into_iter().filter_map(|problem| match problem {
+    told(bucket::problems(name, s3).await, nodes)
+}
+
+/// What is a problem for so many nodes, and what to do.
+fn told(problems: Vec<Problem>, nodes: Nodes) -> Vec<String> {
+    let found = problems.into_iter().filter_map(|problem| match problem {
         Problem::Unconditional(_) if nodes == Nodes::One => None,
         Problem::Unconditional(what) => {
             Some(format!("{what}, so that one process at a time may use it: say so with storage.nodes = \"one\""))

@@ -11,7 +11,7 @@ use super::S3Objects;
 use super::failure::Kind;
 use super::request::Request;
 use crate::objects::Objects as _;
-use crate::objects::probe::{Problem, probe};
+use crate::objects::probe::{Problem, ROUNDS, probe};
 
 /// How far apart the clocks may be, in seconds. A request is signed by one and judged by the other.
 const APART: i64 = 10;
@@ -25,7 +25,7 @@ const LATE: Duration = Duration::from_secs(4);
 impl S3Objects {
     /// What is wrong with the bucket, or the server, or what is allowed there. It takes some seconds.
     pub(crate) async fn problems(&self) -> Vec<Problem> {
-        let (mut problems, expiry) = tokio::join!(probe(self), self.expiry());
+        let (mut problems, expiry) = tokio::join!(probe(self, ROUNDS), self.expiry());
         let ahead = self.client.ahead.load(Ordering::Relaxed);
         if ahead.abs() > APART {
             let (client, than) = (&self.client.endpoint, if ahead > 0 { "ahead of" } else { "behind" });
