@@ -1,8 +1,8 @@
 //! A small OCI registry: what stands behind Lockgate where nothing else does.
 //!
 //! It speaks the [OCI distribution specification] over plain HTTP/1.1, asks nobody for a password, and
-//! keeps everything in a directory laid out as `registry:2` does, so that either opens the other's
-//! volume. A blob's digest is computed while its bytes arrive, and a `201` means that they are on disk.
+//! keeps everything in a directory or a bucket of S3, laid out as `registry:2` does, so that either opens the
+//! other's. A blob's digest is computed while its bytes arrive, and a `201` means that they are durable.
 //!
 //! ```text
 //! server       accept, a task a connection, drain
