@@ -150,7 +150,7 @@ fn weed(directory: &Path, ports: &[u16; 8]) -> std::process::Command {
         weed.arg(format!("-{name}.port={}", pair[0])).arg(format!("-{name}.port.grpc={}", pair[1]));
     }
     weed.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.electionTimeout=1s"]);
-    weed.args(["-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3.config=users.json"]);
+    weed.args(["-master.volumeSizeLimitMB=64", "-volume.max=10000", "-s3.config=users.json"]);
     weed.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]);
     weed.args(["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]);
     weed

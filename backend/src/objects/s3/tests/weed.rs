@@ -58,7 +58,7 @@ impl Weed {
             .args(["weed", "-v=0", "server", "-dir=.", "-s3"])
             .args(ports_of);
         keeper.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.electionTimeout=1s"]);
-        keeper.args(["-master.volumeSizeLimitMB=64", "-volume.max=500", "-s3.config=users.json"]);
+        keeper.args(["-master.volumeSizeLimitMB=64", "-volume.max=10000", "-s3.config=users.json"]);
         keeper.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]);
         keeper.args(["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]);
         keeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
