@@ -109,6 +109,9 @@ pub(crate) async fn append(
 ) -> Outcome {
     let id = session(id)?;
     let mut upload = take(registry, name, id).await?;
+    if upload.is_finished() {
+        return Err(upload_unknown().into());
+    }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
     let received = receive(upload.as_mut(), body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
@@ -130,6 +133,9 @@ pub(crate) async fn finish(
 ) -> Outcome {
     let id = session(id)?;
     let mut upload = take(registry, name, id).await?;
+    if upload.is_finished() {
+        return Ok(upload.commit(digest).await.map(|()| created(name, digest))?);
+    }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
     let done = match receive(upload.as_mut(), body, piece).await {
         Ok(()) => upload.commit(digest).await.map_err(Refusal::from),

@@ -209,6 +209,10 @@ impl Upload for Finish {
         self.session.offset
     }
 
+    fn is_finished(&self) -> bool {
+        true
+    }
+
     /// What is sent again is there.
     async fn append(&mut self, _bytes: Bytes) -> Result<()> {
         Ok(())

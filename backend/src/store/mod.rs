@@ -144,6 +144,12 @@ pub trait Upload: Send {
     /// How many bytes the session holds, those just appended included.
     fn size(&self) -> u64;
 
+    /// Whether it takes no more bytes, since they are on their way to a blob or have become one. Committing it again is
+    /// right then, with the same digest.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
     /// Adds bytes to its end.
     async fn append(&mut self, bytes: Bytes) -> Result<()>;
 

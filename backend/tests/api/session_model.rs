@@ -77,6 +77,7 @@ struct Session {
     url: String,
     /// `None` once it is gone.
     bytes: Option<Vec<u8>>,
+    became: Option<String>,
 }
 
 #[derive(Default)]
@@ -189,7 +190,7 @@ impl Model {
         let hint = if sha512 { "?digest-algorithm=sha512" } else { "" };
         let answer = registry.call("POST", &format!("/v2/{repository}/blobs/uploads/{hint}")).await.expect(202);
         let url = answer.header("location").to_owned();
-        self.sessions.push(Session { repository, url, bytes: Some(Vec::new()) });
+        self.sessions.push(Session { repository, url, bytes: Some(Vec::new()), became: None });
     }
 
     /// A session that is gone is unknown, and one that is there stands where the model says.
@@ -232,6 +233,8 @@ impl Model {
         let answer = registry.call_with("PUT", &url, &headers, Bytes::copy_from_slice(piece)).await;
         let repository = session.repository;
         match (&session.bytes, named) {
+            // A store that remembers what a session has become may say so again.
+            (None, _) if answer.status == 201 => assert_eq!(session.became, Some(digest)),
             (None, _) => drop(answer.expect_error(404, "BLOB_UPLOAD_UNKNOWN")),
             (Some(bytes), _) if !right => assert_eq!(answer.expect(416).header("range"), range(bytes.len())),
             (Some(_), Named::Wrong) => {
@@ -242,6 +245,7 @@ impl Model {
             (Some(_), _) => {
                 answer.expect(201);
                 session.bytes = None;
+                session.became = Some(digest.clone());
                 self.blobs.push((repository, digest, whole));
             }
         }
