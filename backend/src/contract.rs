@@ -76,6 +76,7 @@ contract! {
         an_upload_goes_on_where_it_was_left
         a_whole_upload_that_was_cut_off_may_be_sent_again
         nothing_sent_again_makes_no_blob_of_a_wrong_session
+        an_upload_in_many_small_requests_is_what_was_sent
         what_was_appended_is_kept_when_an_upload_is_dropped_between_two_writes
         one_session_has_one_writer
         a_cancelled_session_is_gone

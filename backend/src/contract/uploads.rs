@@ -51,6 +51,19 @@ pub(super) async fn an_upload_goes_on_where_it_was_left(store: AnyStore) {
     assert!(matches!(store.upload_size(&repository, id).await, Err(StoreError::UploadUnknown)));
 }
 
+pub(super) async fn an_upload_in_many_small_requests_is_what_was_sent(store: AnyStore) {
+    let (repository, content) = (name("a"), long_content().repeat(5));
+    let id = store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();
+    for piece in content.chunks(70_001) {
+        let mut upload = store.resume_upload(&repository, id).await.unwrap();
+        upload.append(Bytes::copy_from_slice(piece)).await.unwrap();
+        upload.suspend().await.unwrap();
+    }
+    let upload = store.resume_upload(&repository, id).await.unwrap();
+    upload.commit(&sha256(&content)).await.unwrap();
+    assert!(read(&store, "a", &sha256(&content)).await.unwrap() == content);
+}
+
 pub(super) async fn what_was_appended_is_kept_when_an_upload_is_dropped_between_two_writes(store: AnyStore) {
     let (repository, content) = (name("a"), long_content());
     let id = store.begin_upload(&repository, Algorithm::Sha256).await.unwrap();

@@ -240,10 +240,14 @@ impl From<StoreError> for Refusal {
                                deleted; ask whoever runs it";
                 Self::internal(OciError::new(ErrorCode::Denied, message), &error)
             }
-            StoreError::Objects(ref cause) => {
-                let message = format!("the registry's storage does not do as asked: {cause}");
-                let unavailable = OciError::new(ErrorCode::Unavailable, message);
-                Self::internal(unavailable, &error)
+            StoreError::Objects(_) => {
+                let message = "the registry's storage does not answer as it should: try again in half a minute, or tell \
+                               whoever runs it (its log says why)";
+                Self::internal(OciError::new(ErrorCode::Unavailable, message), &error)
+            }
+            StoreError::TooLarge(most) => {
+                let message = format!("a blob has at most {most} bytes in this registry (s3.part_size)");
+                OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE).into()
             }
             StoreError::Corrupt(_) | StoreError::Io(_) => {
                 let message = "the registry's storage failed: its log says where; try again, or tell whoever runs it";

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
+use uuid::Uuid;
 
 use super::keys;
 use super::node::Node;
@@ -108,7 +109,29 @@ impl Node {
     }
 }
 
-/// The digest that a link has which leads nowhere: a tag that is being deleted.
-pub(super) fn no_manifest() -> Digest {
-    Digest::from_bytes(Algorithm::Sha256, &[0; 32]).expect("32 bytes are a SHA-256")
+/// How many of its digits are 0 in the digest of a tag that is being deleted: nobody finds content that has such a one.
+const ZEROS: usize = 32;
+
+/// A digest that leads nowhere, for a tag that is being deleted: another one each time, so that of two who delete a tag at
+/// once each knows whether it was the one.
+pub(super) fn dying() -> Digest {
+    let nonce = [&[0; ZEROS / 2][..], Uuid::new_v4().as_bytes()].concat();
+    Digest::from_bytes(Algorithm::Sha256, &nonce).expect("32 bytes are a SHA-256")
+}
+
+/// Whether a tag with this digest is being deleted.
+pub(super) fn is_dying(digest: &Digest) -> bool {
+    digest.hex().bytes().take(ZEROS).all(|digit| digit == b'0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_is_being_deleted_is_known_and_no_two_are_alike() {
+        assert!(is_dying(&dying()) && dying() != dying());
+        assert!(is_dying(&Digest::from_bytes(Algorithm::Sha256, &[0; 32]).unwrap()));
+        assert!(!is_dying(&digest_of(Algorithm::Sha256, b"a manifest")));
+    }
 }

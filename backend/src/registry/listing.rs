@@ -21,17 +21,20 @@ impl Node {
         after: &str,
         limit: usize,
     ) -> Result<Option<Vec<Tag>>> {
-        let mut names = Vec::new();
-        if self.names_are_complete().await? {
-            names = self.objects.names(&keys::names_of_tags(repository), after, limit).await?;
-        }
-        if names.is_empty() && !self.is_named_in_store(repository).await? {
+        let is_complete = self.names_are_complete().await?;
+        let mut names = if is_complete {
+            self.objects.names(&keys::names_of_tags(repository), after, limit).await?
+        } else {
+            self.linked_tags_after(repository, after, limit).await?
+        };
+        if names.is_empty() && self.objects.stat(&keys::name_of_repository(repository)).await?.is_none() {
             // Another program may have written it since everything was named.
-            let tags = self.linked_tags(repository).await?;
-            if tags.is_empty() && !self.is_linked(repository).await? {
+            if is_complete {
+                names = self.linked_tags_after(repository, after, limit).await?;
+            }
+            if names.is_empty() && !self.is_linked(repository).await? {
                 return Ok(None);
             }
-            names = tags.into_iter().filter(|tag| tag.as_str() > after).take(limit).collect();
         }
         Ok(Some(names.iter().filter_map(|name| name.parse().ok()).collect()))
     }
@@ -76,10 +79,10 @@ impl Node {
         Ok(found)
     }
 
-    /// Whether a repository is listed by its name.
-    async fn is_named_in_store(&self, repository: &RepositoryName) -> Result<bool> {
-        let complete = self.knows_names_complete();
-        Ok(complete && self.objects.stat(&keys::name_of_repository(repository)).await?.is_some())
+    /// The first `limit` tags that sort after `after`, by their links.
+    async fn linked_tags_after(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Vec<String>> {
+        let tags = self.linked_tags(repository).await?;
+        Ok(tags.into_iter().filter(|tag| tag.as_str() > after).take(limit).collect())
     }
 
     /// Whether a repository has held a blob or a manifest, by its links.
@@ -94,7 +97,8 @@ impl Node {
         Ok(false)
     }
 
-    async fn names_are_complete(&self) -> Result<bool> {
+    /// Whether everything that is here has a name.
+    pub(super) async fn names_are_complete(&self) -> Result<bool> {
         if self.knows_names_complete() {
             return Ok(true);
         }

@@ -1,11 +1,13 @@
 //! Manifests and their tags.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 
 use super::keys;
-use super::links::{no_manifest, target};
+use super::links::{dying, is_dying, target};
 use super::node::{BATCH, Node, all};
 use crate::hasher::digest_of;
 use crate::objects::Object;
@@ -15,10 +17,10 @@ use crate::store::{NewManifest, Precondition, Requirement, Result, StoreError, S
 const NOTED: &str = "1";
 
 /// How long a tag may be in the state of being deleted, until whoever deletes it is taken for gone.
-const DYING: std::time::Duration = std::time::Duration::from_secs(60);
+const DYING: Duration = Duration::from_secs(60);
 
 /// From one look at a tag that is being deleted to the next.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A manifest by its digest or by a tag.
 pub(super) async fn read(
@@ -114,7 +116,14 @@ impl Current {
     }
 
     fn is_dying(&self) -> bool {
-        self.digest.as_ref() == Some(&no_manifest())
+        self.digest.as_ref().is_some_and(is_dying)
+    }
+
+    /// Whether somebody may yet remove it. The store's clock is compared with this machine's, which `check` allows ten
+    /// seconds, and a removal is good for half of the time.
+    fn is_dying_still(&self) -> bool {
+        let age = self.link.as_ref().and_then(|link| SystemTime::now().duration_since(link.stat.modified).ok());
+        self.is_dying() && age.is_none_or(|age| age < DYING)
     }
 
     /// The manifest that is found by it.
@@ -143,11 +152,10 @@ async fn point(
     again: bool,
 ) -> Result<()> {
     let key = keys::tag(repository, tag.as_str());
-    let began = tokio::time::Instant::now();
     let (name, note) = (keys::name_of_tag(repository, tag.as_str()), keys::noted_tag(repository, digest, tag));
     loop {
         let now = Current::read(node, repository, tag).await?;
-        if now.is_dying() && began.elapsed() < DYING {
+        if now.is_dying_still() {
             tokio::time::sleep(PAUSE).await;
             continue;
         }
@@ -199,21 +207,22 @@ pub(super) async fn delete_tag(
 async fn take_away(node: &Node, repository: &RepositoryName, tag: &Tag, now: &Current) -> Result<bool> {
     let Some(link) = &now.link else { return Ok(false) };
     let key = keys::tag(repository, tag.as_str());
-    let dying = Bytes::copy_from_slice(no_manifest().as_str().as_bytes());
+    let dying = Bytes::copy_from_slice(dying().as_str().as_bytes());
     // No store removes an object only if it is unchanged: first nobody else finds it.
     if node.objects.swap(&key, &link.stat.version, dying).await?.is_none() {
         return Ok(false);
     }
     node.objects.remove(&keys::name_of_tag(repository, tag.as_str())).await?;
-    node.objects.remove(&key).await?;
+    if let Some(digest) = &now.digest {
+        node.objects.remove(&keys::noted_tag(repository, digest, tag)).await?;
+    }
     // Distribution lists a tag as long as there is anything of it.
     let mut index = node.objects.scan(&keys::tag_index(repository, tag.as_str()));
     while let Some(entry) = index.try_next().await? {
         node.objects.remove(&entry.key).await?;
     }
-    if let Some(digest) = &now.digest {
-        node.objects.remove(&keys::noted_tag(repository, digest, tag)).await?;
-    }
+    // Last of all: whoever sets the tag anew waits for this, and then writes what was removed before.
+    node.objects.remove(&key).await?;
     Ok(true)
 }
 
@@ -263,6 +272,65 @@ async fn take_if(node: &Node, repository: &RepositoryName, tag: &Tag, digest: &D
         let now = Current::read(node, repository, tag).await?;
         if now.digest.as_ref() != Some(digest) || take_away(node, repository, tag, &now).await? {
             return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lockgate_oci::Algorithm;
+
+    use super::*;
+    use crate::objects::MemoryObjects;
+    use crate::registry::ObjectStore;
+    use crate::store::Store as _;
+
+    /// Two processes over the same objects.
+    fn nodes() -> [ObjectStore; 2] {
+        let objects = Arc::new(MemoryObjects::default());
+        [0, 1].map(|_| ObjectStore::over(objects.clone(), 16 << 20, 2))
+    }
+
+    fn tagged(content: &'static [u8]) -> NewManifest {
+        NewManifest {
+            digest: digest_of(Algorithm::Sha256, content),
+            content: Bytes::from_static(content),
+            tags: vec!["v1".parse().unwrap()],
+            subject: None,
+            requires: Vec::new(),
+            precondition: None,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_nodes_that_delete_a_tag_one_does_and_a_push_beside_is_there_or_was_deleted_whole() {
+        let [one, other] = nodes();
+        let (name, tag): (RepositoryName, Tag) = ("a".parse().unwrap(), "v1".parse().unwrap());
+        let free = Precondition::default();
+        for _ in 0..30 {
+            one.put_manifest(&name, tagged(b"m")).await.unwrap();
+            let [deleting, deleting_too] = [&one, &other].map(|node| {
+                let (node, name, tag) = (node.clone(), name.clone(), tag.clone());
+                tokio::spawn(async move { node.delete_tag(&name, &tag, &Precondition::default()).await.unwrap() })
+            });
+            let (deleted, deleted_too) = (deleting.await.unwrap(), deleting_too.await.unwrap());
+            assert!(deleted != deleted_too, "one of them was the one");
+
+            one.put_manifest(&name, tagged(b"m")).await.unwrap();
+            let pushing = tokio::spawn({
+                let (node, name) = (other.clone(), name.clone());
+                async move { node.put_manifest(&name, tagged(b"m")).await.unwrap() }
+            });
+            one.delete_tag(&name, &tag, &free).await.unwrap();
+            pushing.await.unwrap();
+            // A tag that is there has its name, and its manifest knows of it.
+            let is_there = one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap().is_some();
+            assert_eq!(one.tags(&name, "", 9).await.unwrap().unwrap().len(), usize::from(is_there));
+            one.delete_manifest(&name, &digest_of(Algorithm::Sha256, b"m"), None).await.unwrap();
+            assert_eq!(one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap(), None);
+            assert_eq!(one.tags(&name, "", 9).await.unwrap(), Some(vec![]));
         }
     }
 }

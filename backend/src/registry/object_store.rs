@@ -177,8 +177,9 @@ impl Store for ObjectStore {
     }
 
     async fn index(&self) -> Result<()> {
-        self.0.name_everything().await?;
-        self.0.note_names_complete();
+        if !self.0.names_are_complete().await? {
+            self.0.name_everything().await?;
+        }
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::store::{Result, StoreError};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Session {
     pub(super) repository: String,
-    /// Of the writer that claimed it last: who finds another one has lost it.
+    /// Of the writer that claimed it last, so that no two claims have the same bytes.
     pub(super) nonce: Uuid,
     pub(super) state: State,
     /// How many bytes it holds.

@@ -81,6 +81,7 @@ impl Writer {
     ) -> Self {
         let tail =
             if session.pieces.is_empty() { Some(Bytes::copy_from_slice(&session.rest)) } else { lease.tail(&version) };
+        debug_assert!(tail.as_ref().is_none_or(|tail| tail.len() as u64 == session.tail()));
         Self {
             node,
             repository,
@@ -196,9 +197,7 @@ impl Writer {
         if self.claimed.is_none_or(|claimed| next > claimed) {
             let claim = self.session.last_number.saturating_add(CLAIM).min(MAX_PARTS);
             if next > claim {
-                let most = u64::from(MAX_PARTS) * self.session.part_size;
-                let message = format!("a blob has at most {most} bytes here: enlarge s3.part_size for larger ones");
-                return Err(StoreError::Io(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message)));
+                return Err(StoreError::TooLarge(u64::from(MAX_PARTS) * self.session.part_size));
             }
             // What has come since is not in the session until it is written down.
             (self.found.nonce, self.found.last_number) = (Uuid::new_v4(), claim);
@@ -260,21 +259,26 @@ impl Writer {
         }
         self.arrived().await?;
         if self.is_changed {
+            let merges = self.session.pieces.len() + 1 >= MAX_PIECES;
+            let tail = if merges { Some(self.read_tail().await?) } else { self.tail.take() };
             let fresh = std::mem::take(&mut self.gathering).freeze();
+            let tail = tail.map(|tail| Bytes::from([tail, fresh.clone()].concat()));
             let rest = [&self.session.rest[..], &fresh].concat();
             if rest.len() <= MAX_REST {
                 self.session.rest = rest;
             } else {
-                let merges = self.session.pieces.len() + 1 >= MAX_PIECES;
-                let piece = if merges { [&self.take_tail().await?[..], &fresh].concat() } else { rest };
+                let merged = tail.clone().filter(|_| merges);
+                if merged.is_some() {
+                    self.replaced.append(&mut self.session.pieces);
+                }
                 self.session.rest.clear();
-                self.add_piece(piece.into()).await?;
+                self.add_piece(merged.unwrap_or_else(|| rest.into())).await?;
             }
             self.version = session::write(&self.node, self.id(), &self.session, &self.version).await?;
             self.is_changed = false;
             self.forget_replaced();
-            if let Some(tail) = &self.tail {
-                self.lease.rest(&self.version, [&tail[..], &fresh].concat().into());
+            if let Some(tail) = tail.filter(|_| !self.session.pieces.is_empty()) {
+                self.lease.rest(&self.version, tail);
             }
         }
         Ok(self.session.offset)

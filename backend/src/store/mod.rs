@@ -260,6 +260,9 @@ pub enum StoreError {
     /// What is there is not what was to be replaced or removed.
     #[error("the precondition does not hold")]
     PreconditionFailed,
+    /// A blob has at most so many bytes.
+    #[error("a blob has at most {0} bytes")]
+    TooLarge(u64),
     /// Something in the store is not what its name says.
     #[error("{0}")]
     Corrupt(String),

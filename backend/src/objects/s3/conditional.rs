@@ -69,7 +69,8 @@ pub(super) async fn write(
 
 fn decide(found: Option<Object>, bytes: &Bytes, condition: Condition<'_>, is_doubtful: bool) -> Finding {
     match (found, condition) {
-        (Some(found), _) if found.bytes == *bytes => Finding::Won(found.stat.version),
+        // A certain refusal is one also where another has written the same.
+        (Some(found), _) if is_doubtful && found.bytes == *bytes => Finding::Won(found.stat.version),
         (None, Condition::Absent) => Finding::Again,
         (Some(found), Condition::Is(version)) if found.stat.version == *version => Finding::Again,
         _ if is_doubtful => Finding::Unknown,
@@ -95,8 +96,8 @@ mod tests {
         let (ours, known) = (Bytes::from_static(b"ours"), Version("known".to_owned()));
         let won = Finding::Won(Version("ours".to_owned()));
         for (found, condition, when_certain, when_doubtful) in [
-            (object("ours"), Condition::Absent, &won, &won),
-            (object("ours"), Condition::Is(&known), &won, &won),
+            (object("ours"), Condition::Absent, &Finding::Lost, &won),
+            (object("ours"), Condition::Is(&known), &Finding::Lost, &won),
             (object("theirs"), Condition::Absent, &Finding::Lost, &Finding::Unknown),
             (object("theirs"), Condition::Is(&known), &Finding::Lost, &Finding::Unknown),
             (None, Condition::Absent, &Finding::Again, &Finding::Again),
