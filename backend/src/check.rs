@@ -2,39 +2,22 @@
 
 use std::path::Path;
 
-use lockgate_backend::config::{Config, Data};
-use lockgate_backend::{DirectoryProblem, DiskStore, bucket_problems};
+use lockgate_backend::StorageProblem;
+use lockgate_backend::config::Config;
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 /// What is wrong with the file, with the environment over it, and with the data directory or the bucket that it names;
 /// and what is served all the same.
-pub(crate) fn findings(file: &Path) -> (Problems, Vec<DirectoryProblem>) {
+pub(crate) fn findings(file: &Path) -> (Problems, Vec<StorageProblem>) {
     let (config, mut problems) = Config::survey(file);
-    let mut warnings = Vec::new();
     // What is mistaken has its default, which may be another directory than was meant.
     let is_of_data = |key: &str| key.is_empty() || key.starts_with("storage") || key.starts_with("s3");
     let is_meant = !problems.iter().any(|problem| is_of_data(&problem.key));
-    if let Some(config) = config.filter(|_| is_meant) {
-        let unusable = match &config.storage.data {
-            Data::Directory(directory) => {
-                let found = DiskStore::problems(directory);
-                let (read_only, unusable): (Vec<_>, Vec<_>) =
-                    found.into_iter().partition(|problem| problem.is_read_only);
-                warnings = read_only;
-                unusable.iter().map(ToString::to_string).collect()
-            }
-            Data::Bucket(bucket) => {
-                let problems = bucket_problems(bucket, config.storage.nodes, &config.s3);
-                match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                    Ok(runtime) => runtime.block_on(problems),
-                    Err(error) => vec![format!("it cannot be tried: {error}")],
-                }
-            }
-        };
-        for message in unusable {
-            let origin = Origin::File { path: file.to_owned(), at: None };
-            problems.push(Problem { origin, key: "storage.data".to_owned(), message });
-        }
+    let found = config.filter(|_| is_meant).map(|config| lockgate_backend::problems(&config.storage, &config.s3));
+    let (read_only, unusable): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(|problem| problem.is_read_only);
+    for problem in unusable {
+        let origin = Origin::File { path: file.to_owned(), at: None };
+        problems.push(Problem { origin, key: "storage.data".to_owned(), message: problem.to_string() });
     }
-    (problems, warnings)
+    (problems, read_only)
 }

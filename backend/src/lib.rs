@@ -66,7 +66,7 @@ mod sweep;
 
 pub use self::http::ReplyBody;
 pub use listener::Listener;
-pub use open::{bucket_problems, open};
+pub use open::{open, problems};
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;
-pub use store::{DirectoryProblem, DiskStore, Store};
+pub use store::{DiskStore, StorageProblem, Store};

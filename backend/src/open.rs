@@ -3,11 +3,11 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Bucket, Data, Nodes, Redirect, S3, S3Server, Storage};
+use crate::config::{Data, Nodes, Redirect, S3, S3Server, Storage};
 use crate::objects::bucket;
 use crate::objects::probe::{Problem, probe};
 use crate::registry::ObjectStore;
-use crate::store::{DiskStore, Store};
+use crate::store::{DiskStore, StorageProblem, Store};
 
 /// Opens what `storage.data` names: a directory, of which this process is the only user until it ends, or a bucket, which
 /// is tried first, as far as that takes no waiting.
@@ -42,9 +42,18 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
     }
 }
 
-/// What keeps a bucket from being served by so many nodes. It takes some seconds, and leaves nothing in the bucket.
-pub async fn bucket_problems(name: &Bucket, nodes: Nodes, s3: &S3) -> Vec<String> {
-    told(bucket::problems(name, s3).await, nodes)
+/// What is wrong with what `storage.data` names: a directory, or a bucket, of which it takes some seconds. It leaves nothing
+/// there. Blocks.
+pub fn problems(storage: &Storage, s3: &S3) -> Vec<StorageProblem> {
+    let name = match &storage.data {
+        Data::Directory(path) => return DiskStore::problems(path),
+        Data::Bucket(name) => name,
+    };
+    let found = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => told(runtime.block_on(bucket::problems(name, s3)), storage.nodes),
+        Err(error) => vec![format!("it cannot be tried: {error}")],
+    };
+    found.into_iter().map(StorageProblem::from).collect()
 }
 
 /// What is a problem for so many nodes, and what to do.

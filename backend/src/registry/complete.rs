@@ -11,9 +11,8 @@ use uuid::Uuid;
 
 use super::hash::Hash;
 use super::keys;
-use super::node::Node;
+use super::node::{Lease, Node};
 use super::session::{self, Completion, Session, State};
-use super::sessions::Lease;
 use super::writer::Writer;
 use crate::hasher::digest_of;
 use crate::objects::{Completed, Version};

@@ -6,7 +6,7 @@
 //!   listing        what there is, page by page
 //!   upload         a session that is taken; complete: from a session to a blob
 //!     writer         bytes on their way, part by part
-//!     session        one object, swapped; sessions: what this process knows beside it
+//!     session        one object, swapped
 //!       links          who holds what, and relies on it
 //!         collection     what a collector is about to delete
 //!           node           what this process shares between them; keys: under which key everything is
@@ -25,7 +25,6 @@ mod manifests;
 mod node;
 mod object_store;
 mod session;
-mod sessions;
 mod upload;
 mod writer;
 

@@ -5,14 +5,15 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lockgate_oci::RepositoryName;
 use tokio::sync::{Mutex as AsyncMutex, RwLock, Semaphore};
 
-use super::sessions::Sessions;
-use crate::objects::{Object, Objects};
+use crate::objects::{Object, Objects, Version};
 use crate::store::lock::held;
+use crate::store::sessions::{self, Sessions};
 
 /// Requests to the objects that one request makes at once.
 const AT_ONCE: usize = 16;
@@ -31,6 +32,14 @@ pub(super) async fn all<T, E>(questions: Vec<BoxFuture<'_, Result<T, E>>>) -> Re
     stream::iter(questions).buffered(AT_ONCE).try_collect().await
 }
 
+/// Bytes of tails of sessions that rest, which are kept at most so that they need not be read back.
+const ALL_TAILS: usize = 16 << 20;
+
+/// The tail of a session in a state of it.
+pub(super) type Tail = (Version, Bytes);
+
+pub(super) type Lease = sessions::Lease<Tail>;
+
 /// One process over the objects.
 pub(super) struct Node {
     pub(super) objects: Arc<dyn Objects>,
@@ -40,7 +49,7 @@ pub(super) struct Node {
     pub(super) part_size: u64,
     /// How many parts may be on their way at once, of all uploads.
     pub(super) parts_in_flight: Arc<Semaphore>,
-    pub(super) sessions: Sessions,
+    pub(super) sessions: Sessions<Tail>,
     /// What was read last of the collector's list.
     pub(super) last_look: AsyncMutex<Option<Object>>,
     locks: [RwLock<()>; LOCKS],
@@ -55,7 +64,7 @@ impl Node {
             redirects: None,
             part_size,
             parts_in_flight: Arc::new(Semaphore::new(parts_in_flight)),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(ALL_TAILS),
             last_look: AsyncMutex::default(),
             locks: std::array::from_fn(|_| RwLock::new(())),
             named: Mutex::default(),

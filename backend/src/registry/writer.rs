@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::hash::Hash;
 use super::keys;
-use super::node::{Node, all};
+use super::node::{Lease, Node, all};
 use super::session::{self, Piece, Session};
-use super::sessions::Lease;
 use crate::objects::{MAX_PARTS, Part, Version};
 use crate::store::{Result, StoreError};
 
@@ -79,8 +78,11 @@ impl Writer {
         session: Session,
         version: Version,
     ) -> Self {
-        let tail =
-            if session.pieces.is_empty() { Some(Bytes::copy_from_slice(&session.rest)) } else { lease.tail(&version) };
+        let tail = if session.pieces.is_empty() {
+            Some(Bytes::copy_from_slice(&session.rest))
+        } else {
+            lease.wake().filter(|(of, _)| *of == version).map(|(_, tail)| tail)
+        };
         debug_assert!(tail.as_ref().is_none_or(|tail| tail.len() as u64 == session.tail()));
         Self {
             node,
@@ -278,7 +280,8 @@ impl Writer {
             self.is_changed = false;
             self.forget_replaced();
             if let Some(tail) = tail.filter(|_| !self.session.pieces.is_empty()) {
-                self.lease.rest(&self.version, tail);
+                let weight = tail.len();
+                self.lease.rest((self.version.clone(), tail), weight);
             }
         }
         Ok(self.session.offset)

@@ -39,10 +39,11 @@ use self::corrupt::LookedAt;
 use self::durable::Durable;
 use self::errors::at;
 use self::links::Locks;
-use self::session::Sessions;
+use self::session::{Hashed, MAX_RESTING};
 use self::sweep::Sweep;
-pub use self::volume::DirectoryProblem;
+pub use self::volume::StorageProblem;
 use super::paths::{Layout, is_repository};
+use super::sessions::Sessions;
 use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
 /// How long the sweep for stale uploads works at a time, and rests after it: it takes a tenth of one
@@ -58,7 +59,7 @@ pub struct DiskStore(Arc<Inner>);
 struct Inner {
     layout: Layout,
     durable: Durable,
-    sessions: Sessions,
+    sessions: Sessions<Hashed>,
     buffers: BufferPool,
     locks: Locks,
     looked_at: LookedAt,
@@ -104,13 +105,13 @@ impl DiskStore {
                 durable
             }
         };
-        let (sessions, buffers, locks) = (Sessions::default(), BufferPool::new(), Locks::default());
+        let (sessions, buffers, locks) = (Sessions::new(MAX_RESTING), BufferPool::new(), Locks::default());
         let looked_at = LookedAt::default();
         Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
     }
 
     /// What is wrong with a directory that is to be opened. Changes nothing. Blocks.
-    pub fn problems(data: &Path) -> Vec<DirectoryProblem> {
+    pub fn problems(data: &Path) -> Vec<StorageProblem> {
         volume::problems(data)
     }
 

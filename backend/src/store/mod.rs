@@ -8,6 +8,7 @@
 mod disk;
 pub(crate) mod lock;
 mod paths;
+pub(crate) mod sessions;
 
 use std::io;
 use std::ops::Range;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 
 use crate::objects::ObjectsError;
 
-pub use disk::{DirectoryProblem, DiskStore};
+pub use disk::{DiskStore, StorageProblem};
 
 /// The result of a store's operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

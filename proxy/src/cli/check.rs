@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use lockgate_backend::{DiskStore, bucket_problems};
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 use super::Error;
@@ -11,7 +10,7 @@ use super::output::say;
 use crate::access::{Access, AccessError};
 use crate::app::StartError;
 use crate::auth::{Defect, HtpasswdError, MachineTokens, TokenKeys, Users, Warning};
-use crate::config::{Auth, Config, Data, S3, Storage, Tls};
+use crate::config::{Auth, Config, S3, Storage, Tls};
 use crate::files::Exposure;
 use crate::tls::CertificateStore;
 
@@ -179,19 +178,7 @@ impl Findings {
 
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage, s3: &S3) {
-        let directory = match &storage.data {
-            Data::Directory(directory) => directory,
-            Data::Bucket(bucket) => {
-                let problems = bucket_problems(bucket, storage.nodes, s3);
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let problems = runtime.map(|runtime| runtime.block_on(problems));
-                for message in problems.unwrap_or_else(|error| vec![format!("it cannot be tried: {error}")]) {
-                    self.add(file, "storage.data", message);
-                }
-                return;
-            }
-        };
-        for problem in DiskStore::problems(directory) {
+        for problem in lockgate_backend::problems(storage, s3) {
             if problem.is_read_only {
                 self.warnings.push(format!("storage.data: {problem}"));
             } else {

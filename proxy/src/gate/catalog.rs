@@ -8,18 +8,16 @@ use std::ops::Bound;
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
+use http::Response;
 use http::header::{CONTENT_TYPE, HeaderValue, LINK};
-use http::{Request, Response, StatusCode, Uri};
 use lockgate_oci::{ErrorCode, OciError, Pagination, RepositoryName};
 
 use super::answer::Answer;
 use super::cursor::Sealer;
 use super::destination::Destination;
-use super::listing::{self, NoList};
-use crate::access::{Look, Permit};
+use super::registry_catalog::{LEAST_ASKED, NoCatalog, first, part, read_all};
 use crate::client::Client;
 use crate::refusal::Refusal;
-use crate::upstream::RequestBody;
 
 /// How long a list is shown before it is read again. What is pushed through this gate is in it at once.
 const FRESH: Duration = Duration::from_secs(10);
@@ -30,15 +28,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long it is taken for granted that there are too many names: to count them takes as long as to read them.
 const STILL_LARGE: Duration = Duration::from_secs(5 * 60);
 
-/// How many bytes of names are kept, at most.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-
 /// What a page has at most, and where nothing is said.
 const MAX_PAGE: usize = 1000;
-
-/// The numbers of names that the registry is asked for, in turn: some refuse more than a hundred.
-const ASKED: [usize; 2] = [1000, LEAST_ASKED];
-const LEAST_ASKED: usize = 100;
 
 /// How many names are looked at before others get their turn.
 const STRIDE: usize = 512;
@@ -217,35 +208,6 @@ impl Catalog {
     }
 }
 
-/// Why there is no catalog.
-#[derive(Debug, thiserror::Error)]
-enum NoCatalog {
-    #[error(transparent)]
-    List(#[from] NoList),
-    #[error("the registry behind cannot be asked")]
-    Failed,
-    #[error("the registry's pages lead in a circle")]
-    Circle,
-    #[error("it has more than {} MiB of names", MAX_BYTES / 1024 / 1024)]
-    TooLarge,
-}
-
-impl NoCatalog {
-    /// Where the registry has no such list, neither has the gate.
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::List(NoList::Status(status @ (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED))) => *status,
-            _ => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    fn error(self) -> OciError {
-        tracing::warn!(why = %self, "the list of repositories could not be read");
-        let message = format!("the list of repositories cannot be shown: {self}");
-        OciError::new(ErrorCode::Unavailable, message).with_status(self.status())
-    }
-}
-
 /// A page, and where the next one begins.
 fn answer(shown: &[RepositoryName], cursor: Option<&str>, most: usize) -> Response<Answer> {
     let body = serde_json::json!({ "repositories": shown.iter().map(RepositoryName::as_str).collect::<Vec<_>>() });
@@ -257,48 +219,4 @@ fn answer(shown: &[RepositoryName], cursor: Option<&str>, most: usize) -> Respon
         answer.headers_mut().insert(LINK, link.expect("an encoded name and a number are ASCII"));
     }
     answer
-}
-
-async fn read_all(destination: &Destination, client: &Client) -> Result<BTreeSet<RepositoryName>, NoCatalog> {
-    let mut all = BTreeSet::new();
-    let mut bytes = 0;
-    let mut asked = ASKED.iter();
-    let mut target = first(asked.next());
-    for _ in 0..listing::MOST_PAGES {
-        let part = match part(&target, destination, client).await {
-            // Too many at once: the beginning is asked for anew, in smaller parts.
-            Err(NoCatalog::List(NoList::Status(StatusCode::BAD_REQUEST))) if asked.len() > 0 && all.is_empty() => {
-                target = first(asked.next());
-                continue;
-            }
-            part => part?,
-        };
-        for name in part.names.iter().filter_map(|name| name.parse::<RepositoryName>().ok()) {
-            bytes += name.as_str().len();
-            if bytes > MAX_BYTES {
-                return Err(NoCatalog::TooLarge);
-            }
-            all.insert(name);
-        }
-        match part.next {
-            None => return Ok(all),
-            Some(next) if next == target => return Err(NoCatalog::Circle),
-            Some(next) => target = next,
-        }
-    }
-    Err(NoCatalog::Circle)
-}
-
-fn first(asked: Option<&usize>) -> String {
-    asked.map_or_else(|| "/v2/_catalog".to_owned(), |n| format!("/v2/_catalog?n={n}"))
-}
-
-async fn part(target: &str, destination: &Destination, client: &Client) -> Result<listing::Part, NoCatalog> {
-    let target = target.parse::<Uri>().map_err(|_| NoCatalog::Failed)?;
-    let query = lockgate_oci::Query::parse(target.query().unwrap_or_default()).map_err(|_| NoCatalog::Failed)?;
-    let permit = Permit::to_look(Look::Catalog(Pagination::of(&query)));
-    let mut request = Request::new(RequestBody::empty());
-    *request.uri_mut() = target;
-    let answer = destination.ask(&permit, request, client).await.map_err(|_| NoCatalog::Failed)?;
-    Ok(listing::read(answer, "repositories").await?)
 }

@@ -7,32 +7,26 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, SHA512, digest};
 use bytes::BytesMut;
-use http::header::{ACCEPT, HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
-use http::{Request, Response, StatusCode, Uri};
-use lockgate_oci::{Action, Algorithm, Digest, ErrorCode, OciError, Pagination, Reference, RepositoryName, Tag};
+use http::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use http::{Request, StatusCode};
+use lockgate_oci::{Action, Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::answer::Answer;
 use super::destination::Destination;
 use super::failed::words_for;
-use super::headers::DOCKER_CONTENT_DIGEST;
-use super::listing;
+use super::tag_lookup::{NotKnown, there};
 use super::whole_body::{self, NotWhole};
-use crate::access::{Look, Permit};
+use crate::access::Permit;
 use crate::client::Client;
 use crate::listener::{self, Gone};
 use crate::lock::lock;
 use crate::refusal::{self, Refusal};
-use crate::upstream::{Failure, RequestBody};
+use crate::upstream::Failure;
 
 /// The largest manifest that is looked at: what registries take at most ("Pushing Manifests" of the OCI distribution
 /// specification asks for 4 MiB at least).
 const MAX_MANIFEST: usize = 4 * 1024 * 1024;
-
-/// The types that a manifest may have. distribution says that a tag is not there to who does not name its manifest's.
-const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, */*";
 
 /// How long a client waits whose tag could not be looked up, in seconds.
 const RETRY_AFTER: u32 = 1;
@@ -234,81 +228,9 @@ fn too_large() -> OciError {
     OciError::new(ErrorCode::SizeInvalid, message).with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
-/// It could not be found out whether a tag is there.
-#[derive(Debug)]
-struct NotKnown;
-
 fn not_known(tag: &Tag) -> Refusal {
     let message = format!("the registry does not say whether tag {tag} is there, which create may not move; try again");
     Refusal { retry_after: Some(RETRY_AFTER), ..OciError::new(ErrorCode::Unavailable, message).into() }
-}
-
-/// What a tag points at, by its digest as the registry tells it.
-async fn there(
-    repository: &RepositoryName,
-    tag: &Tag,
-    destination: &Destination,
-    client: &Client,
-) -> Result<Option<HeaderValue>, NotKnown> {
-    let target = format!("/v2/{repository}/manifests/{tag}");
-    let permit = Permit::to_look(Look::Tag(repository.clone(), tag.clone()));
-    let answer = look(&permit, http::Method::HEAD, &target, destination, client).await?;
-    match answer.status() {
-        StatusCode::OK => {
-            let digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
-            Ok(Some(digest.unwrap_or(HeaderValue::from_static(""))))
-        }
-        StatusCode::NOT_FOUND if destination.is_foreign() => listed(repository, tag, destination, client).await,
-        StatusCode::NOT_FOUND => Ok(None),
-        _ => Err(NotKnown),
-    }
-}
-
-/// Whether a tag of which no manifest was found stands in the list of tags: then it points at one of a type that the
-/// registry does not tell of.
-async fn listed(
-    repository: &RepositoryName,
-    tag: &Tag,
-    destination: &Destination,
-    client: &Client,
-) -> Result<Option<HeaderValue>, NotKnown> {
-    let mut target = format!("/v2/{repository}/tags/list");
-    for _ in 0..listing::MOST_PAGES {
-        let page = Pagination::default();
-        let permit = Permit::to_look(Look::Tags(repository.clone(), page));
-        let answer = look(&permit, http::Method::GET, &target, destination, client).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let page = listing::read(answer, "tags").await.map_err(|_| NotKnown)?;
-        if page.names.iter().any(|name| name == tag.as_str()) {
-            return Ok(Some(HeaderValue::from_static("")));
-        }
-        match page.next {
-            None => return Ok(None),
-            Some(next) if next == target => return Err(NotKnown),
-            Some(next) => target = next,
-        }
-    }
-    Err(NotKnown)
-}
-
-async fn look(
-    permit: &Permit,
-    method: http::Method,
-    target: &str,
-    destination: &Destination,
-    client: &Client,
-) -> Result<Response<Answer>, NotKnown> {
-    let target = target.parse::<Uri>().map_err(|_| NotKnown)?;
-    let mut request = Request::new(RequestBody::empty());
-    *request.method_mut() = method;
-    *request.uri_mut() = target;
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static(MANIFESTS));
-    destination.ask(permit, request, client).await.map_err(|failure| {
-        tracing::warn!(reason = %failure, "the registry could not be asked for a tag");
-        NotKnown
-    })
 }
 
 fn is_digest_of(told: &HeaderValue, manifest: &[u8]) -> bool {

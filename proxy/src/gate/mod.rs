@@ -15,7 +15,9 @@ mod listing;
 mod location;
 mod login;
 mod passage;
+mod registry_catalog;
 mod response;
+mod tag_lookup;
 mod token;
 mod whole_body;
 

@@ -110,7 +110,7 @@ fn remove_if_stale(inner: &Inner, directory: &Path, id: Uuid, deadline: SystemTi
     if !is_stale(directory, deadline)? {
         return Ok(false);
     }
-    drop(lease.hasher(0));
+    drop(lease.wake());
     inner.durable.remove_tree(directory)
 }
 

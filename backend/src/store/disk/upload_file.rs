@@ -14,7 +14,7 @@ use super::Inner;
 use super::buffer_pool::BUFFER;
 use super::errors::at;
 use super::progress::{Full, Progress, Step};
-use super::session::{Lease, size};
+use super::session::{self, Lease, size};
 use crate::hasher::Hasher;
 use crate::store::lock::held;
 use crate::store::paths::upload_data;
@@ -45,7 +45,7 @@ impl UploadFile {
         let data = upload_data(&directory);
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let file = options.open(&data).map_err(at(&data))?;
-        let progress = Progress::new(written, lease.hasher(written));
+        let progress = Progress::new(written, session::hasher(&lease, written));
         Ok(Self { directory, file, progress: Mutex::new(progress), lease, taken_at: written })
     }
 
@@ -167,7 +167,7 @@ impl Drop for UploadFile {
     fn drop(&mut self) {
         let progress = held(self.progress.get_mut());
         if let Some((hasher, hashed)) = progress.take_hash() {
-            self.lease.rest(hasher, hashed);
+            session::rest(&self.lease, hasher, hashed);
         }
     }
 }
@@ -208,7 +208,7 @@ mod tests {
         /// The size of the file that the session's hash is known for.
         fn rested(&self) -> Option<u64> {
             let size = size(&self.inner, &self.repository, self.id).unwrap();
-            self.inner.sessions.take(self.id).unwrap().hasher(size).map(|_| size)
+            session::hasher(&self.inner.sessions.take(self.id).unwrap(), size).map(|_| size)
         }
     }
 

@@ -15,43 +15,43 @@ use crate::store::paths::Layout;
 /// Directories that are looked at, at most, from the top down: one whose owner is another is mostly one of many.
 const LOOKED_AT: usize = 1000;
 
-/// What is wrong with a data directory.
+/// What is wrong with a place to keep a registry in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DirectoryProblem {
+pub struct StorageProblem {
     message: String,
     /// There is a registry in it that can be served: only nothing can be pushed to it or deleted.
     pub is_read_only: bool,
 }
 
-impl fmt::Display for DirectoryProblem {
+impl fmt::Display for StorageProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl From<String> for DirectoryProblem {
+impl From<String> for StorageProblem {
     fn from(message: String) -> Self {
         Self { message, is_read_only: false }
     }
 }
 
 /// What is wrong with a data directory. One that does not exist is right if it can be made. Blocks.
-pub(super) fn problems(data: &Path) -> Vec<DirectoryProblem> {
+pub(super) fn problems(data: &Path) -> Vec<StorageProblem> {
     if !data.exists() {
         let above = data.ancestors().skip(1).find(|directory| directory.exists()).unwrap_or(Path::new("."));
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
         let why = if above.is_dir() { refused(above) } else { Some("it is not a directory".to_owned()) };
         let why = why.map(|why| format!("{}: it cannot be made: {}: {why}", data.display(), above.display()));
-        return why.into_iter().map(DirectoryProblem::from).collect();
+        return why.into_iter().map(StorageProblem::from).collect();
     }
     if !data.is_dir() {
         return vec![format!("{}: it is not a directory", data.display()).into()];
     }
     if let Some(why) = refused(data) {
         let is_read_only = why == READ_ONLY && Layout::new(data).repositories().is_dir();
-        return vec![DirectoryProblem { message: format!("{}: {why}", data.display()), is_read_only }];
+        return vec![StorageProblem { message: format!("{}: {why}", data.display()), is_read_only }];
     }
-    foreign(data).into_iter().map(DirectoryProblem::from).collect()
+    foreign(data).into_iter().map(StorageProblem::from).collect()
 }
 
 const READ_ONLY: &str = "it is read-only: what is there can be pulled, and nothing pushed or deleted";
