@@ -103,7 +103,7 @@ contract! {
         referrers_are_listed_in_pages_by_the_order_of_their_bytes;
 }
 
-type AnyStore = Arc<dyn Store>;
+pub(crate) type AnyStore = Arc<dyn Store>;
 
 fn name(text: &str) -> RepositoryName {
     text.parse().unwrap()
@@ -126,7 +126,7 @@ async fn push(store: &AnyStore, repository: &str, content: &[u8]) -> Digest {
     digest
 }
 
-async fn read(store: &AnyStore, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
+pub(crate) async fn read(store: &AnyStore, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
     let blob = store.blob(&name(repository), digest).await.unwrap()?;
     let size = blob.size();
     let pieces: Vec<io::Result<Bytes>> = blob.read(0..size).collect().await;

@@ -20,7 +20,32 @@ use crate::store::{Result, StoreError, Upload};
 
 /// Makes a blob of what a session holds; or of what came since it was taken, when that has the digest and all of it has
 /// not.
-pub(super) async fn commit(mut writer: Writer, digest: &Digest) -> Result<()> {
+pub(super) async fn commit(writer: Writer, digest: &Digest) -> Result<()> {
+    let (node, repository, id) = (Arc::clone(&writer.node), writer.repository.clone(), writer.lease.id());
+    let committed = commit_once(writer, digest).await;
+    or_by_another(&node, &repository, id, digest, committed).await
+}
+
+/// Another node may have been at it, too: whose steps had no effect then is told what has become of the session.
+async fn or_by_another(
+    node: &Node,
+    repository: &RepositoryName,
+    id: Uuid,
+    digest: &Digest,
+    committed: Result<()>,
+) -> Result<()> {
+    match committed {
+        Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_)) => {
+            match session::read(node, repository, id).await {
+                Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
+                _ => committed,
+            }
+        }
+        committed => committed,
+    }
+}
+
+async fn commit_once(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.arrived().await?;
     if writer.session.parts.is_empty() {
         return commit_small(writer, digest).await;
@@ -91,7 +116,7 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.node.link_layer(&writer.repository, digest).await?;
     match (bytes, piece) {
         (None, Some(piece)) => {
-            writer.node.objects.copy(&keys::piece(id, piece.number), 0..piece.size, &keys::blob(digest)).await?;
+            writer.node.objects.copy(&keys::piece(id, piece.id), 0..piece.size, &keys::blob(digest)).await?;
         }
         (bytes, _) => {
             let bytes = bytes.unwrap_or_default().slice(usize::try_from(from).expect("it is taken_at at most")..);
@@ -121,28 +146,8 @@ async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest
     }
 }
 
-/// Brings a session to its end whose list of parts is settled, wherever it was begun. Another node may be at it, too:
-/// whose steps then have no effect is told what has become of it.
+/// Brings a session to its end whose list of parts is settled, wherever it was begun.
 async fn finish(
-    node: &Arc<Node>,
-    repository: &RepositoryName,
-    id: Uuid,
-    session: Session,
-    version: Version,
-    completion: Completion,
-) -> Result<()> {
-    let digest = completion.digest.clone();
-    let finished = bring_to_its_end(node, repository, id, session, version, completion).await;
-    match finished {
-        Err(StoreError::UploadUnknown | StoreError::Objects(_)) => match session::read(node, repository, id).await {
-            Ok((Session { state: State::Done(blob), .. }, _)) if blob == digest => Ok(()),
-            _ => finished,
-        },
-        finished => finished,
-    }
-}
-
-async fn bring_to_its_end(
     node: &Arc<Node>,
     repository: &RepositoryName,
     id: Uuid,
@@ -225,7 +230,8 @@ impl Upload for Finish {
         let Self { node, repository, lease, session, version } = *self;
         match session.state.clone() {
             State::Completing(completion) if completion.digest == *digest => {
-                finish(&node, &repository, lease.id(), session, version, completion).await
+                let finished = finish(&node, &repository, lease.id(), session, version, completion).await;
+                or_by_another(&node, &repository, lease.id(), digest, finished).await
             }
             State::Done(blob) if blob == *digest => Ok(()),
             _ => Err(StoreError::UploadUnknown),

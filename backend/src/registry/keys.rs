@@ -16,7 +16,7 @@
 //! ├── names/tags/<sorted name>/<tag>                  empty
 //! ├── referrers/<sorted name>/<subject>/<manifest>    empty
 //! ├── tagged/<sorted name>/<manifest>/<tag>           empty
-//! ├── uploads/<id>/session, data, <number>            a session, its bytes in parts, its tail in pieces
+//! ├── uploads/<id>/session, data, <uuid>              a session, its bytes in parts, its tail in pieces
 //! └── collect                                         what the collector condemned
 //! ```
 //!
@@ -105,8 +105,9 @@ pub(super) fn upload_data(id: Uuid) -> String {
     format!("{}data", upload(id))
 }
 
-pub(super) fn piece(id: Uuid, number: u32) -> String {
-    format!("{}{number}", upload(id))
+/// A name that nobody else gives, so that whoever has lost a session writes over nothing of it.
+pub(super) fn piece(id: Uuid, piece: Uuid) -> String {
+    format!("{}{piece}", upload(id))
 }
 
 /// A repository's name such that it sorts among others as it should, in a key without directories.

@@ -32,7 +32,6 @@ pub(super) struct Session {
     pub(super) last_number: u16,
     /// What follows the parts, fewer bytes than one has: an object each.
     pub(super) pieces: Vec<Piece>,
-    pub(super) last_piece: u32,
     /// What follows the pieces, a few bytes.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
     pub(super) rest: Vec<u8>,
@@ -66,7 +65,7 @@ pub(super) struct Completion {
 /// A part of a session's tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece {
-    pub(super) number: u32,
+    pub(super) id: Uuid,
     pub(super) size: u64,
 }
 
@@ -104,7 +103,6 @@ impl Session {
             parts: Vec::new(),
             last_number: 0,
             pieces: Vec::new(),
-            last_piece: 0,
             rest: Vec::new(),
         }
     }
@@ -167,7 +165,7 @@ pub(super) async fn end(node: &Node, id: Uuid, session: &Session) -> Result<()> 
 /// Forgets pieces that no session names any more. What stays is swept with the session.
 pub(super) async fn forget_pieces(node: &Node, id: Uuid, pieces: &[Piece]) {
     for piece in pieces {
-        if let Err(error) = node.objects.remove(&keys::piece(id, piece.number)).await {
+        if let Err(error) = node.objects.remove(&keys::piece(id, piece.id)).await {
             tracing::debug!(%error, "a piece of an upload stays until its session is swept");
         }
     }

@@ -70,3 +70,36 @@ impl Drop for ObjectUpload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lockgate_oci::Algorithm;
+
+    use super::*;
+    use crate::contract::{AnyStore, read};
+    use crate::hasher::digest_of;
+    use crate::objects::MemoryObjects;
+    use crate::registry::ObjectStore;
+    use crate::store::Store as _;
+
+    /// More than stands in a session itself.
+    const PIECE: usize = 70_000;
+
+    #[tokio::test]
+    async fn who_has_lost_a_session_to_another_node_changes_no_byte_of_it() {
+        let objects = Arc::new(MemoryObjects::default());
+        let [one, other] = [0, 1].map(|_| ObjectStore::over(objects.clone(), 16 << 20, 2));
+        let (name, kept): (RepositoryName, _) = ("a".parse().unwrap(), Bytes::from(vec![b'k'; PIECE]));
+        let id = one.begin_upload(&name, Algorithm::Sha256).await.unwrap();
+        let mut late = one.resume_upload(&name, id).await.unwrap();
+        late.append(vec![b'l'; PIECE].into()).await.unwrap();
+        let mut first = other.resume_upload(&name, id).await.unwrap();
+        first.append(kept.clone()).await.unwrap();
+        assert_eq!(first.suspend().await.unwrap(), PIECE as u64);
+        assert!(matches!(late.suspend().await, Err(StoreError::UploadBusy)));
+        let digest = digest_of(Algorithm::Sha256, &kept);
+        one.resume_upload(&name, id).await.unwrap().commit(&digest).await.unwrap();
+        let store: AnyStore = Arc::new(other);
+        assert!(read(&store, "a", &digest).await.unwrap() == kept, "the blob has other bytes");
+    }
+}

@@ -58,11 +58,10 @@ pub(super) struct Writer {
     is_broken: bool,
 }
 
+/// A piece of a session's tail. Where it is gone, another writer has put it into a part, or ended the session.
 async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Bytes> {
-    let key = keys::piece(id, piece.number);
-    let bytes = node.objects.get(&key).await?.map(|object| object.bytes);
-    let bytes = bytes.filter(|bytes| bytes.len() as u64 == piece.size);
-    bytes.ok_or_else(|| StoreError::Corrupt(format!("{key} is gone, a part of an upload")))
+    let object = node.objects.get(&keys::piece(id, piece.id)).await?;
+    object.map(|object| object.bytes).ok_or(StoreError::UploadBusy)
 }
 
 fn ended(error: JoinError) -> StoreError {
@@ -239,7 +238,7 @@ impl Writer {
     /// Sends what is in no part as the last part.
     pub(super) async fn send_last(&mut self) -> Result<()> {
         if let (Some(piece), Some(multipart)) = (self.only_piece(), self.session.multipart.clone()) {
-            let (number, from) = (self.number().await?, keys::piece(self.id(), piece.number));
+            let (number, from) = (self.number().await?, keys::piece(self.id(), piece.id));
             let key = keys::upload_data(self.id());
             let part = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await?;
             self.session.parts.push(part);
@@ -297,9 +296,8 @@ impl Writer {
     }
 
     async fn add_piece(&mut self, bytes: Bytes) -> Result<()> {
-        self.session.last_piece += 1;
-        let piece = Piece { number: self.session.last_piece, size: bytes.len() as u64 };
-        self.node.objects.put(&keys::piece(self.id(), piece.number), bytes, None).await?;
+        let piece = Piece { id: Uuid::new_v4(), size: bytes.len() as u64 };
+        self.node.objects.put(&keys::piece(self.id(), piece.id), bytes, None).await?;
         self.session.pieces.push(piece);
         Ok(())
     }
