@@ -1,5 +1,27 @@
 //! Chance that can be repeated.
 
+use std::env;
+use std::time::SystemTime;
+
+/// What an environment variable says, by which a person has a test run longer or again.
+///
+/// # Panics
+/// When that is no number.
+pub fn asked_for(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|error| panic!("{variable}: {error}")))
+}
+
+/// Another seed each time, or the one of `LOCKGATE_SEED`.
+///
+/// # Panics
+/// As [`asked_for`] does.
+pub fn seed() -> u64 {
+    asked_for("LOCKGATE_SEED").unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
+        now.as_millis() as u64
+    })
+}
+
 /// Draws by a seed, the same ones each time (xorshift64*).
 #[derive(Debug)]
 pub struct Dice(u64);

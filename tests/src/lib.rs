@@ -70,7 +70,7 @@ pub use clock::Clock;
 pub use container_tools::{Buildah, Podman, Skopeo};
 pub use content::{Pattern, PatternCheck, sha256, sha512};
 pub use curl::{Answer, Curl};
-pub use dice::Dice;
+pub use dice::{Dice, asked_for, seed};
 pub use directory::fresh_dir;
 pub use docker::Docker;
 pub use docker_registry::DockerRegistry;

@@ -3,14 +3,13 @@
 //!
 //! The moments are drawn from a seed, which is printed; `LOCKGATE_SEED` repeats one. `LOCKGATE_KILLS` makes it longer.
 
-use lockgate_e2e::{Backend, Dice, PlainApi, Response, digest_of, fresh_dir, image_of};
+use lockgate_e2e::{Backend, Dice, PlainApi, Response, asked_for, digest_of, fresh_dir, image_of, seed};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const KILLS: u64 = 200;
 const CLIENTS: u64 = 5;
@@ -333,17 +332,10 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|e| panic!("{variable}: {e}")))
-}
-
 #[test]
 fn after_every_one_of_many_kills_all_that_was_acknowledged_is_there_and_nothing_is_wrong() {
-    let seed = number("LOCKGATE_SEED").unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
-        now.as_millis() as u64
-    });
-    let kills = number("LOCKGATE_KILLS").unwrap_or(KILLS);
+    let seed = seed();
+    let kills = asked_for("LOCKGATE_KILLS").unwrap_or(KILLS);
     println!("LOCKGATE_SEED={seed} LOCKGATE_KILLS={kills}");
     let (data, mut dice, mut known) = (fresh_dir(), Dice::new(seed), Known::default());
     let mut pushers: Vec<Pusher> = (0..CLIENTS).map(|id| Pusher::new(id, seed)).collect();

@@ -1,24 +1,16 @@
 //! Nodes are killed and started at random while clients work, and nothing that was acknowledged is lost.
 //!
-//! The moments are drawn from a seed, which is printed; `LOCKGATE_SEED` repeats one.
+//! The moments are drawn from a seed, which is printed; `LOCKGATE_SEED` repeats one. `LOCKGATE_CLIENTS` and
+//! `LOCKGATE_SECONDS` make it larger and longer: a night has 32 for five minutes.
 
 use crate::client::{Client, World};
-use lockgate_e2e::{Backend, Bucket, Dice};
-use std::env;
+use lockgate_e2e::{Backend, Bucket, Dice, asked_for, seed};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const NODES: usize = 3;
 /// The longest time between two events.
 const LULL: u64 = 1500;
-
-fn seed() -> u64 {
-    let given = env::var("LOCKGATE_SEED").ok().map(|text| text.parse().expect("LOCKGATE_SEED is a number"));
-    given.unwrap_or_else(|| {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
-        now.as_millis() as u64
-    })
-}
 
 fn start(bucket: &Bucket) -> Backend {
     Backend::configured_on(bucket, "s3.part_size = '5MiB'")
@@ -101,11 +93,6 @@ fn clients_work_while_nodes_are_killed(count: u64, time: Duration) {
 
 #[test]
 fn nothing_that_was_acknowledged_is_lost_and_no_tag_that_is_made_once_moves() {
-    clients_work_while_nodes_are_killed(16, Duration::from_secs(30));
-}
-
-#[test]
-#[ignore = "takes five minutes"]
-fn nothing_that_was_acknowledged_is_lost_by_twice_as_many_clients_in_ten_times_the_time() {
-    clients_work_while_nodes_are_killed(32, Duration::from_secs(300));
+    let (clients, seconds) = (asked_for("LOCKGATE_CLIENTS"), asked_for("LOCKGATE_SECONDS"));
+    clients_work_while_nodes_are_killed(clients.unwrap_or(16), Duration::from_secs(seconds.unwrap_or(30)));
 }

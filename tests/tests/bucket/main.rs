@@ -2,5 +2,7 @@
 //! moment; and the bucket of a registry:2 is one, too.
 
 mod adoption;
+mod churn;
+mod client;
 mod gates;
 mod uploads;
