@@ -155,6 +155,10 @@ impl Client {
         *http.method_mut() = request.method.clone();
         *http.uri_mut() = url.parse().map_err(|_| self.asked(request).odd("its URL is none"))?;
         http.headers_mut().extend(request.headers.clone());
+        if matches!(request.method, Method::PUT | Method::POST) {
+            // AWS refuses these without one, and hyper writes none for a body of no bytes.
+            http.headers_mut().insert(header::CONTENT_LENGTH, request.body.len().into());
+        }
         let sent = Instant::now();
         let answer = tokio::time::timeout(request.patience().min(self.longest_wait), self.http.execute(http)).await;
         let answer = answer.map_err(|_| self.asked(request).too_late())?;

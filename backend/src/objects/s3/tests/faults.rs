@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -121,6 +121,10 @@ impl Faults {
         }
         // A client may hang up in the middle of its body; then nothing is forwarded.
         let (head, body) = request.into_parts();
+        if matches!(head.method, Method::PUT | Method::POST) && !head.headers.contains_key(header::CONTENT_LENGTH) {
+            // AWS asks for it, and SeaweedFS does not.
+            return Ok(error(StatusCode::LENGTH_REQUIRED, "MissingContentLength"));
+        }
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let broken = || io::Error::new(io::ErrorKind::ConnectionReset, "on purpose");
         match fault {

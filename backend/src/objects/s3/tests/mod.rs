@@ -47,19 +47,24 @@ fn impatient_at(address: &str, name: &str) -> S3Objects {
     S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(2), ..client }), ..objects }
 }
 
+/// Where a server is: `LOCKGATE_TEST_S3`, by which another one has its say, or a SeaweedFS of our own.
+fn server() -> String {
+    std::env::var("LOCKGATE_TEST_S3").unwrap_or_else(|_| Weed::shared().address.clone())
+}
+
 async fn new_bucket() -> String {
     let name = format!("test-{}", Uuid::new_v4());
-    bucket_at(&Weed::shared().address, &name).client.send(&Request::of_bucket(Method::PUT)).await.unwrap();
+    bucket_at(&server(), &name).client.send(&Request::of_bucket(Method::PUT)).await.unwrap();
     name
 }
 
 /// For the contract.
 pub(crate) async fn objects() -> Arc<dyn Objects> {
-    Arc::new(bucket_at(&Weed::shared().address, &new_bucket().await))
+    Arc::new(bucket_at(&server(), &new_bucket().await))
 }
 
 /// The same, where much goes wrong.
 pub(in crate::objects) async fn objects_behind_faults() -> Arc<dyn Objects> {
-    let faults = Faults::before(&Weed::shared().address, RATE).await;
+    let faults = Faults::before(&server(), RATE).await;
     Arc::new(impatient_at(&faults.address, &new_bucket().await))
 }
