@@ -100,7 +100,8 @@ contract! {
         an_upload_alone_makes_no_repository
         repositories_are_listed_in_pages_by_the_order_of_their_bytes
         referrers_are_those_that_are_there
-        referrers_are_listed_in_pages_by_the_order_of_their_bytes;
+        referrers_are_listed_in_pages_by_the_order_of_their_bytes
+        everything_is_listed_for_who_copies_it;
 }
 
 pub(crate) type AnyStore = Arc<dyn Store>;

@@ -16,6 +16,7 @@
 //!         store        the trait, and the store on disk (paths draws its tree)
 //!         objects      keys and bytes, in memory or in a bucket of S3
 //!           hasher       digests while the bytes pass
+//! copy       from one store to another
 //! config     what can be configured
 //! ```
 //!
@@ -45,6 +46,7 @@ pub mod config;
 mod connection;
 #[cfg(test)]
 mod contract;
+mod copy;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -65,8 +67,9 @@ pub mod store;
 mod sweep;
 
 pub use self::http::ReplyBody;
+pub use copy::{CopyError, Counts, Progress, copy};
 pub use listener::Listener;
-pub use open::{open, problems};
+pub use open::{open, open_to_read, problems};
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;
 pub use store::{DiskStore, StorageProblem, Store};

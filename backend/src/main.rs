@@ -4,6 +4,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod check;
+mod copying;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -40,6 +41,13 @@ enum Command {
     /// Tell everything that is wrong with a configuration and the data directory that it names, and start
     /// nothing: exit 0 if nothing is, 64 otherwise.
     Check(ConfigFile),
+    /// Copy a registry from a directory to a bucket, or back, or to another directory.
+    ///
+    /// Every digest is verified on the way. What is there already is not copied again, so that a run that was cut off, or
+    /// a second one after more was pushed, goes on where the first one ended. Tags that point elsewhere at TO are moved to
+    /// where FROM has them; nothing is removed from TO. What is damaged at FROM is named, and the rest is copied:
+    /// exit 0 if all is, 1 otherwise. docs/scale-out.md says how to move a site that is running.
+    Copy(copying::Arguments),
     /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
     /// 1 if not. For a container's health check.
     Health(ConfigFile),
@@ -54,8 +62,9 @@ struct ConfigFile {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve(file) => with_config(&file, run),
-        Command::Health(file) => with_config(&file, |config| check_health(&config.listen.http)),
+        Command::Serve(file) => with_config(Config::load(&file.path), run),
+        Command::Copy(arguments) => with_config(arguments.configuration(), |config| arguments.run(config)),
+        Command::Health(file) => with_config(Config::load(&file.path), |config| check_health(&config.listen.http)),
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);
             for warning in warnings {
@@ -71,8 +80,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_config(file: &ConfigFile, run: impl FnOnce(Config) -> io::Result<()>) -> ExitCode {
-    match Config::load(&file.path).map(run) {
+fn with_config(config: Result<Config, Problems>, run: impl FnOnce(Config) -> io::Result<()>) -> ExitCode {
+    match config.map(run) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             complain(format_args!("lockgate-backend: {error}"));

@@ -42,6 +42,25 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
     }
 }
 
+/// Opens a place for reading alone, whoever else uses it meanwhile. Nothing in it is changed, and nothing asked of a bucket.
+///
+/// # Errors
+/// There is no registry in the directory, or the bucket cannot be used; the message says which and why.
+pub async fn open_to_read(data: &Data, s3: &S3) -> io::Result<Arc<dyn Store>> {
+    match data {
+        Data::Directory(path) => {
+            let path = path.clone();
+            let opened = tokio::task::spawn_blocking(move || DiskStore::open_to_read(&path)).await;
+            Ok(Arc::new(opened.map_err(io::Error::other)??))
+        }
+        Data::Bucket(name) => {
+            let objects = bucket::open(name, s3).map_err(io::Error::other)?;
+            let store = ObjectStore::over(objects, s3.part_size.get() as u64, s3.parts_in_flight.get());
+            Ok(Arc::new(store.reading_alone()))
+        }
+    }
+}
+
 /// What is wrong with what `storage.data` names: a directory, or a bucket, of which it takes some seconds. It leaves nothing
 /// there. Blocks.
 pub fn problems(storage: &Storage, s3: &S3) -> Vec<StorageProblem> {

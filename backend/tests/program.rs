@@ -254,3 +254,44 @@ fn it_does_the_same_where_nobody_reads_what_it_says() {
     site.configure("nonsense");
     assert_eq!(exit_code("serve"), Some(64));
 }
+
+#[test]
+fn a_copy_says_what_it_did_and_what_it_could_not() {
+    let site = Site::new();
+    let layer = site.path("data/docker/registry/v2/blobs/sha256/ba");
+    let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let link = site.path(&format!("data/docker/registry/v2/repositories/a/_layers/sha256/{hex}"));
+    for directory in [&layer.join(hex), &link] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    std::fs::write(layer.join(hex).join("data"), "abc").unwrap();
+    std::fs::write(link.join("link"), format!("sha256:{hex}")).unwrap();
+    let (from, to) = (site.path("data"), site.path("copy"));
+    let copy = |from: &Path| site.command("copy").arg(from).arg(&to).args(["--at-once", "2"]).output().unwrap();
+    let said = |output: &Output| (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned());
+
+    let copied = copy(&from);
+    let line =
+        "copied 1 blob (3 bytes), 0 manifests and 0 tags of 1 repository; 0 blobs and manifests were there already\n";
+    assert_eq!(said(&copied), (Some(0), line.to_owned()), "{}", stderr(&copied));
+    let again = copy(&from);
+    let line = "nothing new in 1 repository: 1 blob and manifest were there already\n";
+    assert_eq!(said(&again), (Some(0), line.to_owned()), "{}", stderr(&again));
+
+    std::fs::write(layer.join(hex).join("data"), "abcd").unwrap();
+    let damaged = copy(&from);
+    assert_eq!(damaged.status.code(), Some(1));
+    let line = format!("a: sha256:{hex} cannot be copied: the content has the digest sha256:88d4266f");
+    assert!(stderr(&damaged).contains(&line), "{}", stderr(&damaged));
+    assert!(stderr(&damaged).contains("1 of the blobs and manifests could not be copied"), "{}", stderr(&damaged));
+
+    let nowhere = copy(&site.path("nowhere"));
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(stderr(&nowhere).contains("nowhere: "), "{}", stderr(&nowhere));
+    let no_place = site.command("copy").arg("gs://bucket").arg(&to).output().unwrap();
+    assert!(
+        stderr(&no_place).contains("write the path of a directory, or s3://bucket/prefix"),
+        "{}",
+        stderr(&no_place)
+    );
+}

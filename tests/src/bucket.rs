@@ -4,12 +4,14 @@ use crate::curl::Curl;
 use crate::directory::fresh_dir;
 use crate::last_will::LastWill;
 use crate::process::Process;
-use crate::programs::tool;
+use crate::programs::{program, tool};
 use crate::secrets::note_password;
+use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -44,6 +46,15 @@ impl Bucket {
     /// What `storage.data` says.
     pub fn url(&self) -> String {
         format!("s3://{}", self.name)
+    }
+
+    /// `lockgate-backend copy`, which is told of this bucket's server by its environment.
+    pub fn copying(&self, from: impl Display, to: impl Display) -> Command {
+        let mut copy = program("lockgate-backend");
+        copy.args(["copy", &from.to_string(), &to.to_string()]).envs(Self::credentials());
+        copy.env("LOCKGATE_BACKEND_S3_ENDPOINT", &self.endpoint);
+        copy.env("LOCKGATE_BACKEND_S3_PATH_STYLE", "true").env("LOCKGATE_BACKEND_S3_ALLOW_HTTP", "true");
+        copy
     }
 
     /// The keys of `[s3]`, and their values as they are written there.
@@ -143,7 +154,7 @@ fn free_ports() -> [u16; 8] {
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
-fn weed(directory: &Path, ports: &[u16; 8]) -> std::process::Command {
+fn weed(directory: &Path, ports: &[u16; 8]) -> Command {
     let mut weed = tool("weed");
     weed.args(["-v=0", "server", "-s3"]).arg(format!("-dir={}", directory.display()));
     for (name, pair) in ["master", "volume", "filer", "s3"].iter().zip(ports.chunks(2)) {

@@ -1,12 +1,15 @@
 //! What every store keeps to about lists.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use lockgate_oci::{Algorithm, Digest};
 
-use super::{AnyStore, manifest, name, push, put, referrers, repositories, sha256, tag, tags};
+use super::{AnyStore, long_content, manifest, name, push, put, referrers, repositories, sha256, tag, tags};
 use crate::hasher::digest_of;
-use crate::store::{NewManifest, Precondition};
+use crate::store::{Links, NewManifest, Precondition};
 
 pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
     assert_eq!(tags(&store, "a", "", 9).await, None);
@@ -113,4 +116,30 @@ pub(super) async fn referrers_are_listed_in_pages_by_the_order_of_their_bytes(st
     // What is gone takes no place on a page.
     store.delete_manifest(&name("a"), &all[1], Some(&subject)).await.unwrap();
     assert_eq!(referrers(&store, "a", &subject, "", 2).await, [all[0].clone(), all[2].clone()]);
+}
+
+pub(super) async fn everything_is_listed_for_who_copies_it(store: AnyStore) {
+    let (long, content) = (long_content(), b"of another algorithm");
+    let mut blobs = vec![push(&store, "a", b"").await, push(&store, "a", &long).await];
+    let sha512 = digest_of(Algorithm::Sha512, content);
+    let id = store.begin_upload(&name("a"), Algorithm::Sha512).await.unwrap();
+    let mut upload = store.resume_upload(&name("a"), id).await.unwrap();
+    upload.append(Bytes::from_static(content)).await.unwrap();
+    upload.commit(&sha512).await.unwrap();
+    blobs.push(sha512);
+    push(&store, "a/b", b"of a longer name").await;
+    let manifests = [put(&store, "a", "tagged", &["v1", "gone"]).await, put(&store, "a", "untagged", &[]).await];
+    store.delete_tag(&name("a"), &tag("gone"), &Precondition::default()).await.unwrap();
+
+    for (links, expected) in [(Links::Blobs, &blobs[..]), (Links::Manifests, &manifests)] {
+        let listed: BTreeSet<Digest> = store.linked(&name("a"), links).await.unwrap().into_iter().collect();
+        assert_eq!(listed, expected.iter().cloned().collect());
+        assert_eq!(store.linked(&name("none"), links).await.unwrap(), []);
+    }
+    let said = async |text: &str| store.tag(&name("a"), &tag(text)).await.unwrap();
+    assert_eq!([said("v1").await, said("gone").await], [Some(manifests[0].clone()), None]);
+    let contents: BTreeMap<Digest, u64> = store.contents().try_collect().await.unwrap();
+    let sizes = [0, long.len(), content.len(), b"tagged".len(), b"untagged".len(), b"of a longer name".len()];
+    let all = blobs.iter().chain(&manifests).cloned().chain([sha256(b"of a longer name")]);
+    assert_eq!(contents, all.zip(sizes.map(|size| size as u64)).collect());
 }

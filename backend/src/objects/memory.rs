@@ -85,6 +85,12 @@ impl MemoryObjects {
         Self { forgets: Some(condition), ..Self::default() }
     }
 
+    /// Lets time go by since everything here was written.
+    #[cfg(test)]
+    pub(crate) fn age(&self, by: Duration) {
+        self.content().objects.values_mut().for_each(|object| object.stat.modified -= by);
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,24 +27,45 @@
 use lockgate_oci::{Digest, RepositoryName, Tag};
 use uuid::Uuid;
 
+use crate::store::Links;
+
+pub(super) const BLOBS: &str = "docker/registry/v2/blobs/";
 pub(super) const REPOSITORIES: &str = "docker/registry/v2/repositories/";
 pub(super) const NAMES_COMPLETE: &str = ".lockgate/names/complete";
 pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
 pub(super) const UPLOADS: &str = ".lockgate/uploads/";
 pub(super) const COLLECTION: &str = ".lockgate/collect";
 
-const BLOBS: &str = "docker/registry/v2/blobs";
-
 pub(super) fn blob(digest: &Digest) -> String {
-    format!("{BLOBS}/{}/{}/{}/data", digest.algorithm().as_str(), &digest.hex()[..2], digest.hex())
+    format!("{BLOBS}{}/{}/{}/data", digest.algorithm().as_str(), &digest.hex()[..2], digest.hex())
+}
+
+/// The digest of the blob that has this key below [`BLOBS`].
+pub(super) fn digest_of_blob(key: &str) -> Option<Digest> {
+    let (algorithm, rest) = key.strip_suffix("/data")?.split_once('/')?;
+    format!("{algorithm}:{}", rest.split_once('/')?.1).parse().ok()
+}
+
+/// Where the links of a kind are.
+pub(super) fn links(repository: &RepositoryName, links: Links) -> String {
+    let directory = match links {
+        Links::Blobs => "_layers",
+        Links::Manifests => "_manifests/revisions",
+    };
+    format!("{REPOSITORIES}{repository}/{directory}/")
+}
+
+/// The digest of the link that has this key below [`links`].
+pub(super) fn digest_of_link(key: &str) -> Option<Digest> {
+    key.strip_suffix("/link")?.replacen('/', ":", 1).parse().ok()
 }
 
 pub(super) fn layer(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("{REPOSITORIES}{repository}/_layers/{}/{}/link", digest.algorithm().as_str(), digest.hex())
+    format!("{}{}/{}/link", links(repository, Links::Blobs), digest.algorithm().as_str(), digest.hex())
 }
 
 pub(super) fn revision(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("{REPOSITORIES}{repository}/_manifests/revisions/{}/{}/link", digest.algorithm().as_str(), digest.hex())
+    format!("{}{}/{}/link", links(repository, Links::Manifests), digest.algorithm().as_str(), digest.hex())
 }
 
 /// Where the tags of a repository are.

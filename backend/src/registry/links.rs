@@ -79,7 +79,8 @@ impl Node {
         let Some(target) = target(&key, &link) else { return Ok(None) };
         let size = if target == *digest { size } else { self.size(&target).await? };
         let Some(size) = size else { return Ok(None) };
-        if SystemTime::now().duration_since(link.stat.modified).is_ok_and(|age| age > GRACE / 2) {
+        let is_old = || SystemTime::now().duration_since(link.stat.modified).is_ok_and(|age| age > GRACE / 2);
+        if self.is_relied_on && is_old() {
             self.write_link(&key, &target, link.stat.mark.as_deref()).await?;
             self.look(&[key, keys::blob(&target)]).await?;
             if self.size(&target).await?.is_none() {

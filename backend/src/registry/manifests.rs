@@ -137,7 +137,8 @@ impl Current {
     }
 }
 
-async fn current(node: &Node, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
+/// What a tag says that is not being deleted.
+pub(super) async fn current(node: &Node, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
     let current = Current::read(node, repository, tag).await?;
     Ok(if current.is_dying() { None } else { current.digest })
 }

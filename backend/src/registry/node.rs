@@ -45,6 +45,8 @@ pub(super) struct Node {
     pub(super) objects: Arc<dyn Objects>,
     /// Where clients are sent for blobs, if they are.
     pub(super) redirects: Option<Arc<dyn Objects>>,
+    /// Whether what is read is read for somebody who relies on it from here on. Who copies it elsewhere does not.
+    pub(super) is_relied_on: bool,
     /// How many bytes a part of a blob has.
     pub(super) part_size: u64,
     /// How many parts may be on their way at once, of all uploads.
@@ -62,6 +64,7 @@ impl Node {
         Self {
             objects,
             redirects: None,
+            is_relied_on: true,
             part_size,
             parts_in_flight: Arc::new(Semaphore::new(parts_in_flight)),
             sessions: Sessions::new(ALL_TAILS),

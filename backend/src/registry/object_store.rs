@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, future};
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::node::Node;
 use super::session::{self, State};
 use super::{keys, manifests, upload};
 use crate::objects::{MemoryObjects, Objects, ObjectsError, OneNode};
-use crate::store::{Blob, ByteStream, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
+use crate::store::{Blob, ByteStream, Links, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
 
 /// How long a session that has become a blob is kept, for clients that ask again.
 const DONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,8 +37,17 @@ impl ObjectStore {
 
     /// The same, which sends clients to where these objects can be read for large blobs.
     pub(crate) fn redirecting(self, to: Arc<dyn Objects>) -> Self {
+        self.with(|node| node.redirects = Some(to))
+    }
+
+    /// The same, of which nothing is written where blobs are read.
+    pub(crate) fn reading_alone(self) -> Self {
+        self.with(|node| node.is_relied_on = false)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Node)) -> Self {
         let mut node = Arc::into_inner(self.0).expect("a store is handed out only when it is complete");
-        node.redirects = Some(to);
+        change(&mut node);
         Self(Arc::new(node))
     }
 
@@ -174,6 +184,24 @@ impl Store for ObjectStore {
         limit: usize,
     ) -> Result<Vec<Digest>> {
         self.0.referrers(repository, subject, after, limit).await
+    }
+
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
+        manifests::current(&self.0, repository, tag).await
+    }
+
+    async fn linked(&self, repository: &RepositoryName, links: Links) -> Result<Vec<Digest>> {
+        let prefix = keys::links(repository, links);
+        let entries = self.0.objects.scan(&prefix);
+        let digests = entries.try_filter_map(|entry| future::ok(keys::digest_of_link(&entry.key[prefix.len()..])));
+        Ok(digests.try_collect().await?)
+    }
+
+    fn contents(&self) -> BoxStream<'static, Result<(Digest, u64)>> {
+        let entries = self.0.objects.scan(keys::BLOBS);
+        let digest = |key: &str| keys::digest_of_blob(&key[keys::BLOBS.len()..]);
+        let known = entries.try_filter_map(move |entry| future::ok(digest(&entry.key).map(|it| (it, entry.size))));
+        known.err_into().boxed()
     }
 
     async fn index(&self) -> Result<()> {

@@ -6,6 +6,7 @@
 
 mod blob;
 mod buffer_pool;
+mod contents;
 mod corrupt;
 mod directories;
 mod durable;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
@@ -44,7 +46,7 @@ use self::sweep::Sweep;
 pub use self::volume::StorageProblem;
 use super::paths::{Layout, is_repository};
 use super::sessions::Sessions;
-use super::{Blob, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
+use super::{Blob, Links, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload};
 
 /// How long the sweep for stale uploads works at a time, and rests after it: it takes a tenth of one
 /// processor and of the disk's patience at most, and requests go between. Through 100,000 repositories it
@@ -105,9 +107,30 @@ impl DiskStore {
                 durable
             }
         };
+        Ok(Self::over(layout, durable))
+    }
+
+    /// Opens a store for reading alone, whoever else uses it meanwhile. Changes nothing. Blocks.
+    ///
+    /// # Errors
+    /// There is none, or not all of it may be read.
+    pub fn open_to_read(data: &Path) -> io::Result<Self> {
+        let layout = Layout::new(&fs::canonicalize(data).map_err(at(data))?);
+        if !layout.repositories().is_dir() {
+            let message = "there is no registry in it, which has a directory docker/registry/v2/repositories";
+            return Err(at(data)(io::Error::new(io::ErrorKind::NotFound, message)));
+        }
+        if let Some(problem) = volume::unreadable(data) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        }
+        let durable = Durable::read_only(layout.staging());
+        Ok(Self::over(layout, durable))
+    }
+
+    fn over(layout: Layout, durable: Durable) -> Self {
         let (sessions, buffers, locks) = (Sessions::new(MAX_RESTING), BufferPool::new(), Locks::default());
         let looked_at = LookedAt::default();
-        Ok(Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at })))
+        Self(Arc::new(Inner { layout, durable, sessions, buffers, locks, looked_at }))
     }
 
     /// What is wrong with a directory that is to be opened. Changes nothing. Blocks.
@@ -149,7 +172,7 @@ impl Store for DiskStore {
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.run(move |inner| {
-            let layers = inner.layout.repository(&repository).join("_layers");
+            let layers = inner.layout.links(&repository, Links::Blobs);
             let link = inner.layout.layer_link(&repository, &digest);
             inner.alone(&repository, || Ok(inner.durable.remove_file(&link, &layers)?))
         })
@@ -257,5 +280,23 @@ impl Store for DiskStore {
             Ok(listing::digests(&inner.durable.directories, &links, &after, limit, is_held)?)
         })
         .await
+    }
+
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        self.run(move |inner| manifests::current(inner, &repository, &tag)).await
+    }
+
+    async fn linked(&self, repository: &RepositoryName, links: Links) -> Result<Vec<Digest>> {
+        let repository = repository.clone();
+        self.run(move |inner| {
+            let links = inner.layout.links(&repository, links);
+            Ok(listing::digests(&inner.durable.directories, &links, "", usize::MAX, |_| true)?)
+        })
+        .await
+    }
+
+    fn contents(&self) -> BoxStream<'static, Result<(Digest, u64)>> {
+        contents::contents(self.0.layout.blobs().to_owned())
     }
 }

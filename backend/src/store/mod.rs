@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::stream::BoxStream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
@@ -110,10 +111,29 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Digest>>;
 
+    /// What a tag says, be it there or not.
+    async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>>;
+
+    /// What a repository has links of, in no promised order, be it there or not.
+    async fn linked(&self, repository: &RepositoryName, links: Links) -> Result<Vec<Digest>>;
+
+    /// All bytes that are kept, whichever repository they are of: their digest by name, and how many they are. In no
+    /// promised order.
+    fn contents(&self) -> BoxStream<'static, Result<(Digest, u64)>>;
+
     /// Makes what listings are made of where another program wrote here. It is right without, and slower.
     async fn index(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// Links of a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// Those of its blobs.
+    Blobs,
+    /// Those of its manifests.
+    Manifests,
 }
 
 /// A blob opened for reading. It can be read to its end even when it is deleted meanwhile.

@@ -31,6 +31,8 @@ use std::path::{Path, PathBuf};
 use lockgate_oci::{Digest, RepositoryName, Tag};
 use uuid::Uuid;
 
+use super::Links;
+
 /// The data directory, and the paths below it.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -76,12 +78,20 @@ impl Layout {
         self.repositories.join(name.as_str())
     }
 
+    /// Where the links of a kind are, as `<algorithm>/<hex>/link`.
+    pub(super) fn links(&self, name: &RepositoryName, links: Links) -> PathBuf {
+        self.repository(name).join(match links {
+            Links::Blobs => "_layers",
+            Links::Manifests => "_manifests/revisions",
+        })
+    }
+
     pub(super) fn layer_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        by_digest(self.repository(name).join("_layers"), digest).join("link")
+        by_digest(self.links(name, Links::Blobs), digest).join("link")
     }
 
     pub(super) fn revision_link(&self, name: &RepositoryName, digest: &Digest) -> PathBuf {
-        by_digest(self.repository(name).join("_manifests/revisions"), digest).join("link")
+        by_digest(self.links(name, Links::Manifests), digest).join("link")
     }
 
     pub(super) fn tags(&self, name: &RepositoryName) -> PathBuf {

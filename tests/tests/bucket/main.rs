@@ -4,5 +4,6 @@
 mod adoption;
 mod churn;
 mod client;
+mod copy;
 mod gates;
 mod uploads;

@@ -8,7 +8,7 @@ use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 use super::errors::at;
 use super::{Inner, listing, tagged};
 use crate::hasher::digest_of;
-use crate::store::{NewManifest, Precondition, Result, StoreError, StoredManifest};
+use crate::store::{Links, NewManifest, Precondition, Result, StoreError, StoredManifest};
 
 /// A manifest by its digest or by a tag.
 pub(super) fn read(
@@ -98,7 +98,7 @@ pub(super) fn delete(
             let referrers = layout.referrers(repository, subject);
             inner.durable.remove_file(&layout.referrer_link(repository, subject, digest), &referrers)?;
         }
-        Ok(inner.durable.remove_file(&link, &revisions(inner, repository))?)
+        Ok(inner.durable.remove_file(&link, &layout.links(repository, Links::Manifests))?)
     })
 }
 
@@ -169,10 +169,7 @@ fn points_at(inner: &Inner, repository: &RepositoryName, tag: &Tag, digest: &Dig
     current(inner, repository, tag).is_ok_and(|current| current.as_ref() == Some(digest))
 }
 
-fn current(inner: &Inner, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
+/// What a tag says.
+pub(super) fn current(inner: &Inner, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
     inner.link(&inner.layout.tag_current_link(repository, tag))
-}
-
-fn revisions(inner: &Inner, repository: &RepositoryName) -> std::path::PathBuf {
-    inner.layout.repository(repository).join("_manifests/revisions")
 }

@@ -40,44 +40,52 @@ pub(super) fn problems(data: &Path) -> Vec<StorageProblem> {
     if !data.exists() {
         let above = data.ancestors().skip(1).find(|directory| directory.exists()).unwrap_or(Path::new("."));
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
-        let why = if above.is_dir() { refused(above) } else { Some("it is not a directory".to_owned()) };
+        let why = if above.is_dir() { refused(above, WRITING) } else { Some("it is not a directory".to_owned()) };
         let why = why.map(|why| format!("{}: it cannot be made: {}: {why}", data.display(), above.display()));
         return why.into_iter().map(StorageProblem::from).collect();
     }
     if !data.is_dir() {
         return vec![format!("{}: it is not a directory", data.display()).into()];
     }
-    if let Some(why) = refused(data) {
+    if let Some(why) = refused(data, WRITING) {
         let is_read_only = why == READ_ONLY && Layout::new(data).repositories().is_dir();
         return vec![StorageProblem { message: format!("{}: {why}", data.display()), is_read_only }];
     }
-    foreign(data).into_iter().map(StorageProblem::from).collect()
+    foreign(data, &["docker", ".lockgate"], WRITING).into_iter().map(StorageProblem::from).collect()
 }
+
+/// What of a data directory cannot be read, which a listing would pass over. Blocks.
+pub(super) fn unreadable(data: &Path) -> Option<String> {
+    foreign(data, &["docker"], Access::READ_OK)
+}
+
+const WRITING: Access = Access::READ_OK.union(Access::WRITE_OK);
 
 const READ_ONLY: &str = "it is read-only: what is there can be pulled, and nothing pushed or deleted";
 
-/// Why a directory cannot be read and written, if it cannot.
-fn refused(directory: &Path) -> Option<String> {
-    match accessat(CWD, directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+/// Why a directory cannot be read, or read and written, if it cannot.
+fn refused(directory: &Path, wanted: Access) -> Option<String> {
+    match accessat(CWD, directory, wanted | Access::EXEC_OK, AtFlags::EACCESS) {
         Ok(()) => None,
         Err(Errno::ROFS) => Some(READ_ONLY.to_owned()),
         Err(Errno::ACCESS) => Some(format!(
-            "user {} may not read and write it, it is user {}'s: change its owner (chown -R), or who this runs as",
+            "user {} may not {} it, it is user {}'s: change its owner (chown -R), or who this runs as",
             rustix::process::geteuid().as_raw(),
+            if wanted == WRITING { "read and write" } else { "read" },
             fs::metadata(directory).map_or_else(|_| "?".to_owned(), |metadata| metadata.uid().to_string()),
         )),
         Err(error) => Some(io::Error::from(error).to_string()),
     }
 }
 
-/// The first directory of the layout that cannot be read and written, and how many more there are. What else stands
-/// in the data directory, as `lost+found`, is not the registry's.
-fn foreign(data: &Path) -> Option<String> {
-    let mut waiting = VecDeque::from(["docker", ".lockgate"].map(|name| data.join(name)));
+/// The first directory below these that cannot be used so, and how many more there are. What else stands in the data
+/// directory, as `lost+found`, is not the registry's.
+fn foreign(data: &Path, names: &[&str], wanted: Access) -> Option<String> {
+    let mut waiting: VecDeque<PathBuf> = names.iter().map(|name| data.join(name)).collect();
     waiting.retain(|directory| directory.is_dir());
     let (mut first, mut others, mut seen) = (None, 0, waiting.len());
     while let Some(path) = waiting.pop_front() {
-        match (refused(&path), &first) {
+        match (refused(&path, wanted), &first) {
             (None, _) => {
                 let found = waiting.len();
                 waiting.extend(directories(&path).take(LOOKED_AT.saturating_sub(seen)));
@@ -140,5 +148,12 @@ mod tests {
         for problem in problems {
             assert!(problem.contains("blobs: user ") && problem.contains("(and 2 more of the first 6 "), "{problem}");
         }
+        assert_eq!(unreadable(directory.path()), None);
+        fs::set_permissions(directory.path().join("docker/v2/repositories/a"), fs::Permissions::from_mode(0o300))
+            .unwrap();
+        assert_eq!(
+            unreadable(directory.path()).is_some_and(|problem| problem.contains("may not read it")),
+            expected == 1
+        );
     }
 }
