@@ -47,6 +47,8 @@ mod connection;
 #[cfg(test)]
 mod contract;
 mod copy;
+#[cfg(test)]
+mod exhaustive;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

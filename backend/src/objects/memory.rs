@@ -28,7 +28,7 @@ pub(crate) enum Forgotten {
     Swap,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Content {
     objects: BTreeMap<String, Object>,
     /// By the number of the upload: its key, and its parts by their numbers.
@@ -89,6 +89,24 @@ impl MemoryObjects {
     #[cfg(test)]
     pub(crate) fn age(&self, by: Duration) {
         self.content().objects.values_mut().for_each(|object| object.stat.modified -= by);
+    }
+
+    /// Others that are as these are now.
+    #[cfg(test)]
+    pub(crate) fn copied(&self) -> Self {
+        Self { content: Mutex::new(self.content().clone()), forgets: self.forgets }
+    }
+
+    /// Everything that is here, the parts of uploads under names of their own.
+    #[cfg(test)]
+    pub(crate) fn everything(&self) -> Vec<(String, Bytes)> {
+        let content = self.content();
+        let objects = content.objects.iter().map(|(key, object)| (key.clone(), object.bytes.clone()));
+        let uploads = content.uploads.iter().flat_map(|(upload, (key, parts))| {
+            let part = move |(number, bytes): (&u16, &Bytes)| (format!("{key}#{upload}/{number}"), bytes.clone());
+            parts.iter().map(part).chain([(format!("{key}#{upload}"), Bytes::new())])
+        });
+        objects.chain(uploads).collect()
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {

@@ -22,30 +22,11 @@ use crate::store::{Result, StoreError, Upload};
 /// not.
 pub(super) async fn commit(writer: Writer, digest: &Digest) -> Result<()> {
     let (node, repository, id) = (Arc::clone(&writer.node), writer.repository.clone(), writer.lease.id());
-    let committed = commit_once(writer, digest).await;
-    or_by_another(&node, &repository, id, digest, committed).await
+    let made = make(writer, digest).await;
+    unless_done(&node, &repository, id, digest, made).await
 }
 
-/// Another node may have been at it, too: whose steps had no effect then is told what has become of the session.
-async fn or_by_another(
-    node: &Node,
-    repository: &RepositoryName,
-    id: Uuid,
-    digest: &Digest,
-    committed: Result<()>,
-) -> Result<()> {
-    match committed {
-        Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_)) => {
-            match session::read(node, repository, id).await {
-                Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
-                _ => committed,
-            }
-        }
-        committed => committed,
-    }
-}
-
-async fn commit_once(mut writer: Writer, digest: &Digest) -> Result<()> {
+async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.arrived().await?;
     if writer.session.parts.is_empty() {
         return commit_small(writer, digest).await;
@@ -65,7 +46,7 @@ async fn commit_once(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.version = session::write(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
     writer.forget_replaced();
     let Writer { node, repository, lease, session, version, .. } = writer;
-    finish(&node, &repository, lease.id(), session, version, completion).await
+    bring_to_its_end(&node, &repository, lease.id(), session, version, completion).await
 }
 
 /// Behind how many bytes that begins which has the digest.
@@ -87,7 +68,7 @@ fn is_empty(hash: &Hash) -> bool {
 }
 
 async fn refuse(writer: &Writer, found: Digest) -> Result<()> {
-    session::end(&writer.node, writer.lease.id(), &writer.session).await?;
+    session::end(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
     Err(StoreError::DigestMismatch(found))
 }
 
@@ -116,21 +97,26 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.node.link_layer(&writer.repository, digest).await?;
     match (bytes, piece) {
         (None, Some(piece)) => {
-            writer.node.objects.copy(&keys::piece(id, piece.id), 0..piece.size, &keys::blob(digest)).await?;
+            let from = keys::piece(id, piece.name);
+            if let Err(error) = writer.node.objects.copy(&from, 0..piece.size, &keys::blob(digest)).await {
+                return Err(writer.gone().await.unwrap_or(error.into()));
+            }
         }
         (bytes, _) => {
             let bytes = bytes.unwrap_or_default().slice(usize::try_from(from).expect("it is taken_at at most")..);
             writer.node.objects.put(&keys::blob(digest), bytes, None).await?;
         }
     }
-    done(&writer.node, id, writer.session.clone(), &writer.version, digest).await?;
-    writer.replaced.append(&mut writer.session.pieces);
-    writer.forget_replaced();
+    if done(&writer.node, id, writer.session.clone(), &writer.version, digest).await? {
+        writer.replaced.append(&mut writer.session.pieces);
+        writer.forget_replaced();
+    }
     Ok(())
 }
 
-/// Writes down what a session has become, so that who asks for it again is told the same.
-async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest: &Digest) -> Result<()> {
+/// Writes down what a session has become, so that who asks for it again is told the same. False: it has gone on
+/// elsewhere, with the bytes that it had.
+async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest: &Digest) -> Result<bool> {
     let session = Session {
         state: State::Done(digest.clone()),
         multipart: None,
@@ -140,14 +126,34 @@ async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest
         ..session
     };
     match session::write(node, id, &session, version).await {
-        // Somebody else has brought it to its end, or it was ended: the blob is there.
-        Ok(_) | Err(StoreError::UploadBusy) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(StoreError::UploadBusy) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
+/// What became of a session. Another node may have been at it, too: whose steps then had no effect is told what it is
+/// by now.
+async fn unless_done(
+    node: &Node,
+    repository: &RepositoryName,
+    id: Uuid,
+    digest: &Digest,
+    made: Result<()>,
+) -> Result<()> {
+    match made {
+        Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_) | StoreError::Io(_)) => {
+            match session::read(node, repository, id).await {
+                Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
+                _ => made,
+            }
+        }
+        made => made,
+    }
+}
+
 /// Brings a session to its end whose list of parts is settled, wherever it was begun.
-async fn finish(
+async fn bring_to_its_end(
     node: &Arc<Node>,
     repository: &RepositoryName,
     id: Uuid,
@@ -171,12 +177,16 @@ async fn finish(
             Ok(from) => from,
             Err(found) => {
                 node.objects.remove(&data).await?;
-                session::end(node, id, &session).await?;
-                return Err(StoreError::DigestMismatch(found));
+                return match session::end(node, id, &session, &version).await {
+                    // Busy: somebody else has found the same.
+                    Ok(()) | Err(StoreError::UploadBusy) => Err(StoreError::DigestMismatch(found)),
+                    Err(error) => Err(error),
+                };
             }
         },
     };
     node.objects.copy(&data, from..size, &keys::blob(&digest)).await?;
+    // Where it is done already, the blob is there all the same.
     done(node, id, session, &version, &digest).await?;
     if let Err(error) = node.objects.remove(&data).await {
         tracing::debug!(%error, "an upload's bytes stay until its session is swept");
@@ -230,8 +240,9 @@ impl Upload for Finish {
         let Self { node, repository, lease, session, version } = *self;
         match session.state.clone() {
             State::Completing(completion) if completion.digest == *digest => {
-                let finished = finish(&node, &repository, lease.id(), session, version, completion).await;
-                or_by_another(&node, &repository, lease.id(), digest, finished).await
+                let (node, id) = (&node, lease.id());
+                let made = bring_to_its_end(node, &repository, id, session, version, completion).await;
+                unless_done(node, &repository, id, digest, made).await
             }
             State::Done(blob) if blob == *digest => Ok(()),
             _ => Err(StoreError::UploadUnknown),

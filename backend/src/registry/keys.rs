@@ -16,6 +16,7 @@
 //! ├── names/tags/<sorted name>/<tag>                  empty
 //! ├── referrers/<sorted name>/<subject>/<manifest>    empty
 //! ├── tagged/<sorted name>/<manifest>/<tag>           empty
+//! ├── deleting/<sorted name>/<manifest>               while it is deleted
 //! ├── uploads/<id>/session, data, <uuid>              a session, its bytes in parts, its tail in pieces
 //! └── collect                                         what the collector condemned
 //! ```
@@ -111,6 +112,11 @@ pub(super) fn tagged(repository: &RepositoryName, digest: &Digest) -> String {
 
 pub(super) fn noted_tag(repository: &RepositoryName, digest: &Digest, tag: &Tag) -> String {
     format!("{}{tag}", tagged(repository, digest))
+}
+
+/// What says that a manifest is being deleted.
+pub(super) fn deleting(repository: &RepositoryName, digest: &Digest) -> String {
+    format!(".lockgate/deleting/{}/{}", sorted(repository.as_str()), flat(digest.as_str()))
 }
 
 /// Where all of an upload session is.

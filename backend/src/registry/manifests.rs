@@ -1,11 +1,10 @@
 //! Manifests and their tags.
 
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, Reference, RepositoryName, Tag};
 
+use super::deletion::{self, Deletion, PAUSE, is_under_way};
 use super::keys;
 use super::links::{dying, is_dying, target};
 use super::node::{BATCH, Node, all};
@@ -15,12 +14,6 @@ use crate::store::{NewManifest, Precondition, Requirement, Result, StoreError, S
 
 /// What a revision's link is marked with that has a note of each of its tags. Distribution's own writing drops it.
 const NOTED: &str = "1";
-
-/// How long a tag may be in the state of being deleted, until whoever deletes it is taken for gone.
-const DYING: Duration = Duration::from_secs(60);
-
-/// From one look at a tag that is being deleted to the next.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A manifest by its digest or by a tag.
 pub(super) async fn read(
@@ -73,8 +66,10 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
             };
             point(node, repository, tag, digest, condition, turn > 0).await?;
         }
-        // Somebody may have deleted the manifest beside, who did not know of the tags.
-        if node.objects.stat(&keys::revision(repository, digest)).await?.is_some() {
+        // Somebody may be deleting the manifest beside, or have deleted it, who does not know of the tags. Whoever begins
+        // after this look finds them.
+        let was_deleting = deletion::has_waited(node, &keys::deleting(repository, digest)).await?;
+        if !was_deleting && node.objects.stat(&keys::revision(repository, digest)).await?.is_some() {
             break;
         }
     }
@@ -119,11 +114,9 @@ impl Current {
         self.digest.as_ref().is_some_and(is_dying)
     }
 
-    /// Whether somebody may yet remove it. The store's clock is compared with this machine's, which `check` allows ten
-    /// seconds, and a removal is good for half of the time.
+    /// Whether somebody may yet remove it.
     fn is_dying_still(&self) -> bool {
-        let age = self.link.as_ref().and_then(|link| SystemTime::now().duration_since(link.stat.modified).ok());
-        self.is_dying() && age.is_none_or(|age| age < DYING)
+        self.is_dying() && self.link.as_ref().is_some_and(is_under_way)
     }
 
     /// The manifest that is found by it.
@@ -161,10 +154,11 @@ async fn point(
             continue;
         }
         let is_free = again || *condition == Precondition::default();
-        if is_free && now.digest.as_ref() == Some(digest) {
+        let is_there = is_free && now.digest.as_ref() == Some(digest);
+        if is_there && !again {
             return Ok(());
         }
-        if *condition != Precondition::default() {
+        if !is_there && *condition != Precondition::default() {
             check(condition, now.live(node, repository).await?.as_ref())?;
         }
         // Before the tag: none is live that is not listed, or that its manifest does not know of.
@@ -172,6 +166,9 @@ async fn point(
             node.objects.put(&name, Bytes::new(), None),
             node.objects.put(&note, Bytes::new(), None)
         )?;
+        if is_there {
+            return Ok(());
+        }
         let link = Bytes::copy_from_slice(digest.as_str().as_bytes());
         let written = match &now.link {
             Some(link_now) => node.objects.swap(&key, &link_now.stat.version, link).await?,
@@ -208,22 +205,22 @@ pub(super) async fn delete_tag(
 async fn take_away(node: &Node, repository: &RepositoryName, tag: &Tag, now: &Current) -> Result<bool> {
     let Some(link) = &now.link else { return Ok(false) };
     let key = keys::tag(repository, tag.as_str());
-    let dying = Bytes::copy_from_slice(dying().as_str().as_bytes());
+    let (deletion, dying) = (Deletion::begin(), Bytes::copy_from_slice(dying().as_str().as_bytes()));
     // No store removes an object only if it is unchanged: first nobody else finds it.
     if node.objects.swap(&key, &link.stat.version, dying).await?.is_none() {
         return Ok(false);
     }
-    node.objects.remove(&keys::name_of_tag(repository, tag.as_str())).await?;
+    deletion.remove(node, &keys::name_of_tag(repository, tag.as_str())).await?;
     if let Some(digest) = &now.digest {
-        node.objects.remove(&keys::noted_tag(repository, digest, tag)).await?;
+        deletion.remove(node, &keys::noted_tag(repository, digest, tag)).await?;
     }
     // Distribution lists a tag as long as there is anything of it.
     let mut index = node.objects.scan(&keys::tag_index(repository, tag.as_str()));
     while let Some(entry) = index.try_next().await? {
-        node.objects.remove(&entry.key).await?;
+        deletion.remove(node, &entry.key).await?;
     }
     // Last of all: whoever sets the tag anew waits for this, and then writes what was removed before.
-    node.objects.remove(&key).await?;
+    deletion.remove(node, &key).await?;
     Ok(true)
 }
 
@@ -234,32 +231,40 @@ pub(super) async fn delete(
     digest: &Digest,
     subject: Option<&Digest>,
 ) -> Result<bool> {
-    let revision = keys::revision(repository, digest);
-    let Some(stat) = node.objects.stat(&revision).await? else { return Ok(false) };
-    if stat.mark.as_deref() == Some(NOTED) {
-        take_noted(node, repository, digest).await?;
-    } else {
-        for tag in node.all_tags(repository).await? {
-            take_if(node, repository, &tag, digest).await?;
+    let (revision, sign) = (keys::revision(repository, digest), keys::deleting(repository, digest));
+    if node.objects.stat(&revision).await?.is_none() {
+        return Ok(false);
+    }
+    let deletion = deletion::announce(node, &sign).await?;
+    let found = node.objects.stat(&revision).await?;
+    if let Some(stat) = &found {
+        if stat.mark.as_deref() == Some(NOTED) {
+            take_noted(node, repository, digest, &deletion).await?;
+        } else {
+            for tag in node.all_tags(repository).await? {
+                take_if(node, repository, &tag, digest, &deletion).await?;
+            }
         }
+        if let Some(subject) = subject {
+            deletion.remove(node, &keys::referrer(repository, subject, digest)).await?;
+        }
+        deletion.remove(node, &revision).await?;
     }
-    if let Some(subject) = subject {
-        node.objects.remove(&keys::referrer(repository, subject, digest)).await?;
-    }
-    node.objects.remove(&revision).await?;
-    Ok(true)
+    // Last of all: whoever pushes it beside waits for this.
+    deletion.remove(node, &sign).await?;
+    Ok(found.is_some())
 }
 
 /// Removes the tags that a manifest has notes of.
-async fn take_noted(node: &Node, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+async fn take_noted(node: &Node, repository: &RepositoryName, digest: &Digest, deletion: &Deletion) -> Result<()> {
     let notes = keys::tagged(repository, digest);
     loop {
         let noted = node.objects.names(&notes, "", BATCH).await?;
         for name in &noted {
             if let Ok(tag) = name.parse::<Tag>() {
-                take_if(node, repository, &tag, digest).await?;
+                take_if(node, repository, &tag, digest, deletion).await?;
             }
-            node.objects.remove(&format!("{notes}{name}")).await?;
+            deletion.remove(node, &format!("{notes}{name}")).await?;
         }
         if noted.len() < BATCH {
             return Ok(());
@@ -267,10 +272,17 @@ async fn take_noted(node: &Node, repository: &RepositoryName, digest: &Digest) -
     }
 }
 
-/// Removes a tag, if it points at this manifest.
-async fn take_if(node: &Node, repository: &RepositoryName, tag: &Tag, digest: &Digest) -> Result<()> {
+/// Removes a tag, if it points at this manifest, whose deletion it is.
+async fn take_if(
+    node: &Node,
+    repository: &RepositoryName,
+    tag: &Tag,
+    digest: &Digest,
+    deletion: &Deletion,
+) -> Result<()> {
     loop {
         let now = Current::read(node, repository, tag).await?;
+        deletion.goes_on()?;
         if now.digest.as_ref() != Some(digest) || take_away(node, repository, tag, &now).await? {
             return Ok(());
         }

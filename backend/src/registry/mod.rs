@@ -3,6 +3,7 @@
 //! ```text
 //! object_store   the store whose bytes are objects
 //!   manifests      manifests and their tags
+//!   deletion       what is being deleted while others write
 //!   listing        what there is, page by page
 //!   upload         a session that is taken; complete: from a session to a blob
 //!     writer         bytes on their way, part by part
@@ -17,6 +18,7 @@
 
 mod collection;
 mod complete;
+mod deletion;
 mod hash;
 mod keys;
 mod links;

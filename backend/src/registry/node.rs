@@ -40,6 +40,21 @@ pub(super) type Tail = (Version, Bytes);
 
 pub(super) type Lease = sessions::Lease<Tail>;
 
+/// How the tails of sessions are kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tails {
+    /// The longest that stands in the session itself, in bytes.
+    pub(super) max_rest: usize,
+    /// How many pieces one has, at most.
+    pub(super) max_pieces: usize,
+}
+
+impl Default for Tails {
+    fn default() -> Self {
+        Self { max_rest: 64 * 1024, max_pieces: 32 }
+    }
+}
+
 /// One process over the objects.
 pub(super) struct Node {
     pub(super) objects: Arc<dyn Objects>,
@@ -49,6 +64,7 @@ pub(super) struct Node {
     pub(super) is_relied_on: bool,
     /// How many bytes a part of a blob has.
     pub(super) part_size: u64,
+    pub(super) tails: Tails,
     /// How many parts may be on their way at once, of all uploads.
     pub(super) parts_in_flight: Arc<Semaphore>,
     pub(super) sessions: Sessions<Tail>,
@@ -66,6 +82,7 @@ impl Node {
             redirects: None,
             is_relied_on: true,
             part_size,
+            tails: Tails::default(),
             parts_in_flight: Arc::new(Semaphore::new(parts_in_flight)),
             sessions: Sessions::new(ALL_TAILS),
             last_look: AsyncMutex::default(),

@@ -15,7 +15,9 @@ use super::node::Node;
 use super::session::{self, State};
 use super::{keys, manifests, upload};
 use crate::objects::{MemoryObjects, Objects, ObjectsError, OneNode};
-use crate::store::{Blob, ByteStream, Links, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
+use crate::store::{
+    Blob, ByteStream, Links, NewManifest, Precondition, Result, Store, StoreError, StoredManifest, Upload,
+};
 
 /// How long a session that has become a blob is kept, for clients that ask again.
 const DONE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -48,6 +50,14 @@ impl ObjectStore {
     fn with(self, change: impl FnOnce(&mut Node)) -> Self {
         let mut node = Arc::into_inner(self.0).expect("a store is handed out only when it is complete");
         change(&mut node);
+        Self(Arc::new(node))
+    }
+
+    /// The same, which keeps at most so many bytes of a tail in a session, and at most so many pieces of one.
+    #[cfg(test)]
+    pub(crate) fn with_tails(self, max_rest: usize, max_pieces: usize) -> Self {
+        let mut node = Arc::into_inner(self.0).expect("a store is handed out only when it is complete");
+        node.tails = super::node::Tails { max_rest, max_pieces };
         Self(Arc::new(node))
     }
 
@@ -125,7 +135,10 @@ impl Store for ObjectStore {
                         continue;
                     }
                     match session {
-                        Some(session) => session::end(&self.0, id, &session).await?,
+                        Some(session) => match session::end(&self.0, id, &session, &object.stat.version).await {
+                            Err(StoreError::UploadBusy) => continue,
+                            ended => ended?,
+                        },
                         None => self.0.objects.remove(&entry.key).await?,
                     }
                     removed += usize::from(!is_done);

@@ -46,6 +46,8 @@ pub(super) enum State {
     Completing(Completion),
     /// It has become this blob.
     Done(#[serde(with = "as_text")] Digest),
+    /// It was ended: its bytes go.
+    Ended,
 }
 
 /// What a session becomes.
@@ -65,7 +67,9 @@ pub(super) struct Completion {
 /// A part of a session's tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Piece {
-    pub(super) id: Uuid,
+    /// Another one each time: two writers may be at it who do not know of each other, and the bytes are those of the one
+    /// whose session it becomes.
+    pub(super) name: Uuid,
     pub(super) size: u64,
 }
 
@@ -149,12 +153,15 @@ pub(super) async fn size(node: &Node, repository: &RepositoryName, id: Uuid) -> 
     let (session, _) = read(node, repository, id).await?;
     match session.state {
         State::Open | State::Completing(_) => Ok(session.offset),
-        State::Done(_) => Err(StoreError::UploadUnknown),
+        State::Done(_) | State::Ended => Err(StoreError::UploadUnknown),
     }
 }
 
-/// Ends a session, and forgets its bytes. Who writes to it elsewhere loses it.
-pub(super) async fn end(node: &Node, id: Uuid, session: &Session) -> Result<()> {
+/// Ends a session that is as this writer knows it, and forgets its bytes. Who writes to it elsewhere loses it. Busy:
+/// another one has gone on with it.
+pub(super) async fn end(node: &Node, id: Uuid, session: &Session, known: &Version) -> Result<()> {
+    // First nobody goes on with it, so that none is found whose bytes are gone.
+    write(node, id, &Session { state: State::Ended, ..session.clone() }, known).await?;
     if let Some(multipart) = &session.multipart {
         node.objects.abort(&keys::upload_data(id), multipart).await?;
     }
@@ -165,7 +172,7 @@ pub(super) async fn end(node: &Node, id: Uuid, session: &Session) -> Result<()> 
 /// Forgets pieces that no session names any more. What stays is swept with the session.
 pub(super) async fn forget_pieces(node: &Node, id: Uuid, pieces: &[Piece]) {
     for piece in pieces {
-        if let Err(error) = node.objects.remove(&keys::piece(id, piece.id)).await {
+        if let Err(error) = node.objects.remove(&keys::piece(id, piece.name)).await {
             tracing::debug!(%error, "a piece of an upload stays until its session is swept");
         }
     }
@@ -174,11 +181,11 @@ pub(super) async fn forget_pieces(node: &Node, id: Uuid, pieces: &[Piece]) {
 /// Ends a session that nobody here writes to.
 pub(super) async fn cancel(node: &Node, repository: &RepositoryName, id: Uuid) -> Result<()> {
     let lease = node.sessions.take(id).ok_or(StoreError::UploadBusy)?;
-    let (session, _) = read(node, repository, id).await?;
-    if matches!(session.state, State::Done(_)) {
+    let (session, version) = read(node, repository, id).await?;
+    if matches!(session.state, State::Done(_) | State::Ended) {
         return Err(StoreError::UploadUnknown);
     }
-    end(node, id, &session).await?;
+    end(node, id, &session, &version).await?;
     drop(lease);
     Ok(())
 }

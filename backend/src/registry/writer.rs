@@ -22,14 +22,8 @@ use crate::store::{Result, StoreError};
 /// Numbers of parts that a writer claims at a time. One that was cut off may have used some that nobody knows of.
 const CLAIM: u16 = 64;
 
-/// The longest tail that stands in the session itself, in bytes.
-const MAX_REST: usize = 64 * 1024;
-
 /// Bytes that gather in a buffer which grows with them. For more there is one of a part's size.
 const SMALL: usize = 1 << 20;
-
-/// How many pieces a tail has, at most.
-const MAX_PIECES: usize = 32;
 
 /// Who writes to a session.
 pub(super) struct Writer {
@@ -58,10 +52,9 @@ pub(super) struct Writer {
     is_broken: bool,
 }
 
-/// A piece of a session's tail. Where it is gone, another writer has put it into a part, or ended the session.
-async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Bytes> {
-    let object = node.objects.get(&keys::piece(id, piece.id)).await?;
-    object.map(|object| object.bytes).ok_or(StoreError::UploadBusy)
+async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Option<Bytes>> {
+    let bytes = node.objects.get(&keys::piece(id, piece.name)).await?.map(|object| object.bytes);
+    Ok(bytes.filter(|bytes| bytes.len() as u64 == piece.size))
 }
 
 fn ended(error: JoinError) -> StoreError {
@@ -133,10 +126,10 @@ impl Writer {
         }
         self.gathering.extend_from_slice(&bytes);
         while self.gathering.len() as u64 + self.session.tail() >= self.session.part_size {
-            if let Err(error) = self.send_part().await {
-                self.is_broken = true;
-                return Err(error);
-            }
+            // Whoever is cut off in here has let go of bytes that no part has.
+            self.is_broken = true;
+            self.send_part().await?;
+            self.is_broken = false;
         }
         Ok(())
     }
@@ -165,9 +158,20 @@ impl Writer {
         }
         let id = self.id();
         let pieces = self.session.pieces.iter().map(|piece| read_piece(&self.node, id, *piece).boxed());
-        let mut bytes = all(pieces.collect()).await?;
+        let Some(mut bytes) = all(pieces.collect()).await?.into_iter().collect::<Option<Vec<_>>>() else {
+            let message = format!("a part of the upload {id} is gone");
+            return Err(self.gone().await.unwrap_or(StoreError::Corrupt(message)));
+        };
         bytes.push(Bytes::copy_from_slice(&self.session.rest));
         Ok(bytes.concat().into())
+    }
+
+    /// Why a piece is gone; `None` where it should be there: somebody else has gone on with the session, or ended it.
+    pub(super) async fn gone(&self) -> Option<StoreError> {
+        match session::read(&self.node, &self.repository, self.id()).await {
+            Ok((_, version)) => (version != self.version).then_some(StoreError::UploadBusy),
+            Err(error) => Some(error),
+        }
     }
 
     /// Sends a part, beside what comes next.
@@ -180,7 +184,7 @@ impl Writer {
             }
         };
         while let Some(sent) = self.sending.try_join_next() {
-            self.session.parts.push(sent.map_err(ended)??);
+            self.add(sent).await?;
         }
         let permit = Arc::clone(&self.node.parts_in_flight).acquire_owned().await;
         let permit = permit.expect("this semaphore is never closed");
@@ -209,10 +213,20 @@ impl Writer {
         Ok(next)
     }
 
+    /// Adds a part that was on its way.
+    async fn add(&mut self, sent: Result<Result<Part>, JoinError>) -> Result<()> {
+        match sent.map_err(ended)? {
+            Ok(part) => self.session.parts.push(part),
+            // Its upload is gone where somebody else has brought the session to its end.
+            Err(error) => return Err(self.gone().await.unwrap_or(error)),
+        }
+        Ok(())
+    }
+
     /// Waits until all parts have arrived.
     pub(super) async fn arrived(&mut self) -> Result<()> {
         while let Some(sent) = self.sending.join_next().await {
-            self.session.parts.push(sent.map_err(ended)??);
+            self.add(sent).await?;
         }
         self.session.parts.sort_by_key(|part| part.number);
         Ok(())
@@ -238,10 +252,10 @@ impl Writer {
     /// Sends what is in no part as the last part.
     pub(super) async fn send_last(&mut self) -> Result<()> {
         if let (Some(piece), Some(multipart)) = (self.only_piece(), self.session.multipart.clone()) {
-            let (number, from) = (self.number().await?, keys::piece(self.id(), piece.id));
+            let (number, from) = (self.number().await?, keys::piece(self.id(), piece.name));
             let key = keys::upload_data(self.id());
-            let part = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await?;
-            self.session.parts.push(part);
+            let copied = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await;
+            self.add(Ok(copied.map_err(StoreError::from))).await?;
         } else {
             let bytes = self.remainder().await?;
             if !bytes.is_empty() {
@@ -260,12 +274,12 @@ impl Writer {
         }
         self.arrived().await?;
         if self.is_changed {
-            let merges = self.session.pieces.len() + 1 >= MAX_PIECES;
+            let merges = self.session.pieces.len() + 1 >= self.node.tails.max_pieces;
             let tail = if merges { Some(self.read_tail().await?) } else { self.tail.take() };
             let fresh = std::mem::take(&mut self.gathering).freeze();
             let tail = tail.map(|tail| Bytes::from([tail, fresh.clone()].concat()));
             let rest = [&self.session.rest[..], &fresh].concat();
-            if rest.len() <= MAX_REST {
+            if rest.len() <= self.node.tails.max_rest {
                 self.session.rest = rest;
             } else {
                 let merged = tail.clone().filter(|_| merges);
@@ -296,8 +310,8 @@ impl Writer {
     }
 
     async fn add_piece(&mut self, bytes: Bytes) -> Result<()> {
-        let piece = Piece { id: Uuid::new_v4(), size: bytes.len() as u64 };
-        self.node.objects.put(&keys::piece(self.id(), piece.id), bytes, None).await?;
+        let piece = Piece { name: Uuid::new_v4(), size: bytes.len() as u64 };
+        self.node.objects.put(&keys::piece(self.id(), piece.name), bytes, None).await?;
         self.session.pieces.push(piece);
         Ok(())
     }
