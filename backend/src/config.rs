@@ -58,11 +58,12 @@ pub struct Storage {
     /// How many processes use a bucket: "many" at once, which needs a store that keeps conditions (If-Match,
     /// If-None-Match), or "one", which any store will do for. A start tries which it is. A directory is one process's.
     pub nodes: Nodes,
-    /// Whether clients are sent to the bucket for blobs of 1 MiB and more: "off", or "auto". They must reach it then, at
+    /// Whether clients are sent to the bucket for blobs of more than 1 MiB: "off", or "auto". They must reach it then, at
     /// an address that is signed for a quarter of an hour; pages in a browser are never sent there.
     pub redirect: Redirect,
-    /// By what name clients reach the bucket's server, where it is another than s3.endpoint. It must be no subdomain of
-    /// the registry's own name: some clients would show it the registry's password.
+    /// By what name clients reach the bucket's server, where it is another than s3.endpoint. It must be neither the
+    /// registry's own name nor one below it: some clients would show it the registry's password, so that none is sent
+    /// there.
     pub redirect_endpoint: S3Server,
     /// Whether manifests, tags and blobs may be deleted. Otherwise DELETE is answered with 405.
     #[default = true]

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Data, Nodes, Redirect, S3, S3Server, Storage};
+use crate::config::{Data, Nodes, S3, Storage};
 use crate::objects::bucket;
 use crate::objects::probe::{Problem, probe};
+use crate::redirect;
 use crate::registry::ObjectStore;
 use crate::store::{DiskStore, StorageProblem, Store};
 
@@ -32,12 +33,9 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
                 Nodes::Many => ObjectStore::over(objects, part_size, in_flight),
                 Nodes::One => ObjectStore::alone_over(objects, part_size, in_flight).await.map_err(io::Error::other)?,
             };
-            let redirects = match (storage.redirect, &storage.redirect_endpoint) {
-                (Redirect::Off, _) => return Ok(Arc::new(store)),
-                (Redirect::Auto, S3Server::Aws) => bucket::open(name, s3),
-                (Redirect::Auto, server) => bucket::open(name, &S3 { endpoint: server.clone(), ..s3.clone() }),
-            };
-            Ok(Arc::new(store.redirecting(redirects.map_err(io::Error::other)?)))
+            let Some(settings) = redirect::settings(storage, s3) else { return Ok(Arc::new(store)) };
+            let objects = bucket::open(name, &settings).map_err(io::Error::other)?;
+            Ok(Arc::new(store.redirecting(objects)))
         }
     }
 }

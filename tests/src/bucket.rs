@@ -105,6 +105,11 @@ impl Bucket {
     fn request(&self, method: &str, rest: &str) -> Curl {
         let [(_, key), (_, secret)] = Self::credentials();
         let curl = Curl::new(&format!("{}/{}{rest}", self.endpoint, self.name)).method(method);
+    /// Where the server listens.
+    pub fn address(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
+    }
+
         curl.user(&format!("{key}:{secret}")).args(&["--aws-sigv4", "aws:amz:us-east-1:s3"])
     }
 }

@@ -1,15 +1,18 @@
 //! `/v2/<name>/blobs/<digest>`
 
+use std::sync::Once;
 use std::time::Duration;
 
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
+use http::header::{ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderValue, RANGE};
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::uri::Authority;
+use http::{Method, StatusCode, Uri};
 use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
 use tokio::time::timeout;
 
 use super::conditional;
 use crate::http::{Multipart, Outcome, Part, Refusal, Reply, header, header_value, requested};
+use crate::redirect::is_shown_the_password;
 use crate::registry::Registry;
 use crate::store::{Blob, StoreError};
 
@@ -21,7 +24,7 @@ fn unknown(digest: &Digest) -> OciError {
 /// How long a HEAD waits until a blob is read. A longer one is there until it was read to its end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// From how many bytes on a client may be sent to where the blob is, and for how long it can read it there.
+/// A client may be sent to where a blob of more bytes than this is, and for how long it can read it there.
 const LARGE: u64 = 1 << 20;
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
@@ -43,11 +46,10 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
     }
     let range = header(request, &RANGE).filter(|_| conditional::range_applies(request, digest));
     match range.map_or(Part::Whole, |range| requested(range, size)) {
-        Part::Whole if size >= LARGE && !is_of_a_browser(request) => match blob.url(LIFETIME).await? {
+        Part::Whole => match elsewhere(request, &*blob).await? {
             Some(url) => Ok(Reply::new(StatusCode::TEMPORARY_REDIRECT).digest(digest).location(url).length(0)),
             None => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
         },
-        Part::Whole => Ok(described(StatusCode::OK, digest).length(size).stream(blob.read(0..size), size)),
         Part::Bytes(range) => {
             let length = range.end - range.start;
             let content_range = format!("bytes {}-{}/{size}", range.start, range.end - 1);
@@ -65,10 +67,35 @@ pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryN
     }
 }
 
+/// Where a client reads a blob by itself, if it is sent there.
+async fn elsewhere(request: &Parts, blob: &dyn Blob) -> Result<Option<String>, StoreError> {
+    if blob.size() <= LARGE || is_of_a_browser(request) {
+        return Ok(None);
+    }
+    // In HTTP/2 the host stands in the target.
+    let registry = request.uri.authority().map(Authority::as_str).or_else(|| header(request, &HOST)).unwrap_or("");
+    let url = blob.url(LIFETIME).await?;
+    let host = url.as_deref().and_then(|url| url.parse::<Uri>().ok()?.into_parts().authority);
+    if let Some(host) = host.filter(|host| is_shown_the_password(host.as_str(), registry)) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::warn!(
+                %host,
+                registry,
+                "storage.redirect sends nobody there: it is the registry's own name or one below it, and clients written in Go would show it their password"
+            );
+        });
+        return Ok(None);
+    }
+    Ok(url)
+}
+
 /// A page could not read what another origin answers, and is to be sent nowhere by what somebody pushed.
 fn is_of_a_browser(request: &Parts) -> bool {
     let marks = ["origin", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"];
-    marks.iter().any(|name| request.headers.contains_key(*name))
+    // Browsers without those marks, or where they leave them out, are known by what they ask for.
+    let is_page = |accept: &HeaderValue| accept.to_str().is_ok_and(|accept| accept.contains("text/html"));
+    marks.iter().any(|name| request.headers.contains_key(*name)) || request.headers.get_all(ACCEPT).iter().any(is_page)
 }
 
 /// Who asks whether a blob is there sends it if it is not. So the bytes of one that another registry wrote, and may have

@@ -256,7 +256,7 @@ mod tests {
     use std::net::TcpStream;
 
     use bytes::Bytes;
-    use http::{HeaderMap, Method, Request};
+    use http::{Method, Request};
     use http_body_util::Empty;
     use lockgate_oci::Action;
 
@@ -279,10 +279,10 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_client_is_sent_to_the_bucket_for_a_large_blob_and_a_browser_is_not() {
+    async fn a_client_is_sent_to_the_bucket_for_a_large_blob_unless_it_is_a_browser_or_shows_its_password_there() {
         let objects = in_a_bucket().await;
         let store = ObjectStore::over(Arc::clone(&objects), 16 << 20, 2).redirecting(objects);
-        let (name, contents) = ("a".parse().unwrap(), [vec![7; 1 << 20], vec![7; (1 << 20) - 1]]);
+        let (name, contents) = ("a".parse().unwrap(), [vec![7; (1 << 20) + 1], vec![7; 1 << 20]]);
         for content in &contents {
             let id = store.begin_upload(&name, Algorithm::Sha256).await.unwrap();
             let mut upload = store.resume_upload(&name, id).await.unwrap();
@@ -290,26 +290,33 @@ mod tests {
             upload.commit(&digest_of(Algorithm::Sha256, content)).await.unwrap();
         }
         let registry = Registry::new(Arc::new(store), Storage::default(), Limits::default());
-        let ask = async |method: Method, content: &[u8], headers: &[(&'static str, &'static str)]| {
+        let ask = async |method: Method, content: &[u8], header: (&'static str, &str)| {
             let path = format!("/v2/a/blobs/{}", digest_of(Algorithm::Sha256, content));
             let action = Action::parse(&method, &path, None).unwrap();
-            let mut request = Request::builder().method(method).uri(&path).body(Empty::<Bytes>::new()).unwrap();
-            *request.headers_mut() = headers
-                .iter()
-                .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
-                .collect::<HeaderMap>();
+            let request = Request::builder().method(method).uri(&path).header("host", "registry.test");
+            let mut request = request.body(Empty::<Bytes>::new()).unwrap();
+            request.headers_mut().insert(header.0, header.1.parse().unwrap());
             registry.answer(action, request).await
         };
-        let [large, small] = &contents;
-        let answer = ask(Method::GET, large, &[]).await;
+        let ([large, small], plain) = (&contents, ("accept", "*/*"));
+        let answer = ask(Method::GET, large, plain).await;
         assert_eq!(answer.status(), 307);
         let address = answer.headers()["location"].to_str().unwrap().to_owned();
+        let store = address.trim_start_matches("http://").split('/').next().unwrap().to_owned();
         assert!(tokio::task::spawn_blocking(move || fetched(&address)).await.unwrap().unwrap() == *large);
-        assert_eq!(ask(Method::GET, small, &[]).await.status(), 200);
-        assert_eq!(ask(Method::HEAD, large, &[]).await.status(), 200);
-        assert_eq!(ask(Method::GET, large, &[("range", "bytes=0-9")]).await.status(), 206);
-        for mark in [("sec-fetch-mode", "cors"), ("origin", "https://elsewhere")] {
-            assert_eq!(ask(Method::GET, large, &[mark]).await.status(), 200);
+        assert_eq!(ask(Method::GET, small, plain).await.status(), 200);
+        assert_eq!(ask(Method::HEAD, large, plain).await.status(), 200);
+        assert_eq!(ask(Method::GET, large, ("range", "bytes=0-9")).await.status(), 206);
+        let browsers = [
+            ("sec-fetch-mode", "cors"),
+            ("sec-fetch-site", "none"),
+            ("sec-fetch-dest", "document"),
+            ("origin", "https://elsewhere"),
+            ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+        ];
+        for mark in browsers {
+            assert_eq!(ask(Method::GET, large, mark).await.status(), 200, "{mark:?}");
         }
+        assert_eq!(ask(Method::GET, large, ("host", &store)).await.status(), 200, "it would be shown the password");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use lockgate_backend::is_shown_the_password;
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
 
 use super::Error;
@@ -70,6 +71,7 @@ fn inspect(file: &Path) -> Findings {
             && names_files("storage")
         {
             findings.inspect_storage(file, storage, &config.s3);
+            findings.inspect_redirect(file, storage, &config);
             if config.listen.handover.is_some() {
                 findings.add(file, "listen.handover", StartError::SharedStorage.to_string());
             }
@@ -184,6 +186,28 @@ impl Findings {
             } else {
                 self.add(file, "storage.data", problem.to_string());
             }
+        }
+    }
+
+    /// Clients must not be sent where they would show the registry's password. Which of the names below a wildcard is the
+    /// registry's is not known.
+    fn inspect_redirect(&mut self, file: &Path, storage: &Storage, config: &Config) {
+        let Some(host) = lockgate_backend::redirect_host(storage, &config.s3) else { return };
+        let names = match config.auth.public_url.authority() {
+            Some(name) => vec![name.to_owned()],
+            None => CertificateStore::load(&config.tls.pairs()).map_or_else(|_| Vec::new(), |store| store.names()),
+        };
+        let is_shown_the_password = |name: &&String| match name.strip_prefix("*.") {
+            Some(above) => host.splitn(3, '.').nth(2).is_some_and(|host| is_shown_the_password(host, above)),
+            None => is_shown_the_password(&host, name),
+        };
+        if let Some(name) = names.iter().find(is_shown_the_password) {
+            let message = format!(
+                "{host} is the registry's own name or one below it ({name}), and clients written in Go would show it the \
+                 registry's password, so that nobody is sent there: give the bucket's server a name elsewhere, or write in \
+                 auth.public_url by what other name clients reach this gate"
+            );
+            self.add(file, "storage.redirect_endpoint", message);
         }
     }
 
@@ -444,6 +468,32 @@ mod tests {
         assert_eq!(site.problems(), Vec::<String>::new());
         fs::write(&data, "").unwrap();
         assert_eq!(site.problems(), ["lockgate.toml: storage.data: data: it is not a directory"]);
+    }
+
+    #[test]
+    fn clients_are_not_sent_to_a_name_of_the_registry_s_own() {
+        let site = Site::new();
+        let pair = site.samples.pair("names", &["registry.test", "*.wild.test", "10.0.0.1"]);
+        site.append(&format!("tls.certificate = {:?}\ntls.key = {:?}\n", pair.certificate, pair.key));
+        let text = fs::read_to_string(&site.config).unwrap();
+        // Not the pair that every site has.
+        let text: Vec<&str> = text.lines().filter(|line| !line.contains("domain.")).collect();
+        let told = |endpoint: &str, more: &str| {
+            let storage = "storage.data = 's3://images'\nstorage.redirect = 'auto'\ns3.path_style = true";
+            let s3 = format!("s3.endpoint = 'https://127.0.0.1:1'\nstorage.redirect_endpoint = 'https://{endpoint}'");
+            fs::write(&site.config, format!("{}\n{storage}\n{s3}\n{more}\n", text.join("\n"))).unwrap();
+            let (config, mut findings) = (Config::load(&site.config).unwrap(), Findings::default());
+            findings.inspect_redirect(&site.config, config.storage.as_ref().unwrap(), &config);
+            findings.problems.len()
+        };
+        for refused in ["registry.test:9000", "s3.registry.test", "a.b.wild.test", "10.0.0.1:8333"] {
+            assert_eq!(told(refused, ""), 1, "{refused}");
+        }
+        for right in ["s3.test", "s3.wild.test", "10.0.0.2"] {
+            assert_eq!(told(right, ""), 0, "{right}");
+        }
+        let public = "auth.public_url = 'https://hub.test:5043'";
+        assert_eq!((told("s3.registry.test", public), told("s3.hub.test", public)), (0, 1), "it is said to be another");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,6 +87,19 @@ impl CertificateStore {
             Some(CertificateProblem::new(&files.key, exposure.to_string()))
         });
         self.current.load().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
+    }
+
+    /// The names, with the `*.` of some, and addresses that the certificates are for, as URLs have them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let (current, mut all) = (self.current.load(), Vec::new());
+        for names in current.pairs.iter().map(|pair| pair.chain().names()) {
+            all.extend(names.dns.iter().cloned());
+            all.extend(names.addresses.iter().map(|address| match address {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => format!("[{address}]"),
+            }));
+        }
+        all
     }
 
     /// The certificate of a client that names no host, as DER.

@@ -6,4 +6,5 @@ mod churn;
 mod client;
 mod copy;
 mod gates;
+mod redirects;
 mod uploads;
