@@ -14,10 +14,10 @@ pub(crate) fn findings(file: &Path) -> (Problems, Vec<StorageProblem>) {
     let is_of_data = |key: &str| key.is_empty() || key.starts_with("storage") || key.starts_with("s3");
     let is_meant = !problems.iter().any(|problem| is_of_data(&problem.key));
     let found = config.filter(|_| is_meant).map(|config| lockgate_backend::problems(&config.storage, &config.s3));
-    let (read_only, unusable): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(|problem| problem.is_read_only);
+    let (warnings, unusable): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(|problem| problem.is_warning);
     for problem in unusable {
         let origin = Origin::File { path: file.to_owned(), at: None };
         problems.push(Problem { origin, key: "storage.data".to_owned(), message: problem.to_string() });
     }
-    (problems, read_only)
+    (problems, warnings)
 }

@@ -24,8 +24,9 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
         }
         Data::Bucket(name) => {
             let objects = bucket::open(name, s3).map_err(io::Error::other)?;
-            let problems = told(probe(&*objects, 0).await, storage.nodes);
+            let problems = told(probe(&[&*objects], 0).await, storage.nodes);
             if !problems.is_empty() {
+                let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 return Err(io::Error::other(format!("{name}: {}", problems.join("; "))));
             }
             let (part_size, in_flight) = (s3.part_size.get() as u64, s3.parts_in_flight.get());
@@ -66,21 +67,22 @@ pub fn problems(storage: &Storage, s3: &S3) -> Vec<StorageProblem> {
         Data::Directory(path) => return DiskStore::problems(path),
         Data::Bucket(name) => name,
     };
-    let found = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => told(runtime.block_on(bucket::problems(name, s3)), storage.nodes),
-        Err(error) => vec![format!("it cannot be tried: {error}")],
-    };
-    found.into_iter().map(StorageProblem::from).collect()
+        Err(error) => vec![format!("it cannot be tried: {error}").into()],
+    }
 }
 
 /// What is a problem for so many nodes, and what to do.
-fn told(problems: Vec<Problem>, nodes: Nodes) -> Vec<String> {
+fn told(problems: Vec<Problem>, nodes: Nodes) -> Vec<StorageProblem> {
     let found = problems.into_iter().filter_map(|problem| match problem {
         Problem::Unconditional(_) if nodes == Nodes::One => None,
         Problem::Unconditional(what) => {
-            Some(format!("{what}, so that one process at a time may use it: say so with storage.nodes = \"one\""))
+            let advice = "so that one process at a time may use it: say so with storage.nodes = \"one\"";
+            Some(format!("{what}, {advice}").into())
         }
-        Problem::Unusable(what) => Some(what),
+        Problem::Unusable(what) => Some(what.into()),
+        Problem::Wasteful(what) => Some(StorageProblem::warning(what)),
     });
     found.collect()
 }

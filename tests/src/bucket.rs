@@ -1,5 +1,7 @@
 //! Buckets of a real S3 server: one SeaweedFS for each program of tests, and a fresh bucket for who asks.
 
+use crate::certificates::Authority;
+use crate::content::sha256;
 use crate::curl::Curl;
 use crate::directory::fresh_dir;
 use crate::last_will::LastWill;
@@ -10,7 +12,7 @@ use std::fmt::Display;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +45,27 @@ impl Bucket {
         bucket
     }
 
+    /// The same bucket, which keeps from now on what is deleted.
+    ///
+    /// # Panics
+    /// When the server does not do it.
+    pub fn versioned(self) -> Self {
+        let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        let hash = sha256(enabled.as_bytes()).replace("sha256:", "x-amz-content-sha256: ");
+        self.request("PUT", "?versioning=").body(enabled).header(&hash).run().expect(200);
+        self
+    }
+
+    /// The same bucket, reached over TLS.
+    pub fn over_tls(self) -> Self {
+        Self { endpoint: format!("https://{}", Weed::shared().tls_address), ..self }
+    }
+
+    /// The certificate of the authority that the server's is signed by.
+    pub fn authority() -> PathBuf {
+        Weed::shared().authority.certificate.clone()
+    }
+
     /// What `storage.data` says.
     pub fn url(&self) -> String {
         format!("s3://{}", self.name)
@@ -67,7 +90,7 @@ impl Bucket {
     }
 
     /// The variables that have the credentials.
-    pub(crate) fn credentials() -> [(&'static str, &'static str); 2] {
+    pub fn credentials() -> [(&'static str, &'static str); 2] {
         note_password(ACCESS_KEY, SECRET_KEY);
         [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)]
     }
@@ -80,6 +103,11 @@ impl Bucket {
              disable: true\n",
             self.endpoint, self.name
         )
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
     }
 
     /// The keys that begin so, in the order of the server.
@@ -105,11 +133,6 @@ impl Bucket {
     fn request(&self, method: &str, rest: &str) -> Curl {
         let [(_, key), (_, secret)] = Self::credentials();
         let curl = Curl::new(&format!("{}/{}{rest}", self.endpoint, self.name)).method(method);
-    /// Where the server listens.
-    pub fn address(&self) -> &str {
-        self.endpoint.trim_start_matches("http://")
-    }
-
         curl.user(&format!("{key}:{secret}")).args(&["--aws-sigv4", "aws:amz:us-east-1:s3"])
     }
 }
@@ -118,6 +141,8 @@ impl Bucket {
 #[derive(Debug)]
 struct Weed {
     address: String,
+    tls_address: String,
+    authority: Authority,
     _process: Process,
     _directory: TempDir,
     _will: LastWill,
@@ -137,10 +162,12 @@ impl Weed {
                 "credentials": [{{"accessKey": "{ACCESS_KEY}", "secretKey": "{SECRET_KEY}"}}]}}]}}"#
         );
         fs::write(directory.path().join("users.json"), users).expect("the directory is ours");
+        let authority = Authority::new(directory.path());
+        authority.issue("weed", &["127.0.0.1"]);
         let ports = free_ports();
         let mut process = Process::start(weed(directory.path(), &ports).current_dir(directory.path()));
         let will = LastWill::ending(&[&process]);
-        let address = format!("127.0.0.1:{}", ports[6]);
+        let [address, tls_address] = [ports[6], ports[8]].map(|port| format!("127.0.0.1:{port}"));
         let begun = Instant::now();
         while !refuses_strangers(&address) {
             if begun.elapsed() > START || !process.is_running() {
@@ -149,17 +176,17 @@ impl Weed {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Some(Self { address, _process: process, _directory: directory, _will: will })
+        Some(Self { address, tls_address, authority, _process: process, _directory: directory, _will: will })
     }
 }
 
-fn free_ports() -> [u16; 8] {
-    // All at once, so that they are eight.
-    let listeners = [(); 8].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+fn free_ports() -> [u16; 9] {
+    // All at once, so that they are nine.
+    let listeners = [(); 9].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())
 }
 
-fn weed(directory: &Path, ports: &[u16; 8]) -> Command {
+fn weed(directory: &Path, ports: &[u16; 9]) -> Command {
     let mut weed = tool("weed");
     weed.args(["-v=0", "server", "-s3"]).arg(format!("-dir={}", directory.display()));
     for (name, pair) in ["master", "volume", "filer", "s3"].iter().zip(ports.chunks(2)) {
@@ -168,6 +195,7 @@ fn weed(directory: &Path, ports: &[u16; 8]) -> Command {
     weed.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.electionTimeout=1s"]);
     weed.args(["-master.volumeSizeLimitMB=64", "-volume.max=10000", "-s3.config=users.json"]);
     weed.args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"]);
+    weed.arg(format!("-s3.port.https={}", ports[8])).args(["-s3.cert.file=weed.crt", "-s3.key.file=weed.key"]);
     weed.args(["-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock"]);
     weed
 }

@@ -237,9 +237,18 @@ impl Gate {
     /// # Panics
     /// When its files cannot be made.
     pub fn on(bucket: &Bucket) -> GateBuilder {
+        let gate = Self::without_credentials_on(bucket);
+        Bucket::credentials().iter().fold(gate, |gate, (name, value)| gate.env(name, value))
+    }
+
+    /// The same, which is not told by what credentials.
+    ///
+    /// # Panics
+    /// When its files cannot be made.
+    pub fn without_credentials_on(bucket: &Bucket) -> GateBuilder {
         let mut gate = Self::leading_nowhere().set("storage.data", bucket.url());
         gate.settings.extend(bucket.settings().map(|(key, value)| (key.to_owned(), value)));
-        Bucket::credentials().iter().fold(gate, |gate, (name, value)| gate.env(name, value))
+        gate
     }
 
     fn leading_nowhere() -> GateBuilder {

@@ -10,8 +10,8 @@ use crate::config::{Bucket, S3};
 /// seconds, and leaves nothing in the bucket.
 #[cfg(feature = "s3")]
 pub(crate) async fn problems(bucket: &Bucket, settings: &S3) -> Vec<Problem> {
-    match super::S3Objects::open(bucket, settings) {
-        Ok(objects) => objects.problems().await,
+    match super::S3Objects::open_at_each_address(bucket, settings).await {
+        Ok(doors) => super::S3Objects::problems(&doors).await,
         Err(error) => vec![error.into()],
     }
 }

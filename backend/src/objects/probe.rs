@@ -22,6 +22,9 @@ pub(crate) enum Problem {
     /// It does not keep conditions, so that one program at a time may use it.
     #[error("{0}")]
     Unconditional(String),
+    /// It keeps what was deleted.
+    #[error("{0}")]
+    Wasteful(String),
 }
 
 impl From<ObjectsError> for Problem {
@@ -31,15 +34,16 @@ impl From<ObjectsError> for Problem {
 }
 
 /// What is wrong with a store, by so many rounds of races. It takes some 10 small requests and 25 a round, and leaves
-/// nothing behind.
-pub(crate) async fn probe(objects: &dyn Objects, rounds: usize) -> Vec<Problem> {
+/// nothing behind. `doors` are the ways to it, at least one: each may be a server that knows what it was asked itself.
+pub(crate) async fn probe(doors: &[&dyn Objects], rounds: usize) -> Vec<Problem> {
     let directory = format!(".lockgate/probe/{}/", Uuid::new_v4());
+    let objects = doors[0];
     // What cannot be reached or read is told once.
     if let Err(error) = objects.names(&directory, "", 1).await {
         return vec![error.into()];
     }
     let mut problems = Vec::new();
-    if let Err(problem) = tried(objects, &directory, rounds, &mut problems).await {
+    if let Err(problem) = tried(doors, &directory, rounds, &mut problems).await {
         problems.push(problem);
     }
     for name in ["object", "swapped", "created0", "created1", "created2", "created3"] {
@@ -51,30 +55,39 @@ pub(crate) async fn probe(objects: &dyn Objects, rounds: usize) -> Vec<Problem> 
 
 /// Until it cannot go on.
 async fn tried(
-    objects: &dyn Objects,
+    doors: &[&dyn Objects],
     directory: &str,
     rounds: usize,
     problems: &mut Vec<Problem>,
 ) -> Result<(), Problem> {
-    let key = format!("{directory}object");
+    let (key, objects) = (format!("{directory}object"), doors[0]);
     objects.put(&key, Bytes::from_static(b"probe"), None).await?;
-    let unusable = |what: &str| Problem::Unusable(what.to_owned());
-    if objects.names(directory, "", 10).await? != ["object"] {
-        problems.push(unusable("what was just written is not in a listing; no registry can rely on such a store"));
+    let (mut is_listed, mut is_read, mut is_gone) = (true, true, true);
+    for door in doors {
+        is_listed &= door.names(directory, "", 10).await? == ["object"];
+        is_read &= door.get(&key).await?.is_some_and(|object| object.bytes == "probe");
     }
-    if objects.get(&key).await?.is_none_or(|object| object.bytes != "probe") {
-        problems.push(unusable("what was just written is not read back; no registry can rely on such a store"));
-    }
-    problems.extend(conditions(objects, directory, rounds).await?);
+    problems.extend(conditions(doors, directory, rounds).await?);
     objects.remove(&key).await?;
-    if objects.get(&key).await?.is_some() {
-        problems.push(unusable("what was just removed is still read; no registry can rely on such a store"));
+    for door in doors {
+        is_gone &= door.get(&key).await?.is_none();
+    }
+    for (is_so, what) in [
+        (is_listed, "what was just written is not in a listing"),
+        (is_read, "what was just written is not read back"),
+        (is_gone, "what was just removed is still read"),
+    ] {
+        if !is_so {
+            problems.push(Problem::Unusable(format!("{what}; no registry can rely on such a store")));
+        }
     }
     Ok(())
 }
 
 /// The first condition that is not kept.
-async fn conditions(objects: &dyn Objects, directory: &str, rounds: usize) -> Result<Option<Problem>, Problem> {
+async fn conditions(doors: &[&dyn Objects], directory: &str, rounds: usize) -> Result<Option<Problem>, Problem> {
+    let objects = doors[0];
+    let door = |number: usize| doors[number % doors.len()];
     let broken = |what: &str| Ok(Some(Problem::Unconditional(what.to_owned())));
     let racer = |number: usize| Bytes::from(format!("racer {number} {}", Uuid::new_v4()));
     let key = format!("{directory}swapped");
@@ -91,13 +104,14 @@ async fn conditions(objects: &dyn Objects, directory: &str, rounds: usize) -> Re
     }
     for round in 0..rounds {
         let created = format!("{directory}created{round}");
-        let told = join_all((0..RACERS).map(|number| objects.create(&created, racer(number)))).await;
+        let told = join_all((0..RACERS).map(|number| door(number).create(&created, racer(number)))).await;
         if !has_one_winner(told)? {
             return broken("of several who create one object at once (If-None-Match: *) not exactly one wins");
         }
         objects.put(&key, racer(0), None).await?;
         let known = objects.get(&key).await?.ok_or_else(|| Problem::Unusable("what was written is gone".to_owned()))?;
-        let told = join_all((0..RACERS).map(|number| objects.swap(&key, &known.stat.version, racer(number)))).await;
+        let told =
+            join_all((0..RACERS).map(|number| door(number).swap(&key, &known.stat.version, racer(number)))).await;
         if !has_one_winner(told)? {
             return broken("of several who change one object at once (If-Match) not exactly one wins");
         }
@@ -138,8 +152,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_wrong_with_memory_and_nothing_is_left_in_it() {
         let objects = MemoryObjects::default();
-        assert_eq!(probe(&objects, ROUNDS).await, []);
+        assert_eq!(probe(&[&objects], ROUNDS).await, []);
         assert_eq!(left_in(&objects).await, 0);
+    }
+
+    #[tokio::test]
+    async fn two_doors_that_do_not_lead_to_one_store_are_told() {
+        let stores = [MemoryObjects::default(), MemoryObjects::default()];
+        let problems = probe(&[&stores[0], &stores[1]], ROUNDS).await;
+        let told = |what: &str| problems.iter().any(|problem| problem.to_string().contains(what));
+        assert!(told("not in a listing") && told("not read back") && told("not exactly one wins"), "{problems:?}");
+        assert_eq!(probe(&[&stores[0], &stores[0]], ROUNDS).await, []);
     }
 
     #[tokio::test]
@@ -147,7 +170,7 @@ mod tests {
         for (forgotten, header) in [(Forgotten::Create, "If-None-Match"), (Forgotten::Swap, "If-Match")] {
             for rounds in [0, ROUNDS] {
                 let objects = MemoryObjects::forgetting(forgotten);
-                let problems = probe(&objects, rounds).await;
+                let problems = probe(&[&objects], rounds).await;
                 assert!(
                     matches!(&problems[..], [Problem::Unconditional(what)] if what.contains(header)),
                     "{problems:?}"

@@ -181,7 +181,7 @@ impl Findings {
     /// A directory that is not there yet is made at the start.
     fn inspect_storage(&mut self, file: &Path, storage: &Storage, s3: &S3) {
         for problem in lockgate_backend::problems(storage, s3) {
-            if problem.is_read_only {
+            if problem.is_warning {
                 self.warnings.push(format!("storage.data: {problem}"));
             } else {
                 self.add(file, "storage.data", problem.to_string());

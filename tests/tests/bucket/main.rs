@@ -2,9 +2,12 @@
 //! moment; and the bucket of a registry:2 is one, too.
 
 mod adoption;
+mod check;
 mod churn;
 mod client;
 mod copy;
+mod credentials;
 mod gates;
 mod redirects;
+mod trust;
 mod uploads;

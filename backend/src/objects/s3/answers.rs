@@ -44,6 +44,13 @@ pub(super) struct Copied {
     pub(super) tag: String,
 }
 
+/// Whether a bucket keeps what is overwritten and deleted.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Versioning {
+    pub(super) status: Option<String>,
+}
+
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     quick_xml::de::from_str(std::str::from_utf8(body).ok()?).ok()
 }

@@ -48,6 +48,15 @@ const REGION: [&str; 4] =
 /// Codes of what was not done, and may be asked for again.
 const BUSY: [&str; 4] = ["SlowDown", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict"];
 
+/// What rustls says of a certificate before it says why.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
+
+/// An error and what caused it.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// What was asked, and of whom, as messages say it.
 pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
@@ -118,13 +127,14 @@ impl Asked<'_> {
 
     /// Without an answer.
     pub(super) fn unanswered(&self, error: &HttpError) -> Failure {
-        let kind = if error.kind() == HttpErrorKind::Connect { Kind::Busy } else { Kind::Lost };
-        let mut message = format!("no answer of {} to {self}; see to it, and to s3.endpoint: {error}", self.endpoint);
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            message = format!("{message}: {error}");
-            cause = error.source();
+        let causes = causes(error);
+        if let Some((_, why)) = causes.split_once(BAD_CERTIFICATE) {
+            let advice = "where an authority of your own has signed it, name a file with that one's in s3.ca_file";
+            let message = format!("{} has a certificate that is not trusted here{why}; {advice}", self.endpoint);
+            return Failure { kind: Kind::Refused, message };
         }
+        let kind = if error.kind() == HttpErrorKind::Connect { Kind::Busy } else { Kind::Lost };
+        let message = format!("no answer of {} to {self}; see to it, and to s3.endpoint: {causes}", self.endpoint);
         Failure { kind, message }
     }
 

@@ -4,6 +4,7 @@
 //! here. It has no expiring DELETE and no copy of a range, it sends conditional writes again without saying so, and its
 //! errors do not tell a bucket that is missing from an object that is. Every request is signed by its URL, for a minute.
 
+mod addresses;
 mod answers;
 mod client;
 mod conditional;
@@ -20,6 +21,7 @@ mod small;
 pub(super) mod tests;
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +49,19 @@ pub(crate) struct S3Objects {
 impl S3Objects {
     /// Asks nothing of the bucket yet.
     pub(crate) fn open(bucket: &Bucket, settings: &S3) -> Result<Self> {
-        let client = credentials::builder().and_then(|credentials| open::client(bucket, settings, credentials));
+        Self::open_at(bucket, settings, None)
+    }
+
+    /// One for each address of the server that takes connections; without an address where there is but one, or none.
+    pub(crate) async fn open_at_each_address(bucket: &Bucket, settings: &S3) -> Result<Vec<Self>> {
+        let addresses = addresses::reachable(&open::authority(bucket, settings)).await;
+        let addresses = if addresses.len() > 1 { addresses.into_iter().map(Some).collect() } else { vec![None] };
+        addresses.into_iter().map(|address| Self::open_at(bucket, settings, address)).collect()
+    }
+
+    fn open_at(bucket: &Bucket, settings: &S3, address: Option<IpAddr>) -> Result<Self> {
+        let client =
+            credentials::builder().and_then(|credentials| open::client(bucket, settings, credentials, address));
         let client = Arc::new(client.map_err(ObjectsError::Refused)?);
         Ok(Self { client, copies: CopySizes { whole: 64 << 20, part: 64 << 20 } })
     }

@@ -1,15 +1,18 @@
 //! A client of what the configuration names.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use lockgate_settings::read_bounded;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
-use object_store::{Certificate, ClientOptions};
+use object_store::{Certificate, ClientOptions, RetryConfig};
 
+use super::addresses::OneAddress;
 use super::client::Client;
+use super::failure::causes;
 use crate::config::{Bucket, S3, S3Server};
 
 /// How long a connection may take.
@@ -18,20 +21,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than any answer is waited for; tests wait less.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Or what is wrong, and what to do.
-pub(super) fn client(bucket: &Bucket, settings: &S3, credentials: AmazonS3Builder) -> Result<Client, String> {
-    let (scheme, host) = match &settings.endpoint {
+/// The server of the configuration.
+fn server(settings: &S3) -> (&'static str, String) {
+    match &settings.endpoint {
         S3Server::Aws => ("https", format!("s3.{}.amazonaws.com", settings.region)),
-        S3Server::At { is_https: true, host } => ("https", host.clone()),
-        S3Server::At { is_https: false, host } if settings.allow_http => ("http", host.clone()),
-        S3Server::At { .. } => {
-            return Err(
-                "s3.endpoint is http://, which sends everything unencrypted; write https://, or say that this is \
-                        meant by s3.allow_http = true"
-                    .to_owned(),
-            );
-        }
-    };
+        S3Server::At { is_https, host } => (if *is_https { "https" } else { "http" }, host.clone()),
+    }
+}
+
+/// The host and port that are connected to.
+pub(super) fn authority(bucket: &Bucket, settings: &S3) -> String {
+    let (scheme, host) = server(settings);
+    let host = if settings.path_style { host } else { format!("{}.{host}", bucket.name) };
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match (has_port, scheme) {
+        (true, _) => host,
+        (false, "https") => format!("{host}:443"),
+        (false, _) => format!("{host}:80"),
+    }
+}
+
+/// Or what is wrong, and what to do. It connects to the server's name, or to the one address that is given.
+pub(super) fn client(
+    bucket: &Bucket,
+    settings: &S3,
+    credentials: AmazonS3Builder,
+    address: Option<IpAddr>,
+) -> Result<Client, String> {
+    let (scheme, host) = server(settings);
+    if scheme == "http" && !settings.allow_http {
+        let advice = "write https://, or say that this is meant by s3.allow_http = true";
+        return Err(format!("s3.endpoint is http://, which sends everything unencrypted; {advice}"));
+    }
     let endpoint = format!("{scheme}://{host}");
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
     let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
@@ -51,13 +72,26 @@ pub(super) fn client(bucket: &Bucket, settings: &S3, credentials: AmazonS3Builde
         }
         options = certificates.into_iter().fold(options, ClientOptions::with_root_certificate);
     }
-    let http = ReqwestConnector::default().connect(&options).map_err(|error| error.to_string())?;
+    // Credentials come from elsewhere.
+    let here = address
+        .into_iter()
+        .fold(options.clone(), |options, address| options.with_dns_resolver(Arc::new(OneAddress(address))));
+    let http = ReqwestConnector::default().connect(&here).map_err(|error| match &settings.ca_file {
+        Some(file) => format!("s3.ca_file: {}: {}", file.display(), causes(&error)),
+        None => format!(
+            "there is no authority here whose certificates are trusted: install the package ca-certificates, or name a \
+             file with your own authority's certificate in s3.ca_file: {}",
+            causes(&error)
+        ),
+    })?;
     let address = if settings.path_style { endpoint.clone() } else { format!("{scheme}://{}.{host}", bucket.name) };
     let builder = credentials
         .with_config(AmazonS3ConfigKey::S3Endpoint, address)
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_bucket_name(&bucket.name)
         .with_region(&settings.region)
+        // What needs credentials that are not to be had is tried again by the client.
+        .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() })
         .with_client_options(options);
     let signer = builder.build().map_err(|error| format!("S3 cannot be used: {error}"))?;
     let prefix = if bucket.prefix.is_empty() { String::new() } else { format!("{}/", bucket.prefix) };

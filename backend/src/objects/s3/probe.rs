@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::Method;
 use uuid::Uuid;
 
 use super::S3Objects;
+use super::answers::{self, Versioning};
 use super::failure::Kind;
 use super::request::Request;
-use crate::objects::Objects as _;
+use crate::objects::Objects;
 use crate::objects::probe::{Problem, ROUNDS, probe};
 
 /// How far apart the clocks may be, in seconds. A request is signed by one and judged by the other.
@@ -23,20 +25,38 @@ const LIFETIME: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(4);
 
 impl S3Objects {
-    /// What is wrong with the bucket, or the server, or what is allowed there. It takes some seconds.
-    pub(crate) async fn problems(&self) -> Vec<Problem> {
-        let (mut problems, expiry) = tokio::join!(probe(self, ROUNDS), self.expiry());
-        let ahead = self.client.ahead.load(Ordering::Relaxed);
+    /// What is wrong with the bucket, or its servers, which these are, or what is allowed there. It takes some seconds.
+    pub(crate) async fn problems(doors: &[Self]) -> Vec<Problem> {
+        let (first, each): (_, Vec<&dyn Objects>) = (&doors[0], doors.iter().map(|door| door as _).collect());
+        let expiries = join_all(doors.iter().map(Self::expiry));
+        let (mut problems, expiries, versioning) = tokio::join!(probe(&each, ROUNDS), expiries, first.versioning());
+        let ahead = first.client.ahead.load(Ordering::Relaxed);
         if ahead.abs() > APART {
-            let (client, than) = (&self.client.endpoint, if ahead > 0 { "ahead of" } else { "behind" });
+            let (client, than) = (&first.client.endpoint, if ahead > 0 { "ahead of" } else { "behind" });
             problems.push(Problem::Unusable(format!(
                 "this machine's clock is {} seconds {than} that of S3 at {client}; have both follow the same time",
                 ahead.abs()
             )));
         } else if problems.is_empty() {
-            problems.extend(expiry);
+            problems.extend(expiries.into_iter().flatten().next());
         }
+        problems.extend(versioning);
         problems
+    }
+
+    /// A server that does not know the question keeps no versions, and who may not ask is told nothing.
+    pub(super) async fn versioning(&self) -> Option<Problem> {
+        let request = Request::of_bucket(Method::GET).query("versioning", "");
+        let answer = self.client.send_once(&request).await.ok()?;
+        let versioning: Versioning = answers::parse(&answer.body)?;
+        (versioning.status.as_deref() == Some("Enabled")).then(|| {
+            let what = format!(
+                "the bucket {} is versioned: what is deleted or replaced there goes on taking space; switch versioning off \
+                 (suspend it), or give the bucket a lifecycle rule that expires noncurrent versions",
+                self.client.bucket
+            );
+            Problem::Wasteful(what)
+        })
     }
 
     async fn expiry(&self) -> Option<Problem> {

@@ -19,8 +19,8 @@ const LOOKED_AT: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorageProblem {
     message: String,
-    /// There is a registry in it that can be served: only nothing can be pushed to it or deleted.
-    pub is_read_only: bool,
+    /// It can be served all the same: as what is read-only, from which can be pulled.
+    pub is_warning: bool,
 }
 
 impl fmt::Display for StorageProblem {
@@ -31,7 +31,14 @@ impl fmt::Display for StorageProblem {
 
 impl From<String> for StorageProblem {
     fn from(message: String) -> Self {
-        Self { message, is_read_only: false }
+        Self { message, is_warning: false }
+    }
+}
+
+impl StorageProblem {
+    /// What is to be known, and keeps nobody from serving.
+    pub(crate) fn warning(message: String) -> Self {
+        Self { message, is_warning: true }
     }
 }
 
@@ -48,8 +55,8 @@ pub(super) fn problems(data: &Path) -> Vec<StorageProblem> {
         return vec![format!("{}: it is not a directory", data.display()).into()];
     }
     if let Some(why) = refused(data, WRITING) {
-        let is_read_only = why == READ_ONLY && Layout::new(data).repositories().is_dir();
-        return vec![StorageProblem { message: format!("{}: {why}", data.display()), is_read_only }];
+        let is_warning = why == READ_ONLY && Layout::new(data).repositories().is_dir();
+        return vec![StorageProblem { message: format!("{}: {why}", data.display()), is_warning }];
     }
     foreign(data, &["docker", ".lockgate"], WRITING).into_iter().map(StorageProblem::from).collect()
 }

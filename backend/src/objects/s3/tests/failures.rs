@@ -152,7 +152,7 @@ async fn an_object_that_looks_like_an_error_is_an_object() {
 fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let bucket = Bucket { name: "bucket".to_owned(), prefix: String::new() };
     let credentials = || AmazonS3Builder::new().with_access_key_id("a").with_secret_access_key("b");
-    let problem = |settings: &S3| open::client(&bucket, settings, credentials()).expect_err("it is refused");
+    let problem = |settings: &S3| open::client(&bucket, settings, credentials(), None).expect_err("it is refused");
     let endpoint = "http://127.0.0.1:1".parse().unwrap();
     assert!(problem(&S3 { endpoint, ..S3::default() }).contains("s3.allow_http"));
     for endpoint in ["http://127.0.0.1:1", "http://[::1]:1", "http://127.0.0.1"] {
@@ -160,7 +160,8 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
         assert!(problem(&settings).contains("s3.path_style"), "{endpoint}");
     }
     let dotted = Bucket { name: "a.bucket".to_owned(), prefix: String::new() };
-    let problem_of_dotted = open::client(&dotted, &S3::default(), credentials()).expect_err("no certificate names it");
+    let problem_of_dotted =
+        open::client(&dotted, &S3::default(), credentials(), None).expect_err("no certificate names it");
     assert!(problem_of_dotted.contains("s3.path_style"));
     let missing = S3 { ca_file: Some("/nothing/here.pem".into()), ..S3::default() };
     assert!(problem(&missing).contains("s3.ca_file: /nothing/here.pem"));
@@ -180,7 +181,7 @@ async fn a_bucket_stands_in_the_host_or_in_the_path() {
         let settings =
             S3 { endpoint: endpoint.parse().unwrap(), path_style, region: "eu-1".to_owned(), ..S3::default() };
         let credentials = AmazonS3Builder::new().with_access_key_id("a").with_secret_access_key("b");
-        let client = open::client(&bucket, &settings, credentials).unwrap();
+        let client = open::client(&bucket, &settings, credentials, None).unwrap();
         let url = client.sign(&Request::new(Method::GET, "key"), Duration::from_secs(30)).await.unwrap();
         assert!(url.starts_with(expected) && url.contains("X-Amz-Expires=30"), "{url}");
     }

@@ -34,7 +34,7 @@ fn objects_at(address: &str, bucket: Bucket, secret: &str) -> S3Objects {
     let server = format!("http://{address}").parse().unwrap();
     let settings = S3 { endpoint: server, path_style: true, allow_http: true, ..S3::default() };
     let credentials = AmazonS3Builder::new().with_access_key_id(ACCESS_KEY).with_secret_access_key(secret);
-    let client = open::client(&bucket, &settings, credentials).unwrap();
+    let client = open::client(&bucket, &settings, credentials, None).unwrap();
     // What 11 MiB of a test are copied by.
     let copies = CopySizes { whole: 8 << 20, part: 5 << 20 };
     S3Objects { client: Arc::new(Client { longest_wait: Duration::from_secs(30), ..client }), copies }
