@@ -81,6 +81,17 @@ impl Deployment {
         docker(&["inspect", "--format", format, id.trim()]).success().stdout.trim().to_owned()
     }
 
+    /// The container of a backend that has received so many bytes.
+    pub(crate) fn backend_with(&self, bytes: u64) -> Option<String> {
+        let ids = self.compose(&["ps", "--quiet", "backend"]).success().stdout;
+        let received = |id: &str| {
+            let count = "cat /sys/class/net/eth*/statistics/rx_bytes";
+            let counted = docker(&["exec", id, "sh", "-c", count]).success().stdout;
+            counted.lines().filter_map(|line| line.parse::<u64>().ok()).sum::<u64>()
+        };
+        ids.lines().find(|id| received(id) > bytes).map(str::to_owned)
+    }
+
     pub(crate) fn network(&self, network: &str) -> String {
         format!("{}_{network}", self.name)
     }

