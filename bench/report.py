@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tables of bench/NOTES.md, and the plots of docs/, of what `bench.py` and `proxy.py` measured.
+"""Makes the tables of bench/NOTES.md, and the plots of docs/, of what `bench.py`, `bucket.py` and `proxy.py` measured.
 
     python3 bench/report.py          needs matplotlib (python3 -m pip install matplotlib)
 
@@ -21,7 +21,7 @@ OURS, THEIRS = "lockgate-backend", "docker-registry"
 COLOURS = {OURS: "#0b6e4f", THEIRS: "#b5651d"}
 
 # A figure's name, and how its numbers are written.
-FORMS = {"s": ".2f", "passes": ".2f", "ratio": ".2f", "us": ",.0f", "MB": ".1f", "pushes": ".1f"}
+FORMS = {"s": ".2f", "passes": ".2f", "ratio": ".2f", "us": ",.0f", "ms": ",.1f", "MB": ".1f", "pushes": ".1f", "requests": ".0f"}
 
 
 def form_of(figure):
@@ -99,6 +99,19 @@ def measured_section(results, masked):
     yield from growth_tables(scenarios)
 
 
+def bucket_section(results):
+    machine, scenarios = results["machine"], results["scenarios"]
+    dates = sorted({scenario["date"] for scenario in scenarios.values()})
+    yield (f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {machine['processor']}, Linux {machine['kernel']}, SeaweedFS "
+           "on the same machine. Each cell is the median (least to most).")
+    for title, name in [("1 GiB in 40 layers, five at once", "large"),
+                        ("An image of one small layer: requests to the store", "small")]:
+        if name in scenarios:
+            yield from ["", f"#### {title}", "", *table(scenarios[name])]
+    yield from ["", "#### Growth", ""]
+    yield from growth_tables(scenarios)
+
+
 def plot(scenarios):
     import matplotlib
 
@@ -147,6 +160,8 @@ def main():
     if results := results_of("registry.json"):
         insert("measured", "\n".join(measured_section(results, results_of("registry-without-sha.json"))))
         plot(results["scenarios"])
+    if results := results_of("bucket.json"):
+        insert("measured bucket", "\n".join(bucket_section(results)))
     if results := results_of("proxy.json"):
         picture = f"![Ratios to nginx at its best](../docs/{PROXY_PLOT.name})"
         insert("measured proxy", f"{proxy_report.text(results)}\n\n{picture}")
