@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockgate_backend::Progress;
 use lockgate_backend::config::{Config, Data, Storage};
 use lockgate_settings::{Configuration as _, Problems, complain, raise_open_files};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 /// From one line of progress to the next, where it is written over the one before and where it is not.
 const ON_TERMINAL: Duration = Duration::from_secs(1);
@@ -85,13 +85,11 @@ impl Arguments {
     }
 }
 
-/// Shows how far it is, now and then. Never ends.
+/// Shows how far it is, at once and then now and then. Never ends.
 async fn show(progress: &Progress, is_terminal: bool) {
-    let mut pause = tokio::time::interval(if is_terminal { ON_TERMINAL } else { ELSEWHERE });
-    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let period = if is_terminal { ON_TERMINAL } else { ELSEWHERE };
     let (mut bytes, mut since) = (0, Instant::now());
     loop {
-        pause.tick().await;
         let (counts, elapsed) = (progress.counts(), since.elapsed());
         let rate = u128::from(counts.bytes - bytes) * 1000 / elapsed.as_millis().max(1);
         let line = counts.line(u64::try_from(rate).unwrap_or(u64::MAX));
@@ -102,5 +100,6 @@ async fn show(progress: &Progress, is_terminal: bool) {
             complain(line);
         }
         (bytes, since) = (counts.bytes, Instant::now());
+        tokio::time::sleep(period).await;
     }
 }
