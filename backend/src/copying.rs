@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_backend::Progress;
 use lockgate_backend::config::{Config, Data, Storage};
+use lockgate_backend::{CopyError, Progress};
 use lockgate_settings::{Configuration as _, Problems, complain, raise_open_files};
 use tokio::time::Instant;
 
@@ -71,7 +71,10 @@ impl Arguments {
             let _ = write!(io::stderr(), "{CLEARED}");
         }
         let counts = progress.counts();
-        let interrupted = |error| format!("{error}; what was copied stays: run it again, and it goes on from there");
+        let interrupted = |error| match error {
+            CopyError::Empty => error.to_string(),
+            _ => format!("{error}; what was copied stays: run it again, and it goes on from there"),
+        };
         copied.map_err(|error| io::Error::other(interrupted(error)))?;
         // Where nobody reads it, nobody misses it.
         let _ = writeln!(io::stdout(), "{}", counts.summary());
