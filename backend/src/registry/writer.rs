@@ -4,17 +4,18 @@
 //! session itself, more of them in an object each, a piece, so that many short requests do not write the same bytes again
 //! and again.
 
+mod tail;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 use lockgate_oci::RepositoryName;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::hash::Hash;
 use super::keys;
-use super::node::{Lease, Node, all};
+use super::node::{Lease, Node};
 use super::session::{self, Piece, Session};
 use crate::objects::{MAX_PARTS, Part, Version};
 use crate::store::{Result, StoreError};
@@ -50,11 +51,6 @@ pub(super) struct Writer {
     is_changed: bool,
     /// What has come did not reach the store.
     is_broken: bool,
-}
-
-async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Option<Bytes>> {
-    let bytes = node.objects.get(&keys::piece(id, piece.name)).await?.map(|object| object.bytes);
-    Ok(bytes.filter(|bytes| bytes.len() as u64 == piece.size))
 }
 
 fn ended(error: JoinError) -> StoreError {
@@ -142,38 +138,6 @@ impl Writer {
         self.send(bytes).await
     }
 
-    /// The bytes of the tail, which is no tail any more.
-    async fn take_tail(&mut self) -> Result<Bytes> {
-        let tail = self.read_tail().await?;
-        self.tail = Some(Bytes::new());
-        self.replaced.append(&mut self.session.pieces);
-        self.session.rest.clear();
-        Ok(tail)
-    }
-
-    /// The bytes of the tail.
-    pub(super) async fn read_tail(&self) -> Result<Bytes> {
-        if let Some(tail) = &self.tail {
-            return Ok(tail.clone());
-        }
-        let id = self.id();
-        let pieces = self.session.pieces.iter().map(|piece| read_piece(&self.node, id, *piece).boxed());
-        let Some(mut bytes) = all(pieces.collect()).await?.into_iter().collect::<Option<Vec<_>>>() else {
-            let message = format!("a part of the upload {id} is gone");
-            return Err(self.gone().await.unwrap_or(StoreError::Corrupt(message)));
-        };
-        bytes.push(Bytes::copy_from_slice(&self.session.rest));
-        Ok(bytes.concat().into())
-    }
-
-    /// Why a piece is gone; `None` where it should be there: somebody else has gone on with the session, or ended it.
-    pub(super) async fn gone(&self) -> Option<StoreError> {
-        match session::read(&self.node, &self.repository, self.id()).await {
-            Ok((_, version)) => (version != self.version).then_some(StoreError::UploadBusy),
-            Err(error) => Some(error),
-        }
-    }
-
     /// Sends a part, beside what comes next.
     async fn send(&mut self, bytes: Bytes) -> Result<()> {
         let number = self.number().await?;
@@ -232,23 +196,6 @@ impl Writer {
         Ok(())
     }
 
-    /// What is in no part: the tail, and what has gathered.
-    pub(super) async fn remainder(&mut self) -> Result<Bytes> {
-        let tail = self.read_tail().await?;
-        let gathered = std::mem::take(&mut self.gathering).freeze();
-        Ok(match (tail.is_empty(), gathered.is_empty()) {
-            (true, _) => gathered,
-            (_, true) => tail,
-            _ => [tail, gathered].concat().into(),
-        })
-    }
-
-    /// The one piece that the tail is, where nothing has come since.
-    pub(super) fn only_piece(&self) -> Option<Piece> {
-        let [piece] = &self.session.pieces[..] else { return None };
-        (self.session.rest.is_empty() && self.gathering.is_empty()).then_some(*piece)
-    }
-
     /// Sends what is in no part as the last part.
     pub(super) async fn send_last(&mut self) -> Result<()> {
         if let (Some(piece), Some(multipart)) = (self.only_piece(), self.session.multipart.clone()) {
@@ -298,21 +245,5 @@ impl Writer {
             }
         }
         Ok(self.session.offset)
-    }
-
-    /// Forgets the pieces that are in a part now, which the session does not name any more.
-    pub(super) fn forget_replaced(&mut self) {
-        let (node, id) = (Arc::clone(&self.node), self.id());
-        let replaced = std::mem::take(&mut self.replaced);
-        if !replaced.is_empty() {
-            tokio::spawn(async move { session::forget_pieces(&node, id, &replaced).await });
-        }
-    }
-
-    async fn add_piece(&mut self, bytes: Bytes) -> Result<()> {
-        let piece = Piece { name: Uuid::new_v4(), size: bytes.len() as u64 };
-        self.node.objects.put(&keys::piece(self.id(), piece.name), bytes, None).await?;
-        self.session.pieces.push(piece);
-        Ok(())
     }
 }

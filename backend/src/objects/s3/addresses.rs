@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// How long a connection may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every name is at this address.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) async fn reachable(authority: &str) -> Vec<IpAddr> {
     addresses.sort_unstable();
     addresses.dedup();
     let tried = addresses.into_iter().map(async |address| {
-        let connected = timeout(PATIENCE, TcpStream::connect(address)).await;
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         matches!(connected, Ok(Ok(_))).then_some(address.ip())
     });
     join_all(tried).await.into_iter().flatten().collect()

@@ -10,13 +10,10 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::{Certificate, ClientOptions, RetryConfig};
 
-use super::addresses::OneAddress;
+use super::addresses::{CONNECT_TIMEOUT, OneAddress};
 use super::client::Client;
 use super::failure::causes;
 use crate::config::{Bucket, S3, S3Server};
-
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// More than any answer is waited for; tests wait less.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
