@@ -174,12 +174,10 @@ async fn at_the_end_strangers_are_told_of() {
 async fn who_leaves_before_there_is_room_in_the_queue_is_counted_as_lost() {
     let disk = Disk::full();
     let audit = audit(&disk.path(), OnFull::Wait);
-    let first = tokio::spawn({
-        let audit = Arc::clone(&audit);
-        async move { audit.write(push("alice")).await }
-    });
-    eventually("the thread has a line in its hand", || *shared(&audit).is_full.borrow()).await;
     let jobs = &audit.0.as_ref().unwrap().jobs;
+    let (writer, first) = oneshot::channel();
+    assert!(jobs.try_send(Job::Line(push("alice").line(SystemTime::now()), writer)).is_ok());
+    eventually("the thread has the line in its hand", || jobs.capacity() == jobs.max_capacity()).await;
     while jobs.capacity() > 0 {
         audit.note(&push("bob"));
     }
