@@ -15,7 +15,7 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use crate::hasher::digest_of;
 use crate::objects::MemoryObjects;
 use crate::registry::ObjectStore;
-use crate::store::{DiskStore, NewManifest, Store};
+use crate::store::{NewManifest, Store};
 
 /// Runs each promise over each store: one line a store.
 macro_rules! contract {
@@ -24,7 +24,7 @@ macro_rules! contract {
             $($(#[tokio::test]
             async fn $promise() {
                 let directory = tempfile::tempdir().unwrap();
-                let store = super::DiskStore::open(directory.path()).unwrap();
+                let store = super::ObjectStore::in_directory(directory.path()).unwrap();
                 super::$subject::$promise(super::Arc::new(store)).await;
             })*)*
         }

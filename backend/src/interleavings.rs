@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::hasher::digest_of;
 use crate::registry::ObjectStore;
-use crate::store::{DiskStore, NewManifest, Requirement, Store, StoreError};
+use crate::store::{NewManifest, Requirement, Store, StoreError};
 
 /// Blobs and manifests are few, so that the programs get in each other's way.
 const BLOBS: u8 = 3;
@@ -279,7 +279,7 @@ fn never_both(store: Arc<dyn Store>) {
 fn a_manifest_of_two_blobs_that_are_never_there_together_is_never_accepted() {
     never_both(Arc::new(ObjectStore::in_memory()));
     let directory = tempfile::tempdir().unwrap();
-    never_both(Arc::new(DiskStore::open(directory.path()).unwrap()));
+    never_both(Arc::new(ObjectStore::in_directory(directory.path()).unwrap()));
 }
 
 proptest! {
@@ -288,7 +288,7 @@ proptest! {
     #[test]
     fn manifests_and_deletions_side_by_side_on_disk_are_as_one_after_the_other(programs in programs()) {
         let directory = tempfile::tempdir().unwrap();
-        check(Arc::new(DiskStore::open(directory.path()).unwrap()), programs);
+        check(Arc::new(ObjectStore::in_directory(directory.path()).unwrap()), programs);
     }
 
     #[test]

@@ -13,8 +13,8 @@
 //!       registry     store and settings; the rules over objects; beside it, sweep removes stale uploads
 //!       http         what handlers read and answer with: bodies, pages, ranges, replies
 //!       manifest     what a manifest names
-//!         store        the trait, and the store on disk (paths draws its tree)
-//!         objects      keys and bytes, in memory or in a bucket of S3
+//!         store        the trait: what a registry keeps
+//!         objects      keys and bytes, in a directory, in a bucket of S3, or in memory
 //!           hasher       digests while the bytes pass
 //! copy       from one store to another
 //! config     what can be configured
@@ -26,9 +26,9 @@
 //! # async fn example() -> std::io::Result<()> {
 //! use std::{path::Path, sync::Arc};
 //! use lockgate_backend::config::Config;
-//! use lockgate_backend::{DiskStore, Listener, serve};
+//! use lockgate_backend::{Listener, ObjectStore, serve};
 //!
-//! let store = Arc::new(DiskStore::open(Path::new("data"))?);
+//! let store = Arc::new(ObjectStore::in_directory(Path::new("data"))?);
 //! let listener = Listener::bind(&"unix:/run/lockgate/backend.sock".parse().expect("an endpoint")).await?;
 //! serve(listener, store, Config::default(), async { /* ready when it shall end */ }).await;
 //! # Ok(())
@@ -59,6 +59,7 @@ mod http;
 mod interleavings;
 mod lingering;
 mod listener;
+mod lock;
 mod manifest;
 mod objects;
 mod open;
@@ -72,8 +73,9 @@ mod sweep;
 pub use self::http::ReplyBody;
 pub use copy::{CopyError, Counts, Progress, copy};
 pub use listener::Listener;
+pub use objects::disk::StorageProblem;
 pub use open::{open, open_to_read, problems};
 pub use redirect::{is_shown_the_password, redirect_host};
 pub use registry::{ObjectStore, Registry};
 pub use server::serve;
-pub use store::{DiskStore, StorageProblem, Store};
+pub use store::Store;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::config::{Data, Nodes, S3, Storage};
 use crate::objects::bucket;
+use crate::objects::disk::{DirectoryObjects, StorageProblem};
 use crate::objects::probe::{Problem, probe};
 use crate::redirect;
 use crate::registry::ObjectStore;
-use crate::store::{DiskStore, StorageProblem, Store};
+use crate::store::Store;
 
 /// Opens what `storage.data` names: a directory, of which this process is the only user until it ends, or a bucket, which
 /// is tried first, as far as that takes no waiting.
@@ -19,7 +20,7 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
     match &storage.data {
         Data::Directory(path) => {
             let path = path.clone();
-            let opened = tokio::task::spawn_blocking(move || DiskStore::open(&path)).await;
+            let opened = tokio::task::spawn_blocking(move || ObjectStore::in_directory(&path)).await;
             Ok(Arc::new(opened.map_err(io::Error::other)??))
         }
         Data::Bucket(name) => {
@@ -49,13 +50,13 @@ pub async fn open_to_read(data: &Data, s3: &S3) -> io::Result<Arc<dyn Store>> {
     match data {
         Data::Directory(path) => {
             let path = path.clone();
-            let opened = tokio::task::spawn_blocking(move || DiskStore::open_to_read(&path)).await;
+            let opened = tokio::task::spawn_blocking(move || ObjectStore::in_directory_to_read(&path)).await;
             Ok(Arc::new(opened.map_err(io::Error::other)??))
         }
         Data::Bucket(name) => {
             let objects = bucket::open(name, s3).map_err(io::Error::other)?;
-            let store = ObjectStore::over(objects, s3.part_size.get() as u64, s3.parts_in_flight.get());
-            Ok(Arc::new(store.reading_alone()))
+            let (part_size, in_flight) = (s3.part_size.get() as u64, s3.parts_in_flight.get());
+            Ok(Arc::new(ObjectStore::over_to_read(objects, part_size, in_flight)))
         }
     }
 }
@@ -64,7 +65,7 @@ pub async fn open_to_read(data: &Data, s3: &S3) -> io::Result<Arc<dyn Store>> {
 /// there. Blocks.
 pub fn problems(storage: &Storage, s3: &S3) -> Vec<StorageProblem> {
     let name = match &storage.data {
-        Data::Directory(path) => return DiskStore::problems(path),
+        Data::Directory(path) => return DirectoryObjects::problems(path),
         Data::Bucket(name) => name,
     };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -7,8 +7,8 @@ use futures_util::TryStreamExt as _;
 use lockgate_oci::{Digest, RepositoryName};
 
 use super::CopyError;
+use crate::lock::held;
 use crate::store::Store;
-use crate::store::lock::held;
 
 /// What is known of the bytes with a digest.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::store::lock::held;
+use crate::lock::held;
 
 /// What was copied by now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

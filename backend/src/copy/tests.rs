@@ -14,7 +14,6 @@ use super::*;
 use crate::hasher::digest_of;
 use crate::objects::{MemoryObjects, Objects as _};
 use crate::registry::ObjectStore;
-use crate::store::DiskStore;
 
 type AnyStore = Arc<dyn Store>;
 
@@ -31,7 +30,7 @@ fn memory() -> AnyStore {
 }
 
 fn disk(directory: &Path) -> AnyStore {
-    Arc::new(DiskStore::open(directory).unwrap())
+    Arc::new(ObjectStore::in_directory(directory).unwrap())
 }
 
 async fn push(store: &AnyStore, repository: &str, content: &[u8], algorithm: Algorithm) -> Digest {
@@ -319,7 +318,7 @@ async fn a_site_is_read_while_another_process_has_it_and_nothing_in_it_changes()
     let serving = disk(directory.path());
     fill(&serving).await;
     let before = files(directory.path());
-    let from: AnyStore = Arc::new(DiskStore::open_to_read(directory.path()).unwrap());
+    let from: AnyStore = Arc::new(ObjectStore::in_directory_to_read(directory.path()).unwrap());
     let to = memory();
     copied(&from, &to).await;
     assert_eq!(everything(&to).await, everything(&serving).await);
@@ -337,7 +336,8 @@ async fn a_bucket_is_read_and_nothing_in_it_written_however_long_nobody_has_reli
         objects.scan("").map_ok(|entry| (entry.key, entry.modified)).try_collect().await.unwrap()
     };
     let before = written().await;
-    let (from, to): (AnyStore, _) = (Arc::new(store().reading_alone()), memory());
+    let (from, to): (AnyStore, _) =
+        (Arc::new(ObjectStore::over_to_read(Arc::clone(&objects) as Arc<_>, 1000, 2)), memory());
     copied(&from, &to).await;
     assert_eq!(written().await, before);
     assert_eq!(everything(&to).await, everything(&serving).await);
@@ -347,7 +347,7 @@ async fn a_bucket_is_read_and_nothing_in_it_written_however_long_nobody_has_reli
 #[tokio::test]
 async fn where_there_is_no_registry_nothing_is_copied() {
     let directory = tempfile::tempdir().unwrap();
-    let error = DiskStore::open_to_read(directory.path()).err().unwrap().to_string();
+    let error = ObjectStore::in_directory_to_read(directory.path()).err().unwrap().to_string();
     assert!(error.contains("there is no registry in it"), "{error}");
     assert!(files(directory.path()).is_empty());
     let copied = copy(memory(), memory(), 2, Arc::new(Progress::new(|_| {}))).await;

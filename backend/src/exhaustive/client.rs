@@ -8,9 +8,9 @@ use http_body_util::{BodyExt as _, Full};
 use lockgate_oci::{Action, Digest};
 
 use crate::config::{Limits, Storage};
-use crate::objects::Objects;
+use crate::lock::held;
+use crate::objects::BucketObjects;
 use crate::registry::{ObjectStore, Registry};
-use crate::store::lock::held;
 
 pub(super) type Answers = Arc<Mutex<Vec<Answer>>>;
 
@@ -48,12 +48,12 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn over(
-        objects: Arc<dyn Objects>,
+        objects: Arc<dyn BucketObjects>,
         part_size: u64,
         (max_rest, max_pieces): (usize, usize),
         answers: Answers,
     ) -> Self {
-        let store = ObjectStore::over(objects, part_size, 2).with_tails(max_rest, max_pieces);
+        let store = ObjectStore::with_tails(objects, part_size, 2, max_rest, max_pieces);
         Self { registry: Arc::new(Registry::new(Arc::new(store), Storage::default(), Limits::default())), answers }
     }
 

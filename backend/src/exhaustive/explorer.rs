@@ -13,8 +13,8 @@ use super::client::{Answer, Client};
 use super::gate::{Gate, Kind, Verdict};
 use super::gated::Gated;
 use super::names::Names;
-use crate::objects::{MemoryObjects, Objects};
-use crate::store::lock::held;
+use crate::lock::held;
+use crate::objects::{BucketObjects, MemoryObjects};
 
 /// How long it takes until whoever waits has waited enough.
 const LONG: Duration = Duration::from_secs(61);
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     async fn check(&self, claim: &Claim) -> Result<(), String> {
-        let objects: Arc<dyn Objects> = Arc::new(Gated { gate: Arc::clone(&self.gate), node: usize::MAX });
+        let objects: Arc<dyn BucketObjects> = Arc::new(Gated { gate: Arc::clone(&self.gate), node: usize::MAX });
         let client = Client::over(objects, self.scenario.part_size, self.scenario.tails, Arc::default());
         let answers = self.answers.iter().map(|answers| held(answers.lock()).clone()).collect();
         let objects = Arc::clone(&self.gate.objects);

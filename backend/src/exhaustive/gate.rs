@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::names::Names;
+use crate::lock::held;
 use crate::objects::{MemoryObjects, ObjectsError, REMOVAL, Result};
-use crate::store::lock::held;
 
 /// What a call may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

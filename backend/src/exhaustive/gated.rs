@@ -10,7 +10,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::gate::{Gate, Kind};
-use crate::objects::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use crate::objects::{
+    BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
+    Version, find,
+};
 
 pub(super) struct Gated {
     pub(super) gate: Arc<Gate>,
@@ -43,7 +46,7 @@ impl Gated {
         stat.modified -= self.gate.age(key);
     }
 
-    fn objects(&self) -> &dyn Objects {
+    fn objects(&self) -> &dyn BucketObjects {
         self.gate.objects.as_ref()
     }
 }
@@ -76,15 +79,8 @@ impl Objects for Gated {
         Ok(found)
     }
 
-    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        let (gate, node, key) = (Arc::clone(&self.gate), self.node, key.to_owned());
-        let read = async move {
-            let objects = Arc::clone(&gate.objects);
-            let read = async { Ok(objects.read(&key, range).try_collect::<Vec<_>>().await) };
-            let told = gate.call(node, ("read", &key, Kind::Read), &[], read, debug).await.map_err(io::Error::other)?;
-            told.map(|pieces| pieces.concat().into())
-        };
-        stream::once(read).boxed()
+    async fn open(self: Arc<Self>, key: &str) -> Result<Option<Box<dyn Opened>>> {
+        find(self, key).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
@@ -109,11 +105,6 @@ impl Objects for Gated {
         self.gate.call(self.node, ("remove", key, Kind::Remove), &[], self.objects().remove(key), nothing).await
     }
 
-    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
-        let names = self.objects().names(directory, after, limit);
-        self.gate.call(self.node, ("names", directory, Kind::Read), &[], names, debug).await
-    }
-
     fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
         let (gate, node, prefix) = (Arc::clone(&self.gate), self.node, prefix.to_owned());
         let scan = async move {
@@ -127,6 +118,25 @@ impl Objects for Gated {
             Ok::<_, ObjectsError>(stream::iter(found.into_iter().map(Ok)))
         };
         stream::once(scan).try_flatten().boxed()
+    }
+}
+
+#[async_trait]
+impl BucketObjects for Gated {
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        let (gate, node, key) = (Arc::clone(&self.gate), self.node, key.to_owned());
+        let read = async move {
+            let objects = Arc::clone(&gate.objects);
+            let read = async { Ok(objects.read(&key, range).try_collect::<Vec<_>>().await) };
+            let told = gate.call(node, ("read", &key, Kind::Read), &[], read, debug).await.map_err(io::Error::other)?;
+            told.map(|pieces| pieces.concat().into())
+        };
+        stream::once(read).boxed()
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        let names = self.objects().names(directory, after, limit);
+        self.gate.call(self.node, ("names", directory, Kind::Read), &[], names, debug).await
     }
 
     async fn begin(&self, key: &str) -> Result<Multipart> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::probe::Problem;
-use super::{Objects, Result};
+use super::{BucketObjects, Result};
 use crate::config::{Bucket, S3};
 
 /// What is wrong with a bucket, its server, this machine's clock, or what the credentials are allowed. It takes some
@@ -18,7 +18,7 @@ pub(crate) async fn problems(bucket: &Bucket, settings: &S3) -> Vec<Problem> {
 
 /// The objects in it. Nothing is asked of it yet.
 #[cfg(feature = "s3")]
-pub(crate) fn open(bucket: &Bucket, settings: &S3) -> Result<Arc<dyn Objects>> {
+pub(crate) fn open(bucket: &Bucket, settings: &S3) -> Result<Arc<dyn BucketObjects>> {
     Ok(Arc::new(super::S3Objects::open(bucket, settings)?))
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn problems(bucket: &Bucket, settings: &S3) -> Vec<Problem> {
 
 /// That there is nothing to open it with.
 #[cfg(not(feature = "s3"))]
-pub(crate) fn open(bucket: &Bucket, _: &S3) -> Result<Arc<dyn Objects>> {
+pub(crate) fn open(bucket: &Bucket, _: &S3) -> Result<Arc<dyn BucketObjects>> {
     let message = format!("{bucket}: this program was built without S3 (the cargo feature s3)");
     Err(super::ObjectsError::Refused(message))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
@@ -11,7 +11,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use lockgate_oci::Algorithm;
 
-use super::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use super::{
+    BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
+    Version, find,
+};
 use crate::hasher::digest_of;
 
 /// Objects that are gone with their process. Two states with the same bytes have the same version, as on S3.
@@ -132,9 +135,8 @@ impl Objects for MemoryObjects {
         Ok(self.content().objects.get(key).map(|object| object.stat.clone()))
     }
 
-    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        let bytes = self.content().range(key, &range).map_err(io::Error::other);
-        stream::iter([bytes]).boxed()
+    async fn open(self: Arc<Self>, key: &str) -> Result<Option<Box<dyn Opened>>> {
+        find(self, key).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
@@ -160,13 +162,6 @@ impl Objects for MemoryObjects {
         Ok(())
     }
 
-    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
-        let content = self.content();
-        let below =
-            content.objects.range(format!("{directory}{after}")..).map_while(|(key, _)| key.strip_prefix(directory));
-        Ok(below.filter(|name| *name > after && !name.contains('/')).take(limit).map(str::to_owned).collect())
-    }
-
     fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
         let content = self.content();
         let below = content.objects.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
@@ -174,6 +169,21 @@ impl Objects for MemoryObjects {
             Ok(Entry { key: key.clone(), size: object.stat.size, modified: object.stat.modified })
         };
         stream::iter(below.map(entry).collect::<Vec<_>>()).boxed()
+    }
+}
+
+#[async_trait]
+impl BucketObjects for MemoryObjects {
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        let bytes = self.content().range(key, &range).map_err(io::Error::other);
+        stream::iter([bytes]).boxed()
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        let content = self.content();
+        let below =
+            content.objects.range(format!("{directory}{after}")..).map_while(|(key, _)| key.strip_prefix(directory));
+        Ok(below.filter(|name| *name > after && !name.contains('/')).take(limit).map(str::to_owned).collect())
     }
 
     async fn begin(&self, key: &str) -> Result<Multipart> {

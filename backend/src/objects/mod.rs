@@ -8,6 +8,7 @@
 pub(crate) mod bucket;
 #[cfg(test)]
 mod contract;
+pub(crate) mod disk;
 mod memory;
 mod one_node;
 pub(crate) mod probe;
@@ -16,11 +17,13 @@ mod s3;
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use lockgate_oci::Digest;
 
 #[cfg(test)]
 pub(crate) use memory::Forgotten;
@@ -43,6 +46,9 @@ pub enum ObjectsError {
     /// It was not reached, or failed, or did not answer in time, each time it was tried.
     #[error("{0}")]
     Unavailable(String),
+    /// The file system did not do as asked; the message names the file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
 /// Names one state of an object, as an ETag does: two states with the same bytes may have the same version.
@@ -67,6 +73,22 @@ pub(crate) struct Stat {
 pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     pub(crate) stat: Stat,
+}
+
+/// An object that was opened for reading: it can be read to its end even when it is removed meanwhile, where the store
+/// can do so.
+pub(crate) trait Opened: Send + Sync {
+    /// In bytes.
+    fn size(&self) -> u64;
+
+    /// Whether it would not be found if its bytes had become fewer or more. A store that loses no bytes has nothing to
+    /// record.
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
+    /// The bytes from `range.start` up to `range.end`, which is at most its size.
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
 }
 
 /// What a conditional read found.
@@ -130,12 +152,16 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// What is known of an object.
     async fn stat(&self, key: &str) -> Result<Option<Stat>>;
 
-    /// The bytes of an object from `range.start` up to `range.end`, which is at most its size. A stream that cannot go
-    /// on where it was cut ends with an error.
-    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
+    /// Opens an object for reading. One that is known to be damaged is not there.
+    async fn open(self: Arc<Self>, key: &str) -> Result<Option<Box<dyn Opened>>>;
 
     /// Writes an object, whatever was there.
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()>;
+
+    /// Makes an object one that was written just now, which has these bytes and this mark.
+    async fn renew(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
+        self.put(key, bytes, mark).await
+    }
 
     /// Writes an object that is not there yet. `None` when there is one. What was lost on the way (a put that succeeded
     /// behind an error) is found out by reading back, so that `bytes` must be such as only this caller writes, or such
@@ -150,12 +176,41 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// [`REMOVAL`], and not later.
     async fn remove(&self, key: &str) -> Result<()>;
 
+    /// Everything whose key begins with `prefix`, in no promised order.
+    fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>>;
+
+    /// What it is to a process to be the only one that writes these objects, where it is.
+    fn alone(&self) -> Option<&dyn Alone> {
+        None
+    }
+
+    /// Reads an object to its end, and removes it when its bytes have not this digest. Once it reads it goes on, waited
+    /// for or not. A store that loses no bytes has nothing to do.
+    async fn forget_if_corrupt(self: Arc<Self>, _key: &str, _digest: &Digest) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Objects that no other process writes, and whose operations block: nothing comes between those that are made under one
+/// lock of this process.
+pub(crate) trait Alone {
+    /// Removes everything below a directory (a key that ends with `/`) at once for every reader. Whether there was any.
+    fn remove_all(&self, directory: &str) -> Result<bool>;
+
+    /// What a key leads to, which may have several.
+    fn resolved(&self, key: &str) -> String;
+}
+
+/// Objects in a bucket, which many processes write.
+#[async_trait]
+pub(crate) trait BucketObjects: Objects {
+    /// The bytes of an object from `range.start` up to `range.end`, which is at most its size. A stream that cannot go
+    /// on where it was cut ends with an error.
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>>;
+
     /// The first `limit` names directly below `directory` (which ends with `/`) that sort after `after`, by their bytes.
     /// Directories below it are passed over.
     async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>>;
-
-    /// Everything whose key begins with `prefix`, in no promised order.
-    fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>>;
 
     /// Begins an upload in parts.
     async fn begin(&self, key: &str) -> Result<Multipart>;
@@ -184,6 +239,29 @@ pub(crate) trait Objects: Send + Sync + 'static {
 
     /// Where an object can be read without this program, for so long; `None` where it cannot.
     async fn url(&self, key: &str, lifetime: Duration) -> Result<Option<String>>;
+}
+
+/// An object of a bucket that was found, and is looked for again when it is read.
+pub(crate) struct Found<O: ?Sized> {
+    bucket: Arc<O>,
+    key: String,
+    size: u64,
+}
+
+/// Opens an object of a bucket.
+pub(crate) async fn find<O: BucketObjects + ?Sized>(bucket: Arc<O>, key: &str) -> Result<Option<Box<dyn Opened>>> {
+    let Some(stat) = bucket.stat(key).await? else { return Ok(None) };
+    Ok(Some(Box::new(Found { bucket, key: key.to_owned(), size: stat.size })))
+}
+
+impl<O: BucketObjects + ?Sized> Opened for Found<O> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        self.bucket.read(&self.key, range)
+    }
 }
 
 /// How long a DELETE is good for. A store refuses it afterwards, so that one that was held up on its way cannot remove

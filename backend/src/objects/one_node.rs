@@ -17,7 +17,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use super::{
+    BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
+    Version, find,
+};
 
 /// The object that says who uses the others.
 const SIGN: &str = ".lockgate/node";
@@ -31,7 +34,7 @@ const LOCKS: usize = 64;
 
 /// One process's objects.
 pub(crate) struct OneNode {
-    objects: Arc<dyn Objects>,
+    objects: Arc<dyn BucketObjects>,
     locks: [Mutex<()>; LOCKS],
     /// When the sign was last written.
     signed: watch::Receiver<Instant>,
@@ -43,7 +46,7 @@ impl OneNode {
     ///
     /// # Errors
     /// Another process has them, or they cannot be reached.
-    pub(crate) async fn begin(objects: Arc<dyn Objects>) -> Result<Self> {
+    pub(crate) async fn begin(objects: Arc<dyn BucketObjects>) -> Result<Self> {
         let mine = Bytes::from(Uuid::new_v4().to_string());
         let before = objects.get(SIGN).await?;
         let began = Instant::now();
@@ -96,7 +99,7 @@ impl Drop for OneNode {
 }
 
 /// Writes the sign from time to time, as long as it is this process's.
-async fn keep_signing(objects: Arc<dyn Objects>, mine: Bytes, signed: watch::Sender<Instant>) {
+async fn keep_signing(objects: Arc<dyn BucketObjects>, mine: Bytes, signed: watch::Sender<Instant>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         let began = Instant::now();
@@ -127,8 +130,8 @@ impl Objects for OneNode {
         self.objects.stat(key).await
     }
 
-    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        self.objects.read(key, range)
+    async fn open(self: Arc<Self>, key: &str) -> Result<Option<Box<dyn Opened>>> {
+        find(self, key).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
@@ -154,12 +157,19 @@ impl Objects for OneNode {
         self.objects.remove(key).await
     }
 
-    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
-        self.objects.names(directory, after, limit).await
-    }
-
     fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
         self.objects.scan(prefix)
+    }
+}
+
+#[async_trait]
+impl BucketObjects for OneNode {
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        self.objects.read(key, range)
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        self.objects.names(directory, after, limit).await
     }
 
     async fn begin(&self, key: &str) -> Result<Multipart> {
@@ -211,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_process_is_refused_and_the_first_goes_on() {
-        let objects: Arc<dyn Objects> = Arc::new(MemoryObjects::default());
+        let objects: Arc<dyn BucketObjects> = Arc::new(MemoryObjects::default());
         let first = OneNode::begin(Arc::clone(&objects)).await.unwrap();
         let sign = objects.get(SIGN).await.unwrap().unwrap().bytes;
         let refused = OneNode::begin(Arc::clone(&objects)).await.err().unwrap().to_string();
@@ -222,7 +232,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_written_once_another_has_taken_over() {
-        let objects: Arc<dyn Objects> = Arc::new(MemoryObjects::default());
+        let objects: Arc<dyn BucketObjects> = Arc::new(MemoryObjects::default());
         let first = OneNode::begin(Arc::clone(&objects)).await.unwrap();
         objects.put(SIGN, Bytes::from_static(b"another"), None).await.unwrap();
         tokio::time::sleep(LIFETIME + INTERVAL).await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::{Objects, ObjectsError, Version};
+use super::{BucketObjects, ObjectsError, Version};
 
 /// How often a race is run: one that a store does not decide can be decided by chance. Some servers take seconds for each,
 /// which whoever checks a configuration has, and a node that starts again has not.
@@ -35,7 +35,7 @@ impl From<ObjectsError> for Problem {
 
 /// What is wrong with a store, by so many rounds of races. It takes some 10 small requests and 25 a round, and leaves
 /// nothing behind. `doors` are the ways to it, at least one: each may be a server that knows what it was asked itself.
-pub(crate) async fn probe(doors: &[&dyn Objects], rounds: usize) -> Vec<Problem> {
+pub(crate) async fn probe(doors: &[&dyn BucketObjects], rounds: usize) -> Vec<Problem> {
     let directory = format!(".lockgate/probe/{}/", Uuid::new_v4());
     let objects = doors[0];
     // What cannot be reached or read is told once.
@@ -55,7 +55,7 @@ pub(crate) async fn probe(doors: &[&dyn Objects], rounds: usize) -> Vec<Problem>
 
 /// Until it cannot go on.
 async fn tried(
-    doors: &[&dyn Objects],
+    doors: &[&dyn BucketObjects],
     directory: &str,
     rounds: usize,
     problems: &mut Vec<Problem>,
@@ -85,7 +85,7 @@ async fn tried(
 }
 
 /// The first condition that is not kept.
-async fn conditions(doors: &[&dyn Objects], directory: &str, rounds: usize) -> Result<Option<Problem>, Problem> {
+async fn conditions(doors: &[&dyn BucketObjects], directory: &str, rounds: usize) -> Result<Option<Problem>, Problem> {
     let objects = doors[0];
     let door = |number: usize| doors[number % doors.len()];
     let broken = |what: &str| Ok(Some(Problem::Unconditional(what.to_owned())));
@@ -123,7 +123,7 @@ async fn conditions(doors: &[&dyn Objects], directory: &str, rounds: usize) -> R
 }
 
 /// A version of some object.
-async fn stale(objects: &dyn Objects, directory: &str) -> Result<Version, Problem> {
+async fn stale(objects: &dyn BucketObjects, directory: &str) -> Result<Version, Problem> {
     let stat = objects.stat(&format!("{directory}object")).await?;
     stat.map(|stat| stat.version).ok_or_else(|| Problem::Unusable("what was just written is not there".to_owned()))
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::objects::{Forgotten, MemoryObjects};
 
-    async fn left_in(objects: &dyn Objects) -> usize {
+    async fn left_in(objects: &dyn BucketObjects) -> usize {
         objects.scan("").try_collect::<Vec<_>>().await.unwrap().len()
     }
 

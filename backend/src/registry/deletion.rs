@@ -24,18 +24,18 @@ pub(super) fn is_under_way(object: &Object) -> bool {
     SystemTime::now().duration_since(object.stat.modified).map_or(true, |age| age < DYING)
 }
 
-/// A deletion of one's own.
-pub(super) struct Deletion(Instant);
+/// A deletion of one's own: when it began, where others could take it for given up.
+pub(super) struct Deletion(Option<Instant>);
 
 impl Deletion {
     /// Begins before it is said.
-    pub(super) fn begin() -> Self {
-        Self(Instant::now())
+    pub(super) fn begin(node: &Node) -> Self {
+        Self(node.objects.alone().is_none().then(Instant::now))
     }
 
     /// Fails when others will soon take it for given up: a removal that is sent now may arrive as late as [`REMOVAL`].
     pub(super) fn goes_on(&self) -> Result<()> {
-        if self.0.elapsed() < (DYING - REMOVAL) * 2 / 3 {
+        if self.0.is_none_or(|began| began.elapsed() < (DYING - REMOVAL) * 2 / 3) {
             return Ok(());
         }
         let message = "the storage was too slow to delete this at once; delete it again in a minute";
@@ -52,7 +52,7 @@ impl Deletion {
 pub(super) async fn announce(node: &Node, key: &str) -> Result<Deletion> {
     loop {
         let found = node.objects.get(key).await?;
-        let (deletion, nonce) = (Deletion::begin(), Uuid::new_v4().to_string().into());
+        let (deletion, nonce) = (Deletion::begin(node), Uuid::new_v4().to_string().into());
         let announced = match &found {
             Some(other) if is_under_way(other) => None,
             Some(over) => node.objects.swap(key, &over.stat.version, nonce).await?,

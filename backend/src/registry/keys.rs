@@ -1,6 +1,5 @@
-//! Under which key everything is kept: the keys of distribution's drivers are the truth, so that a bucket is
-//! `registry:2`'s today and ours tomorrow, and the other way round; what is ours lies below `.lockgate/`, where
-//! distribution never looks.
+//! Under which key everything is kept: the keys of distribution's drivers are the truth, so that a directory or a bucket is
+//! `registry:2`'s today and ours tomorrow, and the other way round. What is ours lies where distribution does not look.
 //!
 //! ```text
 //! docker/registry/v2
@@ -9,7 +8,16 @@
 //!     ├── _layers/<algorithm>/<hex>/link
 //!     └── _manifests
 //!         ├── revisions/<algorithm>/<hex>/link
-//!         └── tags/<tag>/current/link                distribution has index/<algorithm>/<hex>/link beside it
+//!         └── tags/<tag>/current/link, index/<algorithm>/<hex>/link
+//!
+//! ours, in a directory: distribution passes over a directory of a repository that starts with `_`
+//! docker/registry/v2/repositories/<name>
+//! ├── _referrers/<subject's algorithm>/<hex>/<algorithm>/<hex>/link
+//! ├── _tagged/<algorithm>/<hex>/<tag>                 empty
+//! └── _uploads/<uuid>/data, startedat                 as distribution has them
+//! .lockgate/lock, staging/<uuid>
+//!
+//! ours, in a bucket
 //! .lockgate
 //! ├── names/complete                                  every repository and tag has its name below
 //! ├── names/repositories/<sorted name>                empty
@@ -17,13 +25,18 @@
 //! ├── referrers/<sorted name>/<subject>/<manifest>    empty
 //! ├── tagged/<sorted name>/<manifest>/<tag>           empty
 //! ├── deleting/<sorted name>/<manifest>               while it is deleted
-//! ├── uploads/<id>/session, data, <uuid>              a session, its bytes in parts, its tail in pieces
-//! └── collect                                         what the collector condemned
+//! └── uploads/<id>/session, data, <uuid>              a session, its bytes in parts, its tail in pieces
+//!
+//! ours, in both
+//! .lockgate/collect                                   what the collector condemned
 //! ```
 //!
+//! A `link` holds a digest, without a newline. A tag's index has a link for each manifest that it was pointed at; nobody
+//! reads it, and a bucket that distribution has not written has none.
+//!
 //! Stores list in different orders where a directory's name begins another's: AWS sorts whole keys, others name by
-//! name. Therefore names are listed from markers that are flat, in which `/` sorts as it does in a repository's name:
-//! `-` is written `!`, `.` is written `-`, and `/` is written `.`.
+//! name. Therefore names are listed in a bucket from markers that are flat, in which `/` sorts as it does in a repository's
+//! name: `-` is written `!`, `.` is written `-`, and `/` is written `.`.
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
 use uuid::Uuid;
@@ -47,6 +60,16 @@ pub(super) fn digest_of_blob(key: &str) -> Option<Digest> {
     format!("{algorithm}:{}", rest.split_once('/')?.1).parse().ok()
 }
 
+/// Where everything of a repository is.
+pub(super) fn of_repository(repository: &RepositoryName) -> String {
+    format!("{REPOSITORIES}{repository}")
+}
+
+/// Where the upload sessions of a repository are, in a directory.
+pub(super) fn uploads(repository: &RepositoryName) -> String {
+    format!("{REPOSITORIES}{repository}/_uploads")
+}
+
 /// Where the links of a kind are.
 pub(super) fn links(repository: &RepositoryName, links: Links) -> String {
     let directory = match links {
@@ -62,11 +85,11 @@ pub(super) fn digest_of_link(key: &str) -> Option<Digest> {
 }
 
 pub(super) fn layer(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("{}{}/{}/link", links(repository, Links::Blobs), digest.algorithm().as_str(), digest.hex())
+    format!("{}{}/link", links(repository, Links::Blobs), path(digest))
 }
 
 pub(super) fn revision(repository: &RepositoryName, digest: &Digest) -> String {
-    format!("{}{}/{}/link", links(repository, Links::Manifests), digest.algorithm().as_str(), digest.hex())
+    format!("{}{}/link", links(repository, Links::Manifests), path(digest))
 }
 
 /// Where the tags of a repository are.
@@ -74,13 +97,18 @@ pub(super) fn tags(repository: &RepositoryName) -> String {
     format!("{REPOSITORIES}{repository}/_manifests/tags/")
 }
 
+/// Where everything of a tag is.
+pub(super) fn of_tag(repository: &RepositoryName, tag: &str) -> String {
+    format!("{}{tag}/", tags(repository))
+}
+
 pub(super) fn tag(repository: &RepositoryName, tag: &str) -> String {
-    format!("{}{tag}/current/link", tags(repository))
+    format!("{}current/link", of_tag(repository, tag))
 }
 
 /// Where distribution notes every manifest that a tag ever pointed at.
 pub(super) fn tag_index(repository: &RepositoryName, tag: &str) -> String {
-    format!("{}{tag}/index/", tags(repository))
+    format!("{}index/", of_tag(repository, tag))
 }
 
 pub(super) fn name_of_repository(repository: &RepositoryName) -> String {
@@ -96,22 +124,55 @@ pub(super) fn name_of_tag(repository: &RepositoryName, tag: &str) -> String {
     format!("{}{tag}", names_of_tags(repository))
 }
 
-/// Where the manifests are that refer to `subject`.
-pub(super) fn referrers(repository: &RepositoryName, subject: &Digest) -> String {
-    format!(".lockgate/referrers/{}/{}/", sorted(repository.as_str()), flat(subject.as_str()))
+/// Where that is which distribution does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Below the repository, whose names the directories are.
+    Directory,
+    /// Below `.lockgate/`.
+    Bucket,
 }
 
-pub(super) fn referrer(repository: &RepositoryName, subject: &Digest, digest: &Digest) -> String {
-    format!("{}{}", referrers(repository, subject), flat(digest.as_str()))
+impl Layout {
+    /// Where the manifests are that refer to `subject`.
+    pub(super) fn referrers(self, repository: &RepositoryName, subject: &Digest) -> String {
+        match self {
+            Self::Directory => format!("{REPOSITORIES}{repository}/_referrers/{}/", path(subject)),
+            Self::Bucket => format!(".lockgate/referrers/{}/{}/", sorted(repository.as_str()), flat(subject.as_str())),
+        }
+    }
+
+    pub(super) fn referrer(self, repository: &RepositoryName, subject: &Digest, digest: &Digest) -> String {
+        let referrers = self.referrers(repository, subject);
+        match self {
+            Self::Directory => format!("{referrers}{}/link", path(digest)),
+            Self::Bucket => format!("{referrers}{}", flat(digest.as_str())),
+        }
+    }
+
+    /// Where the tags are that were pointed at a manifest.
+    pub(super) fn tagged(self, repository: &RepositoryName, digest: &Digest) -> String {
+        match self {
+            Self::Directory => format!("{REPOSITORIES}{repository}/_tagged/{}/", path(digest)),
+            Self::Bucket => format!(".lockgate/tagged/{}/{}/", sorted(repository.as_str()), flat(digest.as_str())),
+        }
+    }
+
+    /// Where distribution notes that a tag was pointed at a manifest. Nothing reads it; a directory has it all the same, as
+    /// long as the tag.
+    pub(super) fn indexed_tag(self, repository: &RepositoryName, digest: &Digest, tag: &Tag) -> Option<String> {
+        let is_noted = self == Self::Directory;
+        is_noted.then(|| format!("{}{}/link", tag_index(repository, tag.as_str()), path(digest)))
+    }
+
+    pub(super) fn noted_tag(self, repository: &RepositoryName, digest: &Digest, tag: &Tag) -> String {
+        format!("{}{tag}", self.tagged(repository, digest))
+    }
 }
 
-/// Where the tags are that were pointed at a manifest.
-pub(super) fn tagged(repository: &RepositoryName, digest: &Digest) -> String {
-    format!(".lockgate/tagged/{}/{}/", sorted(repository.as_str()), flat(digest.as_str()))
-}
-
-pub(super) fn noted_tag(repository: &RepositoryName, digest: &Digest, tag: &Tag) -> String {
-    format!("{}{tag}", tagged(repository, digest))
+/// `<algorithm>/<hex>`
+fn path(digest: &Digest) -> String {
+    format!("{}/{}", digest.algorithm().as_str(), digest.hex())
 }
 
 /// What says that a manifest is being deleted.

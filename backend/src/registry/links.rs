@@ -1,5 +1,6 @@
 //! Links, and the bytes that they point at.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::keys;
 use super::node::Node;
 use crate::hasher::digest_of;
-use crate::objects::{Object, Result};
+use crate::objects::{Object, Opened, Result};
 
 /// How long a link keeps what it points at, for whoever relied on it: a collector spares what is younger. A link that is
 /// older than half of it is written again by whoever relies on it. The store's clock is compared with this machine's
@@ -17,11 +18,10 @@ use crate::objects::{Object, Result};
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A blob that a repository holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Held {
     /// Under which digest its bytes are kept. Distribution's link of a sha512 points at what it keeps under the sha256.
     pub(super) target: Digest,
-    pub(super) size: u64,
+    pub(super) content: Box<dyn Opened>,
 }
 
 /// What a link says. One that holds no digest is as good as none: distribution does not sync what it writes.
@@ -46,48 +46,41 @@ impl Node {
     /// Makes a blob one of a repository's. The bytes, which come next, are safe from the collector from here on.
     pub(super) async fn link_layer(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let key = keys::layer(repository, digest);
-        futures_util::try_join!(self.name_repository(repository), self.write_link(&key, digest, None))?;
+        let _adding = self.lock(repository).read().await;
+        futures_util::try_join!(self.names.add_repository(repository), self.write_link(&key, digest, None))?;
         self.look(&[key, keys::blob(digest)]).await
     }
 
-    /// Makes a repository one that is listed.
-    pub(super) async fn name_repository(&self, repository: &RepositoryName) -> Result<()> {
-        if self.is_named(repository) {
-            return Ok(());
-        }
-        self.objects.put(&keys::name_of_repository(repository), Bytes::new(), None).await?;
-        self.note_named(repository);
-        Ok(())
+    /// What is kept under a digest; `None` when there is nothing, or nothing where something should be.
+    async fn content(&self, digest: &Digest) -> Result<Option<Box<dyn Opened>>> {
+        let key = keys::blob(digest);
+        let opened = Arc::clone(&self.objects).open(&key).await?;
+        Ok(opened.filter(|opened| is_whole(&key, digest, opened.size())))
     }
 
-    /// How many bytes are kept under a digest; `None` when there are none, or none where some should be.
-    async fn size(&self, digest: &Digest) -> Result<Option<u64>> {
+    /// Whether something is kept under a digest.
+    async fn is_kept(&self, digest: &Digest) -> Result<bool> {
         let key = keys::blob(digest);
-        let Some(stat) = self.objects.stat(&key).await? else { return Ok(None) };
-        let lost = stat.size == 0 && digest_of(digest.algorithm(), b"") != *digest;
-        if lost {
-            tracing::warn!(key, "this object is empty and should not be: it counts as missing");
-        }
-        Ok((!lost).then_some(stat.size))
+        Ok(self.objects.stat(&key).await?.is_some_and(|stat| is_whole(&key, digest, stat.size)))
     }
 
     /// A blob of a repository, for somebody who relies on it from here on.
     pub(super) async fn rely(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Held>> {
         let key = keys::layer(repository, digest);
-        let (link, size) = futures_util::try_join!(self.objects.get(&key), self.size(digest))?;
+        let (link, content) = futures_util::try_join!(self.objects.get(&key), self.content(digest))?;
         let Some(link) = link else { return Ok(None) };
         let Some(target) = target(&key, &link) else { return Ok(None) };
-        let size = if target == *digest { size } else { self.size(&target).await? };
-        let Some(size) = size else { return Ok(None) };
+        let content = if target == *digest { content } else { self.content(&target).await? };
+        let Some(content) = content else { return Ok(None) };
         let is_old = || SystemTime::now().duration_since(link.stat.modified).is_ok_and(|age| age > GRACE / 2);
         if self.is_relied_on && is_old() {
-            self.write_link(&key, &target, link.stat.mark.as_deref()).await?;
+            self.objects.renew(&key, link.bytes, link.stat.mark.as_deref()).await?;
             self.look(&[key, keys::blob(&target)]).await?;
-            if self.size(&target).await?.is_none() {
+            if !self.is_kept(&target).await? {
                 return Ok(None);
             }
         }
-        Ok(Some(Held { target, size }))
+        Ok(Some(Held { target, content }))
     }
 
     /// The bytes of a manifest of a repository. Who wants them has its digest, which the link may lead away from.
@@ -102,12 +95,21 @@ impl Node {
     /// Whether a repository holds a manifest.
     pub(super) async fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
         let revision = keys::revision(repository, digest);
-        let (link, size) = futures_util::try_join!(self.link(&revision), self.size(digest))?;
+        let (link, is_kept) = futures_util::try_join!(self.link(&revision), self.is_kept(digest))?;
         match link {
-            Some(target) if target != *digest => Ok(self.size(&target).await?.is_some()),
-            link => Ok(link.is_some() && size.is_some()),
+            Some(target) if target != *digest => self.is_kept(&target).await,
+            link => Ok(link.is_some() && is_kept),
         }
     }
+}
+
+/// Whether so many bytes may be those of a digest: distribution does not sync what it writes, and a crash leaves none.
+fn is_whole(key: &str, digest: &Digest, size: u64) -> bool {
+    let is_whole = size > 0 || digest_of(digest.algorithm(), b"") == *digest;
+    if !is_whole {
+        tracing::warn!(key, "this is empty and should not be: it counts as missing");
+    }
+    is_whole
 }
 
 /// How many of its digits are 0 in the digest of a tag that is being deleted: nobody finds content that has such a one.

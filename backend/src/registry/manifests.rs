@@ -55,16 +55,19 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
         check(precondition, now.live(node, repository).await?.as_ref())?;
     }
     for turn in 0.. {
-        keep(node, repository, digest, content).await?;
+        let is_new = keep(node, repository, digest, content).await?;
         if let Some(subject) = subject {
-            node.objects.put(&keys::referrer(repository, subject, digest), Bytes::new(), None).await?;
+            node.write_link(&node.layout.referrer(repository, subject, digest), digest, None).await?;
         }
         for tag in tags {
             let condition = match precondition {
                 Some((Reference::Tag(named), condition)) if named == tag => condition,
                 _ => &Precondition::default(),
             };
-            point(node, repository, tag, digest, condition, turn > 0).await?;
+            point(node, repository, tag, digest, condition, (turn > 0, !is_new)).await?;
+        }
+        if node.objects.alone().is_some() {
+            break;
         }
         // Somebody may be deleting the manifest beside, or have deleted it, who does not know of the tags. Whoever begins
         // after this look finds them.
@@ -76,13 +79,23 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
     Ok(())
 }
 
-/// Writes a manifest's link and its bytes.
-async fn keep(node: &Node, repository: &RepositoryName, digest: &Digest, content: &Bytes) -> Result<()> {
+/// Writes a manifest's link and its bytes. Whether it was not in the repository before.
+async fn keep(node: &Node, repository: &RepositoryName, digest: &Digest, content: &Bytes) -> Result<bool> {
     let (revision, data) = (keys::revision(repository, digest), keys::blob(digest));
-    node.name_repository(repository).await?;
-    node.write_link(&revision, digest, Some(NOTED)).await?;
+    let (before, ()) = futures_util::try_join!(node.objects.stat(&revision), node.names.add_repository(repository))?;
+    // One that another program has written once may have tags that nobody has noted.
+    let mark = before.as_ref().is_none_or(|stat| stat.mark.as_deref() == Some(NOTED)).then_some(NOTED);
+    // Where nobody comes between, no link is there without its bytes, not even after a crash.
+    let is_alone = node.objects.alone().is_some();
+    if is_alone {
+        node.objects.put(&data, content.clone(), None).await?;
+    }
+    node.write_link(&revision, digest, mark).await?;
     node.look(&[revision, data.clone()]).await?;
-    Ok(node.objects.put(&data, content.clone(), None).await?)
+    if !is_alone {
+        node.objects.put(&data, content.clone(), None).await?;
+    }
+    Ok(before.is_none())
 }
 
 fn check(precondition: &Precondition, current: Option<&Digest>) -> Result<()> {
@@ -136,17 +149,18 @@ pub(super) async fn current(node: &Node, repository: &RepositoryName, tag: &Tag)
     Ok(if current.is_dying() { None } else { current.digest })
 }
 
-/// Points a tag at a manifest, if what it points at until then is as it should be; or points at it already, `again`.
+/// Points a tag at a manifest, if what it points at until then is as it should be; or points at it already, `again`. One
+/// that does, and whose manifest was there before, `is_noted`.
 async fn point(
     node: &Node,
     repository: &RepositoryName,
     tag: &Tag,
     digest: &Digest,
     condition: &Precondition,
-    again: bool,
+    (again, is_noted): (bool, bool),
 ) -> Result<()> {
     let key = keys::tag(repository, tag.as_str());
-    let (name, note) = (keys::name_of_tag(repository, tag.as_str()), keys::noted_tag(repository, digest, tag));
+    let note = node.layout.noted_tag(repository, digest, tag);
     loop {
         let now = Current::read(node, repository, tag).await?;
         if now.is_dying_still() {
@@ -155,19 +169,19 @@ async fn point(
         }
         let is_free = again || *condition == Precondition::default();
         let is_there = is_free && now.digest.as_ref() == Some(digest);
-        if is_there && !again {
+        if is_there && is_noted && !again {
             return Ok(());
         }
         if !is_there && *condition != Precondition::default() {
             check(condition, now.live(node, repository).await?.as_ref())?;
         }
         // Before the tag: none is live that is not listed, or that its manifest does not know of.
-        futures_util::try_join!(
-            node.objects.put(&name, Bytes::new(), None),
-            node.objects.put(&note, Bytes::new(), None)
-        )?;
+        futures_util::try_join!(node.names.add_tag(repository, tag), node.objects.put(&note, Bytes::new(), None))?;
         if is_there {
             return Ok(());
+        }
+        if let Some(index) = node.layout.indexed_tag(repository, digest, tag) {
+            node.write_link(&index, digest, None).await?;
         }
         let link = Bytes::copy_from_slice(digest.as_str().as_bytes());
         let written = match &now.link {
@@ -189,8 +203,11 @@ pub(super) async fn delete_tag(
 ) -> Result<bool> {
     loop {
         let now = Current::read(node, repository, tag).await?;
-        if now.link.is_none() || now.is_dying() {
-            return Ok(false);
+        match node.objects.alone() {
+            // What is left of one is listed by distribution.
+            Some(alone) if now.link.is_none() => return Ok(alone.remove_all(&keys::of_tag(repository, tag.as_str()))?),
+            _ if now.link.is_none() || now.is_dying() => return Ok(false),
+            _ => {}
         }
         if *precondition != Precondition::default() {
             check(precondition, now.live(node, repository).await?.as_ref())?;
@@ -204,15 +221,23 @@ pub(super) async fn delete_tag(
 /// Removes a tag that is as it was read. False when it is not any more.
 async fn take_away(node: &Node, repository: &RepositoryName, tag: &Tag, now: &Current) -> Result<bool> {
     let Some(link) = &now.link else { return Ok(false) };
+    let note = now.digest.as_ref().map(|digest| node.layout.noted_tag(repository, digest, tag));
+    if let Some(alone) = node.objects.alone() {
+        let was_there = alone.remove_all(&keys::of_tag(repository, tag.as_str()))?;
+        if let Some(note) = note {
+            node.objects.remove(&note).await?;
+        }
+        return Ok(was_there);
+    }
     let key = keys::tag(repository, tag.as_str());
-    let (deletion, dying) = (Deletion::begin(), Bytes::copy_from_slice(dying().as_str().as_bytes()));
+    let (deletion, dying) = (Deletion::begin(node), Bytes::copy_from_slice(dying().as_str().as_bytes()));
     // No store removes an object only if it is unchanged: first nobody else finds it.
     if node.objects.swap(&key, &link.stat.version, dying).await?.is_none() {
         return Ok(false);
     }
     deletion.remove(node, &keys::name_of_tag(repository, tag.as_str())).await?;
-    if let Some(digest) = &now.digest {
-        deletion.remove(node, &keys::noted_tag(repository, digest, tag)).await?;
+    if let Some(note) = note {
+        deletion.remove(node, &note).await?;
     }
     // Distribution lists a tag as long as there is anything of it.
     let mut index = node.objects.scan(&keys::tag_index(repository, tag.as_str()));
@@ -232,44 +257,56 @@ pub(super) async fn delete(
     subject: Option<&Digest>,
 ) -> Result<bool> {
     let (revision, sign) = (keys::revision(repository, digest), keys::deleting(repository, digest));
-    if node.objects.stat(&revision).await?.is_none() {
-        return Ok(false);
+    let Some(stat) = node.objects.stat(&revision).await? else { return Ok(false) };
+    if stat.mark.as_deref() != Some(NOTED) || node.names.are_few(repository).await? {
+        // Before anybody has to wait, as it may take long. Who sets a tag meanwhile notes it.
+        take_any(node, repository, digest).await?;
     }
-    let deletion = deletion::announce(node, &sign).await?;
-    let found = node.objects.stat(&revision).await?;
-    if let Some(stat) = &found {
-        if stat.mark.as_deref() == Some(NOTED) {
-            take_noted(node, repository, digest, &deletion).await?;
-        } else {
-            for tag in node.all_tags(repository).await? {
-                take_if(node, repository, &tag, digest, &deletion).await?;
-            }
-        }
+    let _alone = node.lock(repository).write().await;
+    let deletion = match node.objects.alone() {
+        Some(_) => Deletion::begin(node),
+        None => deletion::announce(node, &sign).await?,
+    };
+    let was_there = node.objects.stat(&revision).await?.is_some();
+    if was_there {
+        // The tags first: at no moment does one point at a manifest that is gone.
+        take_noted(node, repository, digest, &deletion).await?;
         if let Some(subject) = subject {
-            deletion.remove(node, &keys::referrer(repository, subject, digest)).await?;
+            deletion.remove(node, &node.layout.referrer(repository, subject, digest)).await?;
         }
         deletion.remove(node, &revision).await?;
     }
-    // Last of all: whoever pushes it beside waits for this.
-    deletion.remove(node, &sign).await?;
-    Ok(found.is_some())
+    if node.objects.alone().is_none() {
+        // Last of all: whoever pushes it beside waits for this.
+        deletion.remove(node, &sign).await?;
+    }
+    Ok(was_there)
+}
+
+/// Removes the tags that point at a manifest, where only looking at each tells which they are.
+async fn take_any(node: &Node, repository: &RepositoryName, digest: &Digest) -> Result<()> {
+    let mut tags = node.names.linked_tags(repository);
+    while let Some(tag) = tags.try_next().await? {
+        // One that cannot be read points at nothing.
+        if current(node, repository, &tag).await.is_ok_and(|current| current.as_ref() == Some(digest)) {
+            let _alone = node.lock(repository).write().await;
+            take_if(node, repository, &tag, digest, &Deletion::begin(node)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the tags that a manifest has notes of.
 async fn take_noted(node: &Node, repository: &RepositoryName, digest: &Digest, deletion: &Deletion) -> Result<()> {
-    let notes = keys::tagged(repository, digest);
-    loop {
-        let noted = node.objects.names(&notes, "", BATCH).await?;
-        for name in &noted {
-            if let Ok(tag) = name.parse::<Tag>() {
-                take_if(node, repository, &tag, digest, deletion).await?;
-            }
-            deletion.remove(node, &format!("{notes}{name}")).await?;
-        }
-        if noted.len() < BATCH {
-            return Ok(());
-        }
+    let notes = node.layout.tagged(repository, digest);
+    let mut noted = node.objects.scan(&notes);
+    while let Some(note) = noted.try_next().await? {
+        // What is no tag's name, or not empty, is somebody else's.
+        let Some(tag) = note.key[notes.len()..].parse::<Tag>().ok().filter(|_| note.size == 0) else { continue };
+        take_if(node, repository, &tag, digest, deletion).await?;
+        deletion.remove(node, &note.key).await?;
     }
+    Ok(())
 }
 
 /// Removes a tag, if it points at this manifest, whose deletion it is.
@@ -289,61 +326,27 @@ async fn take_if(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use lockgate_oci::Algorithm;
-
-    use super::*;
-    use crate::objects::MemoryObjects;
-    use crate::registry::ObjectStore;
-    use crate::store::Store as _;
-
-    /// Two processes over the same objects.
-    fn nodes() -> [ObjectStore; 2] {
-        let objects = Arc::new(MemoryObjects::default());
-        [0, 1].map(|_| ObjectStore::over(objects.clone(), 16 << 20, 2))
+/// Of the manifests that were put with this subject, the first `limit` that sort after `after` and are there.
+pub(super) async fn referrers(
+    node: &Node,
+    repository: &RepositoryName,
+    subject: &Digest,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<Digest>> {
+    let (mut found, mut after) = (Vec::new(), after.to_owned());
+    while found.len() < limit {
+        let digests = node.names.referrers(repository, subject, &after, BATCH.min(limit)).await?;
+        let Some(last) = digests.last() else { break };
+        last.as_str().clone_into(&mut after);
+        // Distribution deletes manifests without knowing of referrers.
+        let held = digests.iter().map(|digest| node.holds_manifest(repository, digest).boxed());
+        let held = all(held.collect()).await?;
+        found.extend(digests.into_iter().zip(held).filter(|(_, is_held)| *is_held).map(|(digest, _)| digest));
     }
-
-    fn tagged(content: &'static [u8]) -> NewManifest {
-        NewManifest {
-            digest: digest_of(Algorithm::Sha256, content),
-            content: Bytes::from_static(content),
-            tags: vec!["v1".parse().unwrap()],
-            subject: None,
-            requires: Vec::new(),
-            precondition: None,
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn of_two_nodes_that_delete_a_tag_one_does_and_a_push_beside_is_there_or_was_deleted_whole() {
-        let [one, other] = nodes();
-        let (name, tag): (RepositoryName, Tag) = ("a".parse().unwrap(), "v1".parse().unwrap());
-        let free = Precondition::default();
-        for _ in 0..30 {
-            one.put_manifest(&name, tagged(b"m")).await.unwrap();
-            let [deleting, deleting_too] = [&one, &other].map(|node| {
-                let (node, name, tag) = (node.clone(), name.clone(), tag.clone());
-                tokio::spawn(async move { node.delete_tag(&name, &tag, &Precondition::default()).await.unwrap() })
-            });
-            let (deleted, deleted_too) = (deleting.await.unwrap(), deleting_too.await.unwrap());
-            assert!(deleted != deleted_too, "one of them was the one");
-
-            one.put_manifest(&name, tagged(b"m")).await.unwrap();
-            let pushing = tokio::spawn({
-                let (node, name) = (other.clone(), name.clone());
-                async move { node.put_manifest(&name, tagged(b"m")).await.unwrap() }
-            });
-            one.delete_tag(&name, &tag, &free).await.unwrap();
-            pushing.await.unwrap();
-            // A tag that is there has its name, and its manifest knows of it.
-            let is_there = one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap().is_some();
-            assert_eq!(one.tags(&name, "", 9).await.unwrap().unwrap().len(), usize::from(is_there));
-            one.delete_manifest(&name, &digest_of(Algorithm::Sha256, b"m"), None).await.unwrap();
-            assert_eq!(one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap(), None);
-            assert_eq!(one.tags(&name, "", 9).await.unwrap(), Some(vec![]));
-        }
-    }
+    found.truncate(limit);
+    Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,34 +1,29 @@
 //! A registry: what the API's handlers ask, and its rules over objects.
 //!
 //! ```text
-//! object_store   the store whose bytes are objects
+//! store          the store whose bytes are objects
+//!   uploads        how a blob's bytes gather: in a directory files, in a bucket parts
 //!   manifests      manifests and their tags
-//!   deletion       what is being deleted while others write
-//!   listing        what there is, page by page
-//!   upload         a session that is taken; complete: from a session to a blob
-//!     writer         bytes on their way, part by part
-//!     session        one object, swapped
+//!     deletion       what is being deleted while others write
 //!       links          who holds what, and relies on it
 //!         collection     what a collector is about to delete
-//!           node           what this process shares between them; keys: under which key everything is
+//!           node           what this process shares between them
+//!             names          lists: in a directory itself, in a bucket markers
+//!               keys           under which key everything is
 //! ```
 //!
-//! Nodes are coordinated by nothing but the objects' conditions. A link is written first, then the collector's list is
+//! The nodes of a bucket are coordinated by nothing but the objects' conditions. A link is written first, then the collector's list is
 //! looked at, then the bytes are written; so whatever is written is safe from a collector that runs beside, on any node.
 
 mod collection;
-mod complete;
 mod deletion;
-mod hash;
 mod keys;
 mod links;
-mod listing;
 mod manifests;
+mod names;
 mod node;
-mod object_store;
-mod session;
-mod upload;
-mod writer;
+mod store;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +32,7 @@ use crate::config::{Limits, Storage};
 use crate::store::Store;
 use crate::sweep::sweep_uploads;
 
-pub use object_store::ObjectStore;
+pub use store::ObjectStore;
 
 /// From one attempt to list what another program wrote to the next.
 const INDEX_PAUSE: Duration = Duration::from_secs(30);

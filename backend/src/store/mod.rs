@@ -1,13 +1,9 @@
 //! What a registry keeps, behind one trait.
 //!
 //! A [`Store`] knows repositories, blobs, upload sessions, manifests, tags and referrers; it knows
-//! nothing of HTTP, and nothing of what a manifest says. Two exist: [`DiskStore`], and
-//! [`ObjectStore`](crate::ObjectStore) over objects in memory or in a bucket. `contract.rs` is the suite that each must
-//! pass.
+//! nothing of HTTP, and nothing of what a manifest says. [`ObjectStore`](crate::ObjectStore) keeps it in objects, wherever
+//! these are; `contract.rs` is the suite that it must pass over each of them.
 
-mod disk;
-pub(crate) mod lock;
-mod paths;
 pub(crate) mod sessions;
 
 use std::io;
@@ -23,8 +19,6 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 use crate::objects::ObjectsError;
-
-pub use disk::{DiskStore, StorageProblem};
 
 /// The result of a store's operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -47,6 +41,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes a blob out of a repository; other repositories keep it. False when it was not in it.
     async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
+
+    /// Whether bytes may become fewer or others without the store's doing, as those of a file.
+    fn may_lose_bytes(&self) -> bool {
+        false
+    }
 
     /// Reads a blob, and forgets its bytes, in every repository, when they have not the digest that they are kept
     /// under. Once it reads, it goes on to the end, waited for or not. A store that loses no bytes has nothing to do.
@@ -292,5 +291,14 @@ pub enum StoreError {
     Io(#[from] io::Error),
     /// The store of objects did not do as asked; the message says what to do.
     #[error(transparent)]
-    Objects(#[from] ObjectsError),
+    Objects(ObjectsError),
+}
+
+impl From<ObjectsError> for StoreError {
+    fn from(error: ObjectsError) -> Self {
+        match error {
+            ObjectsError::Io(error) => Self::Io(error),
+            error => Self::Objects(error),
+        }
+    }
 }

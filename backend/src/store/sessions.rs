@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use uuid::Uuid;
 
-use super::lock::held;
+use crate::lock::held;
 
 /// The sessions of one store. Of those that rest, what weighs `budget` together is kept: clients abandon sessions, and then
 /// nobody asks for it again.

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Body;
 use hyper_util::rt::TokioIo;
 use lockgate_backend::config::Config;
-use lockgate_backend::{DiskStore, Listener, ObjectStore, Store, serve};
+use lockgate_backend::{Listener, ObjectStore, Store, serve};
 use lockgate_oci::{ErrorCode, RepositoryName};
 use lockgate_settings::Period;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl Storage {
             Self::Disk => {
                 // What a server before it does on other threads may be about to end.
                 let mut opened = None;
-                until(|| match DiskStore::open(data) {
+                until(|| match ObjectStore::in_directory(data) {
                     Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => false,
                     store => opened.replace(store.unwrap()).is_none(),
                 })

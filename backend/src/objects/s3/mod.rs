@@ -36,7 +36,10 @@ use conditional::Condition;
 use multipart::CopySizes;
 use request::Request;
 
-use super::{Completed, Entry, Multipart, Object, Objects, ObjectsError, Part, Read, Result, Stat, Version};
+use super::{
+    BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
+    Version, find,
+};
 use crate::config::{Bucket, S3};
 
 /// The objects below a prefix of a bucket.
@@ -81,8 +84,8 @@ impl Objects for S3Objects {
         small::stat(&self.client, key).await
     }
 
-    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
-        read::read(self.client.clone(), key, range)
+    async fn open(self: Arc<Self>, key: &str) -> Result<Option<Box<dyn Opened>>> {
+        find(self, key).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
@@ -101,12 +104,19 @@ impl Objects for S3Objects {
         small::remove(&self.client, key).await
     }
 
-    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
-        listing::names(&self.client, directory, after, limit).await
-    }
-
     fn scan(&self, prefix: &str) -> BoxStream<'static, Result<Entry>> {
         listing::scan(self.client.clone(), prefix)
+    }
+}
+
+#[async_trait]
+impl BucketObjects for S3Objects {
+    fn read(&self, key: &str, range: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+        read::read(self.client.clone(), key, range)
+    }
+
+    async fn names(&self, directory: &str, after: &str, limit: usize) -> Result<Vec<String>> {
+        listing::names(&self.client, directory, after, limit).await
     }
 
     async fn begin(&self, key: &str) -> Result<Multipart> {

@@ -12,8 +12,8 @@ use super::S3Objects;
 use super::answers::{self, Versioning};
 use super::failure::Kind;
 use super::request::Request;
-use crate::objects::Objects;
 use crate::objects::probe::{Problem, ROUNDS, probe};
+use crate::objects::{BucketObjects, Objects as _};
 
 /// How far apart the clocks may be, in seconds. A request is signed by one and judged by the other.
 const APART: i64 = 10;
@@ -27,7 +27,7 @@ const LATE: Duration = Duration::from_secs(4);
 impl S3Objects {
     /// What is wrong with the bucket, or its servers, which these are, or what is allowed there. It takes some seconds.
     pub(crate) async fn problems(doors: &[Self]) -> Vec<Problem> {
-        let (first, each): (_, Vec<&dyn Objects>) = (&doors[0], doors.iter().map(|door| door as _).collect());
+        let (first, each): (_, Vec<&dyn BucketObjects>) = (&doors[0], doors.iter().map(|door| door as _).collect());
         let expiries = join_all(doors.iter().map(Self::expiry));
         let (mut problems, expiries, versioning) = tokio::join!(probe(&each, ROUNDS), expiries, first.versioning());
         let ahead = first.client.ahead.load(Ordering::Relaxed);

@@ -36,6 +36,7 @@ async fn assert_each_fails(objects: &S3Objects, is_refused: bool, advice: &str) 
         let (refused, message) = match told.expect_err(operation) {
             ObjectsError::Refused(message) => (true, message),
             ObjectsError::Unavailable(message) => (false, message),
+            ObjectsError::Io(error) => panic!("there is no file: {error}"),
         };
         assert_eq!((refused, message.contains(advice)), (is_refused, true), "{operation}: {message}");
         assert!(!message.contains("Signature="), "{operation}: a signature is a secret: {message}");

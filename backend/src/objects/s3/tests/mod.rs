@@ -20,7 +20,7 @@ use super::multipart::CopySizes;
 use super::request::Request;
 use super::{S3Objects, open};
 use crate::config::{Bucket, S3};
-use crate::objects::Objects;
+use crate::objects::{BucketObjects, Objects as _};
 
 /// How many requests in a thousand meet with a fault where chance decides.
 const RATE: u64 = 60;
@@ -59,12 +59,12 @@ async fn new_bucket() -> String {
 }
 
 /// For the contract.
-pub(crate) async fn objects() -> Arc<dyn Objects> {
+pub(crate) async fn objects() -> Arc<dyn BucketObjects> {
     Arc::new(bucket_at(&server(), &new_bucket().await))
 }
 
 /// The same, where much goes wrong.
-pub(in crate::objects) async fn objects_behind_faults() -> Arc<dyn Objects> {
+pub(in crate::objects) async fn objects_behind_faults() -> Arc<dyn BucketObjects> {
     let faults = Faults::before(&server(), RATE).await;
     Arc::new(impatient_at(&faults.address, &new_bucket().await))
 }

@@ -1,0 +1,180 @@
+//! Lists in a bucket.
+//!
+//! They are made of markers of our own, so that a page costs a page. A bucket that another program wrote has none: they
+//! are made once, beside answering; until all are there, the links themselves are listed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, future};
+use lockgate_oci::{Digest, RepositoryName, Tag};
+
+use super::Names;
+use crate::lock::held;
+use crate::objects::{self, BucketObjects};
+use crate::registry::keys::{self, Layout};
+use crate::store::Result;
+
+/// Repositories of which it is remembered that they are listed.
+const NAMED: usize = 4096;
+
+/// The lists of a bucket, as one process knows them.
+pub(in crate::registry) struct Markers {
+    objects: Arc<dyn BucketObjects>,
+    named: Mutex<HashSet<RepositoryName>>,
+    are_complete: AtomicBool,
+}
+
+impl Markers {
+    pub(in crate::registry) fn new(objects: Arc<dyn BucketObjects>) -> Self {
+        Self { objects, named: Mutex::default(), are_complete: AtomicBool::default() }
+    }
+
+    /// The first `limit` tags that sort after `after`, by their links.
+    async fn linked_tags_after(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Vec<Tag>> {
+        let tags: BTreeSet<Tag> = self.linked_tags(repository).try_collect().await?;
+        Ok(tags.into_iter().filter(|tag| tag.as_str() > after).take(limit).collect())
+    }
+
+    /// Whether a repository has held a blob or a manifest, by its links.
+    async fn is_linked(&self, repository: &RepositoryName) -> Result<bool> {
+        let prefix = format!("{}{repository}/_", keys::REPOSITORIES);
+        let mut links = self.objects.scan(&prefix);
+        while let Some(entry) = links.try_next().await? {
+            if in_repository(&entry.key).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether everything that is here has a marker.
+    async fn are_complete(&self) -> Result<bool> {
+        if self.are_complete.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let are_complete = self.objects.stat(keys::NAMES_COMPLETE).await?.is_some();
+        self.are_complete.store(are_complete, Ordering::Relaxed);
+        Ok(are_complete)
+    }
+
+    /// The repositories by their links.
+    async fn linked_repositories(&self) -> Result<BTreeSet<String>> {
+        let mut repositories = BTreeSet::new();
+        let mut links = self.objects.scan(keys::REPOSITORIES);
+        while let Some(entry) = links.try_next().await? {
+            if let Some((name, _)) = in_repository(&entry.key)
+                && !repositories.contains(name)
+            {
+                repositories.insert(name.to_owned());
+            }
+        }
+        Ok(repositories)
+    }
+}
+
+#[async_trait]
+impl Names for Markers {
+    async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
+        let is_complete = self.are_complete().await?;
+        let mut tags = if is_complete {
+            let names = self.objects.names(&keys::names_of_tags(repository), after, limit).await?;
+            names.iter().filter_map(|name| name.parse().ok()).collect()
+        } else {
+            self.linked_tags_after(repository, after, limit).await?
+        };
+        if tags.is_empty() && self.objects.stat(&keys::name_of_repository(repository)).await?.is_none() {
+            // Another program may have written it since everything was named.
+            if is_complete {
+                tags = self.linked_tags_after(repository, after, limit).await?;
+            }
+            if tags.is_empty() && !self.is_linked(repository).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(tags))
+    }
+
+    async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
+        if !self.are_complete().await? {
+            let all = self.linked_repositories().await?;
+            let page = all.into_iter().filter(|name| name.as_str() > after).take(limit);
+            return Ok(page.filter_map(|name| name.parse().ok()).collect());
+        }
+        let names = self.objects.names(keys::NAMES_OF_REPOSITORIES, &keys::sorted(after), limit).await?;
+        Ok(names.iter().filter_map(|name| keys::unsorted(name).parse().ok()).collect())
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Digest>> {
+        let directory = Layout::Bucket.referrers(repository, subject);
+        let names = self.objects.names(&directory, &keys::flat(after), limit).await?;
+        Ok(names.iter().filter_map(|name| keys::unflat(name)).collect())
+    }
+
+    fn linked_tags(&self, repository: &RepositoryName) -> BoxStream<'static, Result<Tag>> {
+        let directory = keys::tags(repository);
+        let links = self.objects.scan(&directory);
+        let tag = move |key: &str| key[directory.len()..].strip_suffix("/current/link")?.parse().ok();
+        links.try_filter_map(move |entry| future::ok(tag(&entry.key))).err_into().boxed()
+    }
+
+    async fn add_repository(&self, repository: &RepositoryName) -> objects::Result<()> {
+        if held(self.named.lock()).contains(repository) {
+            return Ok(());
+        }
+        self.objects.put(&keys::name_of_repository(repository), Bytes::new(), None).await?;
+        let mut named = held(self.named.lock());
+        if named.len() >= NAMED {
+            named.clear();
+        }
+        named.insert(repository.clone());
+        Ok(())
+    }
+
+    async fn add_tag(&self, repository: &RepositoryName, tag: &Tag) -> objects::Result<()> {
+        self.objects.put(&keys::name_of_tag(repository, tag.as_str()), Bytes::new(), None).await
+    }
+
+    async fn index(&self) -> Result<()> {
+        if self.are_complete().await? {
+            return Ok(());
+        }
+        let mut named = BTreeSet::new();
+        let mut links = self.objects.scan(keys::REPOSITORIES);
+        while let Some(entry) = links.try_next().await? {
+            let Some((name, path)) = in_repository(&entry.key) else { continue };
+            let Ok(repository) = name.parse::<RepositoryName>() else { continue };
+            if named.insert(name.to_owned()) {
+                self.add_repository(&repository).await?;
+            }
+            let tag = path.strip_prefix("_manifests/tags/").and_then(|path| path.strip_suffix("/current/link"));
+            if let Some(tag) = tag {
+                let marker = keys::name_of_tag(&repository, tag);
+                self.objects.put(&marker, Bytes::new(), None).await?;
+                if self.objects.stat(&entry.key).await?.is_none() {
+                    // It was deleted meanwhile, and its name perhaps before it was written here.
+                    self.objects.remove(&marker).await?;
+                }
+            }
+        }
+        Ok(self.objects.put(keys::NAMES_COMPLETE, Bytes::new(), None).await?)
+    }
+}
+
+/// The repository that a link is in, and where in it.
+fn in_repository(key: &str) -> Option<(&str, &str)> {
+    let path = key.strip_prefix(keys::REPOSITORIES)?;
+    let at = path.find("/_")?;
+    let (name, rest) = (&path[..at], &path[at + 1..]);
+    (rest.starts_with("_layers/") || rest.starts_with("_manifests/")).then_some((name, rest))
+}

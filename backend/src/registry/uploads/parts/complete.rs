@@ -1,0 +1,251 @@
+//! From a session to a blob: by a copy within the store, since the digest is known only at the end; a blob of less than a
+//! part is written at its place.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use lockgate_oci::{Digest, RepositoryName};
+use uuid::Uuid;
+
+use super::hash::Hash;
+use super::session::{self, Completion, Session, State};
+use super::store::{Lease, PartStore as Node};
+use super::writer::Writer;
+use crate::hasher::digest_of;
+use crate::objects::{Completed, Version};
+use crate::registry::keys;
+use crate::store::{Result, StoreError, Upload};
+
+/// Makes a blob of what a session holds; or of what came since it was taken, when that has the digest and all of it has
+/// not.
+pub(super) async fn commit(writer: Writer, digest: &Digest) -> Result<()> {
+    let (node, repository, id) = (Arc::clone(&writer.node), writer.repository.clone(), writer.lease.id());
+    let made = make(writer, digest).await;
+    unless_done(&node, &repository, id, digest, made).await
+}
+
+async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
+    writer.arrived().await?;
+    if writer.session.parts.is_empty() {
+        return commit_small(writer, digest).await;
+    }
+    let from = if digest.algorithm() == writer.session.hash.algorithm() {
+        match beginning(&writer.session.hash, writer.since.as_ref(), writer.taken_at, digest) {
+            Ok(from) => Some(from),
+            Err(found) => return refuse(&writer, found).await,
+        }
+    } else {
+        None
+    };
+    writer.send_last().await?;
+    let completion =
+        Completion { digest: digest.clone(), from, taken_at: writer.taken_at, size: writer.session.offset };
+    writer.session.state = State::Completing(completion.clone());
+    writer.version = session::write(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
+    writer.forget_replaced();
+    let Writer { node, repository, lease, session, version, .. } = writer;
+    bring_to_its_end(&node, &repository, lease.id(), session, version, completion).await
+}
+
+/// Behind how many bytes that begins which has the digest.
+fn beginning(all: &Hash, since: Option<&Hash>, taken_at: u64, digest: &Digest) -> Result<u64, Digest> {
+    let found = all.clone().finish();
+    let is_since = || since.is_some_and(|since| !is_empty(since) && since.clone().finish() == *digest);
+    if found == *digest {
+        Ok(0)
+    } else if is_since() {
+        Ok(taken_at)
+    } else {
+        Err(found)
+    }
+}
+
+/// Whether nothing was hashed.
+fn is_empty(hash: &Hash) -> bool {
+    hash.clone().finish() == digest_of(hash.algorithm(), b"")
+}
+
+async fn refuse(writer: &Writer, found: Digest) -> Result<()> {
+    session::end(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
+    Err(StoreError::DigestMismatch(found))
+}
+
+/// Makes a blob of less than a part.
+async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
+    let (id, piece) = (writer.lease.id(), writer.only_piece());
+    let same = digest.algorithm() == writer.session.hash.algorithm();
+    // What is not known by its hash is looked at, and so is what is not one piece of the store.
+    let bytes = if same && piece.is_some() { None } else { Some(writer.remainder().await?) };
+    let taken_at = usize::try_from(writer.taken_at).expect("less than a part fits into memory");
+    let from = match &bytes {
+        Some(bytes) if !same => {
+            let (found, since) = (digest_of(digest.algorithm(), bytes), bytes.slice(taken_at..));
+            match found == *digest {
+                true => Ok(0),
+                false if !since.is_empty() && digest_of(digest.algorithm(), &since) == *digest => Ok(writer.taken_at),
+                false => Err(found),
+            }
+        }
+        _ => beginning(&writer.session.hash, writer.since.as_ref(), writer.taken_at, digest),
+    };
+    let from = match from {
+        Ok(from) => from,
+        Err(found) => return refuse(&writer, found).await,
+    };
+    writer.node.rules.link_layer(&writer.repository, digest).await?;
+    match (bytes, piece) {
+        (None, Some(piece)) => {
+            let from = keys::piece(id, piece.name);
+            if let Err(error) = writer.node.objects.copy(&from, 0..piece.size, &keys::blob(digest)).await {
+                return Err(writer.gone().await.unwrap_or(error.into()));
+            }
+        }
+        (bytes, _) => {
+            let bytes = bytes.unwrap_or_default().slice(usize::try_from(from).expect("it is taken_at at most")..);
+            writer.node.objects.put(&keys::blob(digest), bytes, None).await?;
+        }
+    }
+    if done(&writer.node, id, writer.session.clone(), &writer.version, digest).await? {
+        writer.replaced.append(&mut writer.session.pieces);
+        writer.forget_replaced();
+    }
+    Ok(())
+}
+
+/// Writes down what a session has become, so that who asks for it again is told the same. False: it has gone on
+/// elsewhere, with the bytes that it had.
+async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest: &Digest) -> Result<bool> {
+    let session = Session {
+        state: State::Done(digest.clone()),
+        multipart: None,
+        parts: Vec::new(),
+        pieces: Vec::new(),
+        rest: Vec::new(),
+        ..session
+    };
+    match session::write(node, id, &session, version).await {
+        Ok(_) => Ok(true),
+        Err(StoreError::UploadBusy) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What became of a session. Another node may have been at it, too: whose steps then had no effect is told what it is
+/// by now.
+async fn unless_done(
+    node: &Node,
+    repository: &RepositoryName,
+    id: Uuid,
+    digest: &Digest,
+    made: Result<()>,
+) -> Result<()> {
+    match made {
+        Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_) | StoreError::Io(_)) => {
+            match session::read(node, repository, id).await {
+                Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
+                _ => made,
+            }
+        }
+        made => made,
+    }
+}
+
+/// Brings a session to its end whose list of parts is settled, wherever it was begun.
+async fn bring_to_its_end(
+    node: &Arc<Node>,
+    repository: &RepositoryName,
+    id: Uuid,
+    session: Session,
+    version: Version,
+    completion: Completion,
+) -> Result<()> {
+    let (data, Completion { digest, from, taken_at, size }) = (keys::upload_data(id), completion);
+    let Some(multipart) = &session.multipart else { return Err(StoreError::UploadUnknown) };
+    node.rules.link_layer(repository, &digest).await?;
+    if node.objects.complete(&data, multipart, &session.parts).await? == Completed::Unknown {
+        // It was completed, perhaps, by somebody whose answer was lost.
+        match node.objects.stat(&data).await? {
+            Some(stat) if stat.size == size => {}
+            _ => return Err(StoreError::UploadUnknown),
+        }
+    }
+    let from = match from {
+        Some(from) => from,
+        None => match look_again(node, &data, size, taken_at, &digest).await? {
+            Ok(from) => from,
+            Err(found) => {
+                node.objects.remove(&data).await?;
+                return match session::end(node, id, &session, &version).await {
+                    // Busy: somebody else has found the same.
+                    Ok(()) | Err(StoreError::UploadBusy) => Err(StoreError::DigestMismatch(found)),
+                    Err(error) => Err(error),
+                };
+            }
+        },
+    };
+    node.objects.copy(&data, from..size, &keys::blob(&digest)).await?;
+    // Where it is done already, the blob is there all the same.
+    done(node, id, session, &version, &digest).await?;
+    if let Err(error) = node.objects.remove(&data).await {
+        tracing::debug!(%error, "an upload's bytes stay until its session is swept");
+    }
+    Ok(())
+}
+
+/// Reads what was uploaded, in another algorithm than the session's.
+async fn look_again(node: &Node, data: &str, size: u64, taken_at: u64, digest: &Digest) -> Result<Result<u64, Digest>> {
+    let (mut all, mut since, mut read) = (Hash::new(digest.algorithm()), Hash::new(digest.algorithm()), 0_u64);
+    let mut pieces = node.objects.read(data, 0..size);
+    while let Some(bytes) = pieces.next().await {
+        let bytes = bytes?;
+        all.update(&bytes);
+        let skipped = taken_at.saturating_sub(read).min(bytes.len() as u64);
+        since.update(&bytes[usize::try_from(skipped).expect("it is no more than there are bytes")..]);
+        read += bytes.len() as u64;
+    }
+    Ok(beginning(&all, (taken_at > 0).then_some(&since), taken_at, digest))
+}
+
+/// A session that takes no more bytes: it is on its way to a blob, or is one.
+pub(super) struct Finish {
+    pub(super) node: Arc<Node>,
+    pub(super) repository: RepositoryName,
+    pub(super) lease: Lease,
+    pub(super) session: Session,
+    pub(super) version: Version,
+}
+
+#[async_trait]
+impl Upload for Finish {
+    fn size(&self) -> u64 {
+        self.session.offset
+    }
+
+    fn is_finished(&self) -> bool {
+        true
+    }
+
+    /// What is sent again is there.
+    async fn append(&mut self, _bytes: Bytes) -> Result<()> {
+        Ok(())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        Err(StoreError::UploadUnknown)
+    }
+
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()> {
+        let Self { node, repository, lease, session, version } = *self;
+        match session.state.clone() {
+            State::Completing(completion) if completion.digest == *digest => {
+                let (node, id) = (&node, lease.id());
+                let made = bring_to_its_end(node, &repository, id, session, version, completion).await;
+                unless_done(node, &repository, id, digest, made).await
+            }
+            State::Done(blob) if blob == *digest => Ok(()),
+            _ => Err(StoreError::UploadUnknown),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What is shared by all upload sessions of a bucket, as one process writes to them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use crate::objects::{BucketObjects, Version};
+use crate::registry::node::Node;
+use crate::store::sessions::{self, Sessions};
+
+/// Bytes of tails of sessions that rest, which are kept at most so that they need not be read back.
+const ALL_TAILS: usize = 16 << 20;
+
+/// The tail of a session in a state of it.
+pub(super) type Tail = (Version, Bytes);
+
+pub(super) type Lease = sessions::Lease<Tail>;
+
+/// How the tails of sessions are kept.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::registry) struct Tails {
+    /// The longest that stands in the session itself, in bytes.
+    pub(in crate::registry) max_rest: usize,
+    /// How many pieces one has, at most.
+    pub(in crate::registry) max_pieces: usize,
+}
+
+impl Default for Tails {
+    fn default() -> Self {
+        Self { max_rest: 64 * 1024, max_pieces: 32 }
+    }
+}
+
+/// The upload sessions of a bucket, as one process writes to them.
+pub(in crate::registry) struct PartStore {
+    pub(super) rules: Arc<Node>,
+    pub(super) objects: Arc<dyn BucketObjects>,
+    /// How many bytes a part of a blob has.
+    pub(super) part_size: u64,
+    pub(super) tails: Tails,
+    /// How many parts may be on their way at once, of all uploads.
+    pub(super) parts_in_flight: Arc<Semaphore>,
+    pub(super) sessions: Sessions<Tail>,
+}
+
+impl PartStore {
+    pub(in crate::registry) fn new(
+        rules: Arc<Node>,
+        objects: Arc<dyn BucketObjects>,
+        part_size: u64,
+        parts_in_flight: usize,
+        tails: Tails,
+    ) -> Self {
+        let (parts_in_flight, sessions) = (Arc::new(Semaphore::new(parts_in_flight)), Sessions::new(ALL_TAILS));
+        Self { rules, objects, part_size, tails, parts_in_flight, sessions }
+    }
+}

@@ -1,0 +1,249 @@
+//! The bytes of a session on their way: they gather, and go to the store a part at a time while the next ones gather.
+//!
+//! A part has exactly `part_size` bytes. What is less when a request ends is the session's tail: a few bytes stand in the
+//! session itself, more of them in an object each, a piece, so that many short requests do not write the same bytes again
+//! and again.
+
+mod tail;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use lockgate_oci::RepositoryName;
+use tokio::task::{JoinError, JoinSet};
+use uuid::Uuid;
+
+use super::hash::Hash;
+use super::session::{self, Piece, Session};
+use super::store::{Lease, PartStore as Node};
+use crate::objects::{MAX_PARTS, Part, Version};
+use crate::registry::keys;
+use crate::store::{Result, StoreError};
+
+/// Numbers of parts that a writer claims at a time. One that was cut off may have used some that nobody knows of.
+const CLAIM: u16 = 64;
+
+/// Bytes that gather in a buffer which grows with them. For more there is one of a part's size.
+const SMALL: usize = 1 << 20;
+
+/// Who writes to a session.
+pub(super) struct Writer {
+    pub(super) node: Arc<Node>,
+    pub(super) repository: RepositoryName,
+    pub(super) lease: Lease,
+    /// As it was found.
+    found: Session,
+    pub(super) session: Session,
+    pub(super) version: Version,
+    /// The bytes of the tail, as long as they are at hand.
+    tail: Option<Bytes>,
+    /// What has come and is in no part and in no tail.
+    gathering: BytesMut,
+    /// How many bytes the session had when it was taken, and the hash of those since, where there were any.
+    pub(super) taken_at: u64,
+    pub(super) since: Option<Hash>,
+    /// The numbers that this writer may give to parts end here.
+    claimed: Option<u16>,
+    /// Parts that are on their way.
+    sending: JoinSet<Result<Part>>,
+    /// Pieces that are in a part by now.
+    pub(super) replaced: Vec<Piece>,
+    is_changed: bool,
+    /// What has come did not reach the store.
+    is_broken: bool,
+}
+
+fn ended(error: JoinError) -> StoreError {
+    StoreError::Io(std::io::Error::other(error))
+}
+
+impl Writer {
+    /// Of a session that takes bytes, as it was found.
+    pub(super) fn new(
+        node: Arc<Node>,
+        repository: RepositoryName,
+        lease: Lease,
+        session: Session,
+        version: Version,
+    ) -> Self {
+        let tail = if session.pieces.is_empty() {
+            Some(Bytes::copy_from_slice(&session.rest))
+        } else {
+            lease.wake().filter(|(of, _)| *of == version).map(|(_, tail)| tail)
+        };
+        debug_assert!(tail.as_ref().is_none_or(|tail| tail.len() as u64 == session.tail()));
+        Self {
+            node,
+            repository,
+            lease,
+            taken_at: session.offset,
+            since: (session.offset > 0).then(|| Hash::new(session.hash.algorithm())),
+            found: session.clone(),
+            session,
+            version,
+            tail,
+            gathering: BytesMut::new(),
+            claimed: None,
+            sending: JoinSet::new(),
+            replaced: Vec::new(),
+            is_changed: false,
+            is_broken: false,
+        }
+    }
+
+    /// How many bytes it has by now.
+    pub(super) fn size(&self) -> u64 {
+        self.session.offset
+    }
+
+    /// Whether there is something to write down.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
+    }
+
+    fn id(&self) -> Uuid {
+        self.lease.id()
+    }
+
+    fn part_size(&self) -> usize {
+        usize::try_from(self.session.part_size).expect("a part fits into memory")
+    }
+
+    pub(super) async fn append(&mut self, bytes: Bytes) -> Result<()> {
+        self.is_changed |= !bytes.is_empty();
+        self.session.offset += bytes.len() as u64;
+        self.session.hash.update(&bytes);
+        if let Some(since) = &mut self.since {
+            since.update(&bytes);
+        }
+        if self.gathering.len() + bytes.len() > SMALL && self.gathering.capacity() < self.part_size() {
+            // Growing step by step would take twice as much.
+            self.gathering.reserve(self.part_size() - self.gathering.len());
+        }
+        self.gathering.extend_from_slice(&bytes);
+        while self.gathering.len() as u64 + self.session.tail() >= self.session.part_size {
+            // Whoever is cut off in here has let go of bytes that no part has.
+            self.is_broken = true;
+            self.send_part().await?;
+            self.is_broken = false;
+        }
+        Ok(())
+    }
+
+    /// Sends the part that is full.
+    async fn send_part(&mut self) -> Result<()> {
+        let tail = self.take_tail().await?;
+        let fresh = self.gathering.split_to(self.part_size() - tail.len()).freeze();
+        let bytes = if tail.is_empty() { fresh } else { [tail, fresh].concat().into() };
+        self.send(bytes).await
+    }
+
+    /// Sends a part, beside what comes next.
+    async fn send(&mut self, bytes: Bytes) -> Result<()> {
+        let number = self.number().await?;
+        let multipart = match &self.session.multipart {
+            Some(multipart) => multipart.clone(),
+            None => {
+                self.session.multipart.insert(self.node.objects.begin(&keys::upload_data(self.id())).await?).clone()
+            }
+        };
+        while let Some(sent) = self.sending.try_join_next() {
+            self.add(sent).await?;
+        }
+        let permit = Arc::clone(&self.node.parts_in_flight).acquire_owned().await;
+        let permit = permit.expect("this semaphore is never closed");
+        let (node, key) = (Arc::clone(&self.node), keys::upload_data(self.id()));
+        self.sending.spawn(async move {
+            let _permit = permit;
+            Ok(node.objects.put_part(&key, &multipart, number, bytes).await?)
+        });
+        Ok(())
+    }
+
+    /// A number for a part that nobody has used.
+    async fn number(&mut self) -> Result<u16> {
+        let next = self.session.last_number + 1;
+        if self.claimed.is_none_or(|claimed| next > claimed) {
+            let claim = self.session.last_number.saturating_add(CLAIM).min(MAX_PARTS);
+            if next > claim {
+                return Err(StoreError::TooLarge(u64::from(MAX_PARTS) * self.session.part_size));
+            }
+            // What has come since is not in the session until it is written down.
+            (self.found.nonce, self.found.last_number) = (Uuid::new_v4(), claim);
+            self.version = session::write(&self.node, self.id(), &self.found, &self.version).await?;
+            (self.session.nonce, self.claimed) = (self.found.nonce, Some(claim));
+        }
+        self.session.last_number = next;
+        Ok(next)
+    }
+
+    /// Adds a part that was on its way.
+    async fn add(&mut self, sent: Result<Result<Part>, JoinError>) -> Result<()> {
+        match sent.map_err(ended)? {
+            Ok(part) => self.session.parts.push(part),
+            // Its upload is gone where somebody else has brought the session to its end.
+            Err(error) => return Err(self.gone().await.unwrap_or(error)),
+        }
+        Ok(())
+    }
+
+    /// Waits until all parts have arrived.
+    pub(super) async fn arrived(&mut self) -> Result<()> {
+        while let Some(sent) = self.sending.join_next().await {
+            self.add(sent).await?;
+        }
+        self.session.parts.sort_by_key(|part| part.number);
+        Ok(())
+    }
+
+    /// Sends what is in no part as the last part.
+    pub(super) async fn send_last(&mut self) -> Result<()> {
+        if let (Some(piece), Some(multipart)) = (self.only_piece(), self.session.multipart.clone()) {
+            let (number, from) = (self.number().await?, keys::piece(self.id(), piece.name));
+            let key = keys::upload_data(self.id());
+            let copied = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await;
+            self.add(Ok(copied.map_err(StoreError::from))).await?;
+        } else {
+            let bytes = self.remainder().await?;
+            if !bytes.is_empty() {
+                self.send(bytes).await?;
+            }
+        }
+        self.replaced.append(&mut self.session.pieces);
+        self.session.rest.clear();
+        self.arrived().await
+    }
+
+    /// Writes down where the session stands. After an error it is as it was found.
+    pub(super) async fn save(&mut self) -> Result<u64> {
+        if self.is_broken {
+            return Err(StoreError::UploadBusy);
+        }
+        self.arrived().await?;
+        if self.is_changed {
+            let merges = self.session.pieces.len() + 1 >= self.node.tails.max_pieces;
+            let tail = if merges { Some(self.read_tail().await?) } else { self.tail.take() };
+            let fresh = std::mem::take(&mut self.gathering).freeze();
+            let tail = tail.map(|tail| Bytes::from([tail, fresh.clone()].concat()));
+            let rest = [&self.session.rest[..], &fresh].concat();
+            if rest.len() <= self.node.tails.max_rest {
+                self.session.rest = rest;
+            } else {
+                let merged = tail.clone().filter(|_| merges);
+                if merged.is_some() {
+                    self.replaced.append(&mut self.session.pieces);
+                }
+                self.session.rest.clear();
+                self.add_piece(merged.unwrap_or_else(|| rest.into())).await?;
+            }
+            self.version = session::write(&self.node, self.id(), &self.session, &self.version).await?;
+            self.is_changed = false;
+            self.forget_replaced();
+            if let Some(tail) = tail.filter(|_| !self.session.pieces.is_empty()) {
+                let weight = tail.len();
+                self.lease.rest((self.version.clone(), tail), weight);
+            }
+        }
+        Ok(self.session.offset)
+    }
+}
