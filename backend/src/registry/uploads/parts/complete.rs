@@ -45,6 +45,7 @@ async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
     writer.session.state = State::Completing(completion.clone());
     writer.version = session::write(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
     writer.forget_replaced();
+    writer.lease.wake();
     let Writer { node, repository, lease, session, version, .. } = writer;
     bring_to_its_end(&node, &repository, lease.id(), session, version, completion).await
 }
@@ -77,7 +78,10 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
     let (id, piece) = (writer.lease.id(), writer.only_piece());
     let same = digest.algorithm() == writer.session.hash.algorithm();
     // What is not known by its hash is looked at, and so is what is not one piece of the store.
-    let bytes = if same && piece.is_some() { None } else { Some(writer.remainder().await?) };
+    let remainder = if same && piece.is_some() { None } else { Some(writer.remainder().await?) };
+    let (bytes, _leaving) = remainder.unzip();
+    // Nobody asks for its tail any more.
+    writer.lease.wake();
     let taken_at = usize::try_from(writer.taken_at).expect("less than a part fits into memory");
     let from = match &bytes {
         Some(bytes) if !same => {

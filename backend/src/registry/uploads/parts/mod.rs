@@ -4,11 +4,14 @@
 //! complete   from a session to a blob
 //!   writer     bytes on their way, part by part
 //!     session    one object, swapped
-//!       store      what all sessions share; hash: a digest in the making, written down
+//!       store      what all sessions share; room: for what they have at hand
+//!         hash       a digest in the making, written down; piece: a part of a tail
 //! ```
 
 mod complete;
 mod hash;
+mod piece;
+mod room;
 mod session;
 mod store;
 mod writer;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::hash::Hash;
+use super::piece::Piece;
 use super::store::PartStore as Node;
 use crate::objects::{Multipart, Part, Version};
 use crate::registry::keys;
@@ -61,15 +62,6 @@ pub(super) struct Completion {
     /// How many bytes the session had when its last writer took it: the blob may be what came since.
     pub(super) taken_at: u64,
     /// How many bytes all parts have.
-    pub(super) size: u64,
-}
-
-/// A part of a session's tail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Piece {
-    /// Another one each time: two writers may be at it who do not know of each other, and the bytes are those of the one
-    /// whose session it becomes.
-    pub(super) name: Uuid,
     pub(super) size: u64,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
+use super::room::Room;
 use crate::objects::{BucketObjects, Version};
 use crate::registry::node::Node;
 use crate::store::sessions::{self, Sessions};
@@ -41,6 +42,8 @@ pub(in crate::registry) struct PartStore {
     pub(super) tails: Tails,
     /// How many parts may be on their way at once, of all uploads.
     pub(super) parts_in_flight: Arc<Semaphore>,
+    /// For what they have at hand: those parts, and one more.
+    pub(super) room: Arc<Room>,
     pub(super) sessions: Sessions<Tail>,
 }
 
@@ -52,7 +55,9 @@ impl PartStore {
         parts_in_flight: usize,
         tails: Tails,
     ) -> Self {
+        let size = usize::try_from(part_size).expect("a part fits into memory") * (parts_in_flight + 1);
+        let room = Arc::new(Room::new(Arc::clone(&objects), size));
         let (parts_in_flight, sessions) = (Arc::new(Semaphore::new(parts_in_flight)), Sessions::new(ALL_TAILS));
-        Self { rules, objects, part_size, tails, parts_in_flight, sessions }
+        Self { rules, objects, part_size, tails, parts_in_flight, room, sessions }
     }
 }

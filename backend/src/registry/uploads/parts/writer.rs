@@ -8,23 +8,22 @@ mod tail;
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use lockgate_oci::RepositoryName;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::hash::Hash;
-use super::session::{self, Piece, Session};
-use super::store::{Lease, PartStore as Node};
+use super::piece::Piece;
+use super::room::{Gathering, Leaving};
+use super::session::{self, Session};
+use super::store::{Lease, PartStore as Node, Tails};
 use crate::objects::{MAX_PARTS, Part, Version};
 use crate::registry::keys;
 use crate::store::{Result, StoreError};
 
 /// Numbers of parts that a writer claims at a time. One that was cut off may have used some that nobody knows of.
 const CLAIM: u16 = 64;
-
-/// Bytes that gather in a buffer which grows with them. For more there is one of a part's size.
-const SMALL: usize = 1 << 20;
 
 /// Who writes to a session.
 pub(super) struct Writer {
@@ -35,10 +34,10 @@ pub(super) struct Writer {
     found: Session,
     pub(super) session: Session,
     pub(super) version: Version,
-    /// The bytes of the tail, as long as they are at hand.
-    tail: Option<Bytes>,
+    /// The version that it was found in.
+    found_in: Version,
     /// What has come and is in no part and in no tail.
-    gathering: BytesMut,
+    gathering: Gathering,
     /// How many bytes the session had when it was taken, and the hash of those since, where there were any.
     pub(super) taken_at: u64,
     pub(super) since: Option<Hash>,
@@ -66,13 +65,8 @@ impl Writer {
         session: Session,
         version: Version,
     ) -> Self {
-        let tail = if session.pieces.is_empty() {
-            Some(Bytes::copy_from_slice(&session.rest))
-        } else {
-            lease.wake().filter(|(of, _)| *of == version).map(|(_, tail)| tail)
-        };
-        debug_assert!(tail.as_ref().is_none_or(|tail| tail.len() as u64 == session.tail()));
         Self {
+            gathering: Gathering::new(Arc::clone(&node.room), lease.id()),
             node,
             repository,
             lease,
@@ -80,9 +74,8 @@ impl Writer {
             since: (session.offset > 0).then(|| Hash::new(session.hash.algorithm())),
             found: session.clone(),
             session,
+            found_in: version.clone(),
             version,
-            tail,
-            gathering: BytesMut::new(),
             claimed: None,
             sending: JoinSet::new(),
             replaced: Vec::new(),
@@ -109,37 +102,47 @@ impl Writer {
         usize::try_from(self.session.part_size).expect("a part fits into memory")
     }
 
-    pub(super) async fn append(&mut self, bytes: Bytes) -> Result<()> {
-        self.is_changed |= !bytes.is_empty();
-        self.session.offset += bytes.len() as u64;
-        self.session.hash.update(&bytes);
-        if let Some(since) = &mut self.since {
-            since.update(&bytes);
+    pub(super) async fn append(&mut self, mut bytes: Bytes) -> Result<()> {
+        if self.is_broken {
+            return Err(StoreError::UploadBusy);
         }
-        if self.gathering.len() + bytes.len() > SMALL && self.gathering.capacity() < self.part_size() {
-            // Growing step by step would take twice as much.
-            self.gathering.reserve(self.part_size() - self.gathering.len());
+        if !bytes.is_empty() && !self.session.rest.is_empty() {
+            // What stands in the session itself gathers with what follows it.
+            let room = self.node.room.take(self.session.rest.len()).await;
+            self.gathering.add(&std::mem::take(&mut self.session.rest), room, self.part_size());
         }
-        self.gathering.extend_from_slice(&bytes);
-        while self.gathering.len() as u64 + self.session.tail() >= self.session.part_size {
-            // Whoever is cut off in here has let go of bytes that no part has.
-            self.is_broken = true;
-            self.send_part().await?;
-            self.is_broken = false;
+        while !bytes.is_empty() {
+            let missing = self.session.part_size - self.session.tail() - self.gathering.size().0;
+            let next = bytes.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
+            // Who is cut off in here has not taken them.
+            let room = self.node.room.take(next).await;
+            let next = bytes.split_to(room.num_permits());
+            self.is_changed = true;
+            self.session.offset += next.len() as u64;
+            self.session.hash.update(&next);
+            if let Some(since) = &mut self.since {
+                since.update(&next);
+            }
+            self.gathering.add(&next, room, self.part_size());
+            if next.len() as u64 == missing {
+                // Whoever is cut off in here has let go of bytes that no part has.
+                self.is_broken = true;
+                self.send_part().await?;
+                self.is_broken = false;
+            }
         }
         Ok(())
     }
 
     /// Sends the part that is full.
     async fn send_part(&mut self) -> Result<()> {
-        let tail = self.take_tail().await?;
-        let fresh = self.gathering.split_to(self.part_size() - tail.len()).freeze();
-        let bytes = if tail.is_empty() { fresh } else { [tail, fresh].concat().into() };
-        self.send(bytes).await
+        let (bytes, leaving) = self.remainder().await?;
+        self.replaced.append(&mut self.session.pieces);
+        self.send(bytes, leaving).await
     }
 
     /// Sends a part, beside what comes next.
-    async fn send(&mut self, bytes: Bytes) -> Result<()> {
+    async fn send(&mut self, bytes: Bytes, leaving: Leaving) -> Result<()> {
         let number = self.number().await?;
         let multipart = match &self.session.multipart {
             Some(multipart) => multipart.clone(),
@@ -154,7 +157,7 @@ impl Writer {
         let permit = permit.expect("this semaphore is never closed");
         let (node, key) = (Arc::clone(&self.node), keys::upload_data(self.id()));
         self.sending.spawn(async move {
-            let _permit = permit;
+            let (_permit, _leaving) = (permit, leaving);
             Ok(node.objects.put_part(&key, &multipart, number, bytes).await?)
         });
         Ok(())
@@ -204,9 +207,9 @@ impl Writer {
             let copied = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await;
             self.add(Ok(copied.map_err(StoreError::from))).await?;
         } else {
-            let bytes = self.remainder().await?;
+            let (bytes, leaving) = self.remainder().await?;
             if !bytes.is_empty() {
-                self.send(bytes).await?;
+                self.send(bytes, leaving).await?;
             }
         }
         self.replaced.append(&mut self.session.pieces);
@@ -221,25 +224,29 @@ impl Writer {
         }
         self.arrived().await?;
         if self.is_changed {
-            let merges = self.session.pieces.len() + 1 >= self.node.tails.max_pieces;
-            let tail = if merges { Some(self.read_tail().await?) } else { self.tail.take() };
-            let fresh = std::mem::take(&mut self.gathering).freeze();
-            let tail = tail.map(|tail| Bytes::from([tail, fresh.clone()].concat()));
-            let rest = [&self.session.rest[..], &fresh].concat();
-            if rest.len() <= self.node.tails.max_rest {
-                self.session.rest = rest;
+            let ((size, let_go), Tails { max_rest, max_pieces }) = (self.gathering.size(), self.node.tails);
+            let merges = size > max_rest as u64 && self.session.pieces.len() + let_go + 1 >= max_pieces;
+            let _merging = if merges { Some(self.node.room.take_for_a_part(self.part_size()).await) } else { None };
+            let (pieces, fresh, _leaving) = self.gathering.take().await?;
+            self.session.pieces.extend(pieces);
+            let (found, mut merged, mut piece) = (self.session.pieces.clone(), None, Bytes::new());
+            if fresh.len() <= max_rest {
+                self.session.rest = fresh.to_vec();
+            } else if merges {
+                let all = Bytes::from([self.read_tail().await?, fresh].concat());
+                self.replaced.append(&mut self.session.pieces);
+                self.add_piece(all.clone()).await?;
+                merged = Some(all);
             } else {
-                let merged = tail.clone().filter(|_| merges);
-                if merged.is_some() {
-                    self.replaced.append(&mut self.session.pieces);
-                }
-                self.session.rest.clear();
-                self.add_piece(merged.unwrap_or_else(|| rest.into())).await?;
+                self.add_piece(fresh.clone()).await?;
+                piece = fresh;
             }
             self.version = session::write(&self.node, self.id(), &self.session, &self.version).await?;
             self.is_changed = false;
             self.forget_replaced();
-            if let Some(tail) = tail.filter(|_| !self.session.pieces.is_empty()) {
+            if !self.session.pieces.is_empty()
+                && let Some(tail) = merged.or_else(|| Some([self.tail_at_hand(&found)?, piece].concat().into()))
+            {
                 let weight = tail.len();
                 self.lease.rest((self.version.clone(), tail), weight);
             }

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use super::Writer;
 use crate::registry::keys;
 use crate::registry::node::all;
-use crate::registry::uploads::parts::session::{self, Piece};
+use crate::registry::uploads::parts::piece::Piece;
+use crate::registry::uploads::parts::room::Leaving;
+use crate::registry::uploads::parts::session;
 use crate::registry::uploads::parts::store::PartStore as Node;
 use crate::store::{Result, StoreError};
 
@@ -19,27 +21,26 @@ async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Option<Bytes>
 }
 
 impl Writer {
-    /// The bytes of the tail, which is no tail any more.
-    pub(super) async fn take_tail(&mut self) -> Result<Bytes> {
-        let tail = self.read_tail().await?;
-        self.tail = Some(Bytes::new());
-        self.replaced.append(&mut self.session.pieces);
-        self.session.rest.clear();
-        Ok(tail)
+    /// The bytes of these pieces, where they need not be read.
+    pub(super) fn tail_at_hand(&self, pieces: &[Piece]) -> Option<Bytes> {
+        if pieces.is_empty() {
+            return Some(Bytes::new());
+        }
+        let rested = if pieces == self.found.pieces { self.lease.wake() } else { None };
+        rested.filter(|(of, _)| *of == self.found_in).map(|(_, tail)| tail)
     }
 
-    /// The bytes of the tail.
+    /// The bytes of the pieces.
     pub(super) async fn read_tail(&self) -> Result<Bytes> {
-        if let Some(tail) = &self.tail {
-            return Ok(tail.clone());
+        if let Some(tail) = self.tail_at_hand(&self.session.pieces) {
+            return Ok(tail);
         }
         let id = self.id();
         let pieces = self.session.pieces.iter().map(|piece| read_piece(&self.node, id, *piece).boxed());
-        let Some(mut bytes) = all(pieces.collect()).await?.into_iter().collect::<Option<Vec<_>>>() else {
+        let Some(bytes) = all(pieces.collect()).await?.into_iter().collect::<Option<Vec<_>>>() else {
             let message = format!("a part of the upload {id} is gone");
             return Err(self.gone().await.unwrap_or(StoreError::Corrupt(message)));
         };
-        bytes.push(Bytes::copy_from_slice(&self.session.rest));
         Ok(bytes.concat().into())
     }
 
@@ -52,20 +53,25 @@ impl Writer {
     }
 
     /// What is in no part: the tail, and what has gathered.
-    pub(in super::super) async fn remainder(&mut self) -> Result<Bytes> {
+    pub(in super::super) async fn remainder(&mut self) -> Result<(Bytes, Leaving)> {
+        if self.session.pieces.is_empty()
+            && let Some((gathered, leaving)) = self.gathering.take_whole()
+        {
+            let rest = || Bytes::copy_from_slice(&self.session.rest);
+            return Ok((if self.session.rest.is_empty() { gathered } else { rest() }, leaving));
+        }
+        // Others may have it let go of what it has gathered while it waits.
+        let reading = self.node.room.take_for_a_part(self.part_size()).await;
+        let (pieces, gathered, _leaving) = self.gathering.take().await?;
+        self.session.pieces.extend(pieces);
         let tail = self.read_tail().await?;
-        let gathered = std::mem::take(&mut self.gathering).freeze();
-        Ok(match (tail.is_empty(), gathered.is_empty()) {
-            (true, _) => gathered,
-            (_, true) => tail,
-            _ => [tail, gathered].concat().into(),
-        })
+        Ok(([&tail[..], &self.session.rest, &gathered].concat().into(), reading))
     }
 
     /// The one piece that the tail is, where nothing has come since.
     pub(in super::super) fn only_piece(&self) -> Option<Piece> {
         let [piece] = &self.session.pieces[..] else { return None };
-        (self.session.rest.is_empty() && self.gathering.is_empty()).then_some(*piece)
+        (self.session.rest.is_empty() && self.gathering.size().0 == 0).then_some(*piece)
     }
 
     /// Forgets the pieces that are in a part now, which the session does not name any more.
