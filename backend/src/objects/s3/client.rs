@@ -136,7 +136,7 @@ impl Client {
             body.extend_from_slice(&piece);
         }
         let declared = text(&opened.headers, &header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        if request.method != Method::HEAD && declared.is_some_and(|length: usize| length != body.len()) {
+        if declared.is_some_and(|length: usize| length != body.len()) {
             return Err(self.asked(request).odd("the body has another length than was declared"));
         }
         self.judge(request, Answer { status: opened.status, headers: opened.headers, body: body.freeze() })
@@ -176,9 +176,9 @@ impl Client {
     /// An answer that operations expect, or what is wrong.
     fn judge(&self, request: &Request, answer: Answer) -> Result<Answer, Failure> {
         let code = answers::error_code(&answer.body);
-        let (status, is_head) = (answer.status, request.method == Method::HEAD);
+        let status = answer.status;
         let is_expected = match (status, code.as_deref()) {
-            (StatusCode::NOT_FOUND, code) => is_head || matches!(code, Some("NoSuchKey" | "NoSuchUpload")),
+            (StatusCode::NOT_FOUND, code) => matches!(code, Some("NoSuchKey" | "NoSuchUpload")),
             (StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED | StatusCode::RANGE_NOT_SATISFIABLE, _) => true,
             // It answered before it was done, and then it failed.
             (_, Some("NoSuchUpload")) if status.is_success() && !is_object(request) => {

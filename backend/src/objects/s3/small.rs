@@ -9,7 +9,7 @@ use http::{Method, StatusCode, header};
 use super::client::{Client, Retries};
 use super::failure::{Failure, Kind};
 use super::request::{Answer, Request, quoted};
-use crate::objects::{Object, ObjectsError, REMOVAL, Read, Result, Stat, Version};
+use crate::objects::{Object, REMOVAL, Read, Result, Stat, Version};
 
 pub(super) async fn get(client: &Client, key: &str) -> Result<Option<Object>> {
     let request = Request::new(Method::GET, key);
@@ -36,33 +36,26 @@ fn object(client: &Client, request: &Request, answer: Answer) -> Result<Object> 
     Ok(Object { bytes: answer.body, stat })
 }
 
+/// It is not asked for by HEAD, whose answer has no body: what is missing could be the object, the bucket or the server, and
+/// what is refused would be so for one of many reasons.
 pub(super) async fn stat(client: &Client, key: &str) -> Result<Option<Stat>> {
-    let request = Request::new(Method::HEAD, key);
-    let mut retries = Retries::new();
-    loop {
-        let told = client.send(&request).await;
-        // An answer to HEAD has no body: what is missing may be the object, the bucket or the server, and what is
-        // refused is so for one of many reasons. The answer to GET says which.
-        let why = Request::new(Method::GET, key).range(0, 1);
-        let answer = match told {
-            Ok(answer) => answer,
-            Err(error @ ObjectsError::Refused(_)) => return client.send(&why).await.and(Err(error)),
-            Err(error) => return Err(error),
-        };
-        if answer.status.is_success() {
-            let size = answer.text(&header::CONTENT_LENGTH).and_then(|size| size.parse().ok());
-            let stat = size.and_then(|size| answer.stat(size));
-            return stat
-                .map(Some)
-                .ok_or_else(|| client.odd(&request, "it has no ETag, no length, or no Last-Modified"));
-        }
-        if client.send(&why).await?.status == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        if !retries.next().await {
-            return Err(client.odd(&request, "HEAD finds nothing where GET does"));
-        }
-    }
+    let request = Request::new(Method::GET, key).range(0, 1);
+    let answer = client.send(&request).await?;
+    let size = match answer.status {
+        StatusCode::NOT_FOUND => return Ok(None),
+        // What has no first byte is read whole.
+        StatusCode::RANGE_NOT_SATISFIABLE => return Ok(get(client, key).await?.map(|object| object.stat)),
+        StatusCode::PARTIAL_CONTENT => answer.text(&header::CONTENT_RANGE).and_then(size_of_all),
+        StatusCode::OK => Some(answer.body.len() as u64),
+        _ => None,
+    };
+    let stat = size.and_then(|size| answer.stat(size));
+    stat.map(Some).ok_or_else(|| client.odd(&request, "it has no ETag, no size, or no Last-Modified"))
+}
+
+/// How large an object is whose first byte was asked for.
+fn size_of_all(content_range: &str) -> Option<u64> {
+    content_range.strip_prefix("bytes 0-0/")?.parse().ok()
 }
 
 pub(super) async fn put(client: &Client, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use http::{Method, StatusCode};
 use tokio::net::TcpListener;
 
-use super::faults::{canned, error};
+use super::faults::{canned, error, whole};
 use super::*;
 use crate::objects::{Completed, Multipart, ObjectsError, Part, Result, Version};
 
@@ -139,6 +139,31 @@ async fn an_upload_that_the_store_does_not_know_is_no_failure_of_complete() {
     assert!(failure.to_string().contains("has ended"), "{failure}");
     let objects = bucket_at(&canned(|_| error(StatusCode::OK, "NoSuchUpload")).await, "bucket");
     assert_eq!(objects.complete("key", &upload, &[]).await.unwrap(), Completed::Unknown, "told behind a 200");
+}
+
+#[tokio::test]
+async fn an_object_is_known_by_its_first_byte_or_by_all_of_it() {
+    for (status, range, body, size) in [
+        (StatusCode::PARTIAL_CONTENT, "bytes 0-0/70001", "x", Some(70_001)),
+        (StatusCode::OK, "", "whole", Some(5)),
+        (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */0", "", Some(0)),
+        (StatusCode::PARTIAL_CONTENT, "bytes 0-0/*", "x", None),
+        (StatusCode::PARTIAL_CONTENT, "bytes 1-1/70001", "x", None),
+    ] {
+        let address = canned(move |request| {
+            let is_ranged = request.headers().contains_key("range");
+            let mut answer = http::Response::new(whole(body.into()));
+            *answer.status_mut() = if is_ranged { status } else { StatusCode::OK };
+            for (name, value) in [("etag", "1"), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")] {
+                answer.headers_mut().insert(name, value.parse().unwrap());
+            }
+            answer.headers_mut().insert("content-range", range.parse().unwrap());
+            answer
+        });
+        let told = bucket_at(&address.await, "bucket").stat("key").await;
+        let found = told.as_ref().ok().map(|stat| stat.as_ref().expect("it is there").size);
+        assert_eq!(found, size, "{status} {range}: {told:?}");
+    }
 }
 
 #[tokio::test]

@@ -164,7 +164,7 @@ impl Faults {
     }
 }
 
-fn whole(content: Bytes) -> BoxBody<Bytes, io::Error> {
+pub(crate) fn whole(content: Bytes) -> BoxBody<Bytes, io::Error> {
     Full::new(content).map_err(|never: Infallible| match never {}).boxed()
 }
 
