@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::hash::Hash;
 use super::session::{self, Completion, Session, State};
-use super::store::{Lease, PartStore as Node};
+use super::store::{Lease, PartStore};
 use super::writer::Writer;
 use crate::hasher::digest_of;
 use crate::objects::{Completed, Version};
@@ -21,9 +21,9 @@ use crate::store::{Result, StoreError, Upload};
 /// Makes a blob of what a session holds; or of what came since it was taken, when that has the digest and all of it has
 /// not.
 pub(super) async fn commit(writer: Writer, digest: &Digest) -> Result<()> {
-    let (node, repository, id) = (Arc::clone(&writer.node), writer.repository.clone(), writer.lease.id());
+    let (store, repository, id) = (Arc::clone(&writer.store), writer.repository.clone(), writer.lease.id());
     let made = make(writer, digest).await;
-    unless_done(&node, &repository, id, digest, made).await
+    unless_done(&store, &repository, id, digest, made).await
 }
 
 async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
@@ -43,11 +43,11 @@ async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
     let completion =
         Completion { digest: digest.clone(), from, taken_at: writer.taken_at, size: writer.session.offset };
     writer.session.state = State::Completing(completion.clone());
-    writer.version = session::write(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
+    writer.version = session::write(&writer.store, writer.lease.id(), &writer.session, &writer.version).await?;
     writer.forget_replaced();
     writer.lease.wake();
-    let Writer { node, repository, lease, session, version, .. } = writer;
-    bring_to_its_end(&node, &repository, lease.id(), session, version, completion).await
+    let Writer { store, repository, lease, session, version, .. } = writer;
+    bring_to_its_end(&store, &repository, lease.id(), session, version, completion).await
 }
 
 /// Behind how many bytes that begins which has the digest.
@@ -69,7 +69,7 @@ fn is_empty(hash: &Hash) -> bool {
 }
 
 async fn refuse(writer: &Writer, found: Digest) -> Result<()> {
-    session::end(&writer.node, writer.lease.id(), &writer.session, &writer.version).await?;
+    session::end(&writer.store, writer.lease.id(), &writer.session, &writer.version).await?;
     Err(StoreError::DigestMismatch(found))
 }
 
@@ -98,20 +98,20 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
         Ok(from) => from,
         Err(found) => return refuse(&writer, found).await,
     };
-    writer.node.rules.link_layer(&writer.repository, digest).await?;
+    writer.store.rules.link_layer(&writer.repository, digest).await?;
     match (bytes, piece) {
         (None, Some(piece)) => {
             let from = keys::piece(id, piece.name);
-            if let Err(error) = writer.node.objects.copy(&from, 0..piece.size, &keys::blob(digest)).await {
+            if let Err(error) = writer.store.objects.copy(&from, 0..piece.size, &keys::blob(digest)).await {
                 return Err(writer.gone().await.unwrap_or(error.into()));
             }
         }
         (bytes, _) => {
             let bytes = bytes.unwrap_or_default().slice(usize::try_from(from).expect("it is taken_at at most")..);
-            writer.node.objects.put(&keys::blob(digest), bytes, None).await?;
+            writer.store.objects.put(&keys::blob(digest), bytes, None).await?;
         }
     }
-    if done(&writer.node, id, writer.session.clone(), &writer.version, digest).await? {
+    if done(&writer.store, id, writer.session.clone(), &writer.version, digest).await? {
         writer.replaced.append(&mut writer.session.pieces);
         writer.forget_replaced();
     }
@@ -120,7 +120,7 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
 
 /// Writes down what a session has become, so that who asks for it again is told the same. False: it has gone on
 /// elsewhere, with the bytes that it had.
-async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest: &Digest) -> Result<bool> {
+async fn done(store: &PartStore, id: Uuid, session: Session, version: &Version, digest: &Digest) -> Result<bool> {
     let session = Session {
         state: State::Done(digest.clone()),
         multipart: None,
@@ -129,7 +129,7 @@ async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest
         rest: Vec::new(),
         ..session
     };
-    match session::write(node, id, &session, version).await {
+    match session::write(store, id, &session, version).await {
         Ok(_) => Ok(true),
         Err(StoreError::UploadBusy) => Ok(false),
         Err(error) => Err(error),
@@ -139,7 +139,7 @@ async fn done(node: &Node, id: Uuid, session: Session, version: &Version, digest
 /// What became of a session. Another node may have been at it, too: whose steps then had no effect is told what it is
 /// by now.
 async fn unless_done(
-    node: &Node,
+    store: &PartStore,
     repository: &RepositoryName,
     id: Uuid,
     digest: &Digest,
@@ -147,7 +147,7 @@ async fn unless_done(
 ) -> Result<()> {
     match made {
         Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_) | StoreError::Io(_)) => {
-            match session::read(node, repository, id).await {
+            match session::read(store, repository, id).await {
                 Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
                 _ => made,
             }
@@ -158,7 +158,7 @@ async fn unless_done(
 
 /// Brings a session to its end whose list of parts is settled, wherever it was begun.
 async fn bring_to_its_end(
-    node: &Arc<Node>,
+    store: &Arc<PartStore>,
     repository: &RepositoryName,
     id: Uuid,
     session: Session,
@@ -167,21 +167,21 @@ async fn bring_to_its_end(
 ) -> Result<()> {
     let (data, Completion { digest, from, taken_at, size }) = (keys::upload_data(id), completion);
     let Some(multipart) = &session.multipart else { return Err(StoreError::UploadUnknown) };
-    node.rules.link_layer(repository, &digest).await?;
-    if node.objects.complete(&data, multipart, &session.parts).await? == Completed::Unknown {
+    store.rules.link_layer(repository, &digest).await?;
+    if store.objects.complete(&data, multipart, &session.parts).await? == Completed::Unknown {
         // It was completed, perhaps, by somebody whose answer was lost.
-        match node.objects.stat(&data).await? {
+        match store.objects.stat(&data).await? {
             Some(stat) if stat.size == size => {}
             _ => return Err(StoreError::UploadUnknown),
         }
     }
     let from = match from {
         Some(from) => from,
-        None => match look_again(node, &data, size, taken_at, &digest).await? {
+        None => match look_again(store, &data, size, taken_at, &digest).await? {
             Ok(from) => from,
             Err(found) => {
-                node.objects.remove(&data).await?;
-                return match session::end(node, id, &session, &version).await {
+                store.objects.remove(&data).await?;
+                return match session::end(store, id, &session, &version).await {
                     // Busy: somebody else has found the same.
                     Ok(()) | Err(StoreError::UploadBusy) => Err(StoreError::DigestMismatch(found)),
                     Err(error) => Err(error),
@@ -189,19 +189,25 @@ async fn bring_to_its_end(
             }
         },
     };
-    node.objects.copy(&data, from..size, &keys::blob(&digest)).await?;
+    store.objects.copy(&data, from..size, &keys::blob(&digest)).await?;
     // Where it is done already, the blob is there all the same.
-    done(node, id, session, &version, &digest).await?;
-    if let Err(error) = node.objects.remove(&data).await {
+    done(store, id, session, &version, &digest).await?;
+    if let Err(error) = store.objects.remove(&data).await {
         tracing::debug!(%error, "an upload's bytes stay until its session is swept");
     }
     Ok(())
 }
 
 /// Reads what was uploaded, in another algorithm than the session's.
-async fn look_again(node: &Node, data: &str, size: u64, taken_at: u64, digest: &Digest) -> Result<Result<u64, Digest>> {
+async fn look_again(
+    store: &PartStore,
+    data: &str,
+    size: u64,
+    taken_at: u64,
+    digest: &Digest,
+) -> Result<Result<u64, Digest>> {
     let (mut all, mut since, mut read) = (Hash::new(digest.algorithm()), Hash::new(digest.algorithm()), 0_u64);
-    let mut pieces = node.objects.read(data, 0..size);
+    let mut pieces = store.objects.read(data, 0..size);
     while let Some(bytes) = pieces.next().await {
         let bytes = bytes?;
         all.update(&bytes);
@@ -214,7 +220,7 @@ async fn look_again(node: &Node, data: &str, size: u64, taken_at: u64, digest: &
 
 /// A session that takes no more bytes: it is on its way to a blob, or is one.
 pub(super) struct Finish {
-    pub(super) node: Arc<Node>,
+    pub(super) store: Arc<PartStore>,
     pub(super) repository: RepositoryName,
     pub(super) lease: Lease,
     pub(super) session: Session,
@@ -241,12 +247,12 @@ impl Upload for Finish {
     }
 
     async fn commit(self: Box<Self>, digest: &Digest) -> Result<()> {
-        let Self { node, repository, lease, session, version } = *self;
+        let Self { store, repository, lease, session, version } = *self;
         match session.state.clone() {
             State::Completing(completion) if completion.digest == *digest => {
-                let (node, id) = (&node, lease.id());
-                let made = bring_to_its_end(node, &repository, id, session, version, completion).await;
-                unless_done(node, &repository, id, digest, made).await
+                let (store, id) = (&store, lease.id());
+                let made = bring_to_its_end(store, &repository, id, session, version, completion).await;
+                unless_done(store, &repository, id, digest, made).await
             }
             State::Done(blob) if blob == *digest => Ok(()),
             _ => Err(StoreError::UploadUnknown),

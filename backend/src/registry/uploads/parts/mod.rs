@@ -49,11 +49,11 @@ impl Uploads for Arc<PartStore> {
     async fn resume(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
         let lease = self.sessions.take(id).ok_or(StoreError::UploadBusy)?;
         let (session, version) = session::read(self, repository, id).await?;
-        let (node, repository) = (Arc::clone(self), repository.clone());
+        let (store, repository) = (Arc::clone(self), repository.clone());
         if session.state != State::Open {
-            return Ok(Box::new(Finish { node, repository, lease, session, version }));
+            return Ok(Box::new(Finish { store, repository, lease, session, version }));
         }
-        let writer = Writer::new(node, repository, lease, session, version);
+        let writer = Writer::new(store, repository, lease, session, version);
         Ok(Box::new(ObjectUpload(Some(writer))))
     }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::hash::Hash;
 use super::piece::Piece;
-use super::store::PartStore as Node;
+use super::store::PartStore;
 use crate::objects::{Multipart, Part, Version};
 use crate::registry::keys;
 use crate::store::{Result, StoreError};
@@ -115,19 +115,19 @@ impl Session {
 }
 
 /// Makes a new session.
-pub(super) async fn begin(node: &Node, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
+pub(super) async fn begin(store: &PartStore, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid> {
     let id = Uuid::new_v4();
-    let session = Session::new(repository, algorithm, node.part_size);
-    match node.objects.create(&keys::session(id), session.to_bytes()).await? {
+    let session = Session::new(repository, algorithm, store.part_size);
+    match store.objects.create(&keys::session(id), session.to_bytes()).await? {
         Some(_) => Ok(id),
         None => Err(StoreError::UploadBusy),
     }
 }
 
 /// Reads a session of a repository, in whatever state.
-pub(super) async fn read(node: &Node, repository: &RepositoryName, id: Uuid) -> Result<(Session, Version)> {
+pub(super) async fn read(store: &PartStore, repository: &RepositoryName, id: Uuid) -> Result<(Session, Version)> {
     let key = keys::session(id);
-    let object = node.objects.get(&key).await?.ok_or(StoreError::UploadUnknown)?;
+    let object = store.objects.get(&key).await?.ok_or(StoreError::UploadUnknown)?;
     let session: Session =
         serde_json::from_slice(&object.bytes).map_err(|error| StoreError::Corrupt(format!("{key}: {error}")))?;
     if session.repository != repository.as_str() {
@@ -137,13 +137,13 @@ pub(super) async fn read(node: &Node, repository: &RepositoryName, id: Uuid) -> 
 }
 
 /// Writes a session that is as this writer knows it. Busy: another one has claimed it.
-pub(super) async fn write(node: &Node, id: Uuid, session: &Session, known: &Version) -> Result<Version> {
-    node.objects.swap(&keys::session(id), known, session.to_bytes()).await?.ok_or(StoreError::UploadBusy)
+pub(super) async fn write(store: &PartStore, id: Uuid, session: &Session, known: &Version) -> Result<Version> {
+    store.objects.swap(&keys::session(id), known, session.to_bytes()).await?.ok_or(StoreError::UploadBusy)
 }
 
 /// How many bytes an open session holds.
-pub(super) async fn size(node: &Node, repository: &RepositoryName, id: Uuid) -> Result<u64> {
-    let (session, _) = read(node, repository, id).await?;
+pub(super) async fn size(store: &PartStore, repository: &RepositoryName, id: Uuid) -> Result<u64> {
+    let (session, _) = read(store, repository, id).await?;
     match session.state {
         State::Open | State::Completing(_) => Ok(session.offset),
         State::Done(_) | State::Ended => Err(StoreError::UploadUnknown),
@@ -152,33 +152,33 @@ pub(super) async fn size(node: &Node, repository: &RepositoryName, id: Uuid) -> 
 
 /// Ends a session that is as this writer knows it, and forgets its bytes. Who writes to it elsewhere loses it. Busy:
 /// another one has gone on with it.
-pub(super) async fn end(node: &Node, id: Uuid, session: &Session, known: &Version) -> Result<()> {
+pub(super) async fn end(store: &PartStore, id: Uuid, session: &Session, known: &Version) -> Result<()> {
     // First nobody goes on with it, so that none is found whose bytes are gone.
-    write(node, id, &Session { state: State::Ended, ..session.clone() }, known).await?;
+    write(store, id, &Session { state: State::Ended, ..session.clone() }, known).await?;
     if let Some(multipart) = &session.multipart {
-        node.objects.abort(&keys::upload_data(id), multipart).await?;
+        store.objects.abort(&keys::upload_data(id), multipart).await?;
     }
-    forget_pieces(node, id, &session.pieces).await;
-    Ok(node.objects.remove(&keys::session(id)).await?)
+    forget_pieces(store, id, &session.pieces).await;
+    Ok(store.objects.remove(&keys::session(id)).await?)
 }
 
 /// Forgets pieces that no session names any more. What stays is swept with the session.
-pub(super) async fn forget_pieces(node: &Node, id: Uuid, pieces: &[Piece]) {
+pub(super) async fn forget_pieces(store: &PartStore, id: Uuid, pieces: &[Piece]) {
     for piece in pieces {
-        if let Err(error) = node.objects.remove(&keys::piece(id, piece.name)).await {
+        if let Err(error) = store.objects.remove(&keys::piece(id, piece.name)).await {
             tracing::debug!(%error, "a piece of an upload stays until its session is swept");
         }
     }
 }
 
 /// Ends a session that nobody here writes to.
-pub(super) async fn cancel(node: &Node, repository: &RepositoryName, id: Uuid) -> Result<()> {
-    let lease = node.sessions.take(id).ok_or(StoreError::UploadBusy)?;
-    let (session, version) = read(node, repository, id).await?;
+pub(super) async fn cancel(store: &PartStore, repository: &RepositoryName, id: Uuid) -> Result<()> {
+    let lease = store.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+    let (session, version) = read(store, repository, id).await?;
     if matches!(session.state, State::Done(_) | State::Ended) {
         return Err(StoreError::UploadUnknown);
     }
-    end(node, id, &session, &version).await?;
+    end(store, id, &session, &version).await?;
     drop(lease);
     Ok(())
 }

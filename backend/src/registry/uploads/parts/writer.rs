@@ -17,7 +17,7 @@ use super::hash::Hash;
 use super::piece::Piece;
 use super::room::{Gathering, Leaving};
 use super::session::{self, Session};
-use super::store::{Lease, PartStore as Node, Tails};
+use super::store::{Lease, PartStore, Tails};
 use crate::objects::{MAX_PARTS, Part, Version};
 use crate::registry::keys;
 use crate::store::{Result, StoreError};
@@ -27,7 +27,7 @@ const CLAIM: u16 = 64;
 
 /// Who writes to a session.
 pub(super) struct Writer {
-    pub(super) node: Arc<Node>,
+    pub(super) store: Arc<PartStore>,
     pub(super) repository: RepositoryName,
     pub(super) lease: Lease,
     /// As it was found.
@@ -59,15 +59,15 @@ fn ended(error: JoinError) -> StoreError {
 impl Writer {
     /// Of a session that takes bytes, as it was found.
     pub(super) fn new(
-        node: Arc<Node>,
+        store: Arc<PartStore>,
         repository: RepositoryName,
         lease: Lease,
         session: Session,
         version: Version,
     ) -> Self {
         Self {
-            gathering: Gathering::new(Arc::clone(&node.room), lease.id()),
-            node,
+            gathering: Gathering::new(Arc::clone(&store.room), lease.id()),
+            store,
             repository,
             lease,
             taken_at: session.offset,
@@ -108,14 +108,14 @@ impl Writer {
         }
         if !bytes.is_empty() && !self.session.rest.is_empty() {
             // What stands in the session itself gathers with what follows it.
-            let room = self.node.room.take(self.session.rest.len()).await;
+            let room = self.store.room.take(self.session.rest.len()).await;
             self.gathering.add(&std::mem::take(&mut self.session.rest), room, self.part_size());
         }
         while !bytes.is_empty() {
             let missing = self.session.part_size - self.session.tail() - self.gathering.size().0;
             let next = bytes.len().min(usize::try_from(missing).unwrap_or(usize::MAX));
             // Who is cut off in here has not taken them.
-            let room = self.node.room.take(next).await;
+            let room = self.store.room.take(next).await;
             let next = bytes.split_to(room.num_permits());
             self.is_changed = true;
             self.session.offset += next.len() as u64;
@@ -147,18 +147,18 @@ impl Writer {
         let multipart = match &self.session.multipart {
             Some(multipart) => multipart.clone(),
             None => {
-                self.session.multipart.insert(self.node.objects.begin(&keys::upload_data(self.id())).await?).clone()
+                self.session.multipart.insert(self.store.objects.begin(&keys::upload_data(self.id())).await?).clone()
             }
         };
         while let Some(sent) = self.sending.try_join_next() {
             self.add(sent).await?;
         }
-        let permit = Arc::clone(&self.node.parts_in_flight).acquire_owned().await;
+        let permit = Arc::clone(&self.store.parts_in_flight).acquire_owned().await;
         let permit = permit.expect("this semaphore is never closed");
-        let (node, key) = (Arc::clone(&self.node), keys::upload_data(self.id()));
+        let (store, key) = (Arc::clone(&self.store), keys::upload_data(self.id()));
         self.sending.spawn(async move {
             let (_permit, _leaving) = (permit, leaving);
-            Ok(node.objects.put_part(&key, &multipart, number, bytes).await?)
+            Ok(store.objects.put_part(&key, &multipart, number, bytes).await?)
         });
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Writer {
             }
             // What has come since is not in the session until it is written down.
             (self.found.nonce, self.found.last_number) = (Uuid::new_v4(), claim);
-            self.version = session::write(&self.node, self.id(), &self.found, &self.version).await?;
+            self.version = session::write(&self.store, self.id(), &self.found, &self.version).await?;
             (self.session.nonce, self.claimed) = (self.found.nonce, Some(claim));
         }
         self.session.last_number = next;
@@ -204,7 +204,7 @@ impl Writer {
         if let (Some(piece), Some(multipart)) = (self.only_piece(), self.session.multipart.clone()) {
             let (number, from) = (self.number().await?, keys::piece(self.id(), piece.name));
             let key = keys::upload_data(self.id());
-            let copied = self.node.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await;
+            let copied = self.store.objects.copy_part(&key, &multipart, number, &from, 0..piece.size).await;
             self.add(Ok(copied.map_err(StoreError::from))).await?;
         } else {
             let (bytes, leaving) = self.remainder().await?;
@@ -224,9 +224,9 @@ impl Writer {
         }
         self.arrived().await?;
         if self.is_changed {
-            let ((size, let_go), Tails { max_rest, max_pieces }) = (self.gathering.size(), self.node.tails);
+            let ((size, let_go), Tails { max_rest, max_pieces }) = (self.gathering.size(), self.store.tails);
             let merges = size > max_rest as u64 && self.session.pieces.len() + let_go + 1 >= max_pieces;
-            let _merging = if merges { Some(self.node.room.take_for_a_part(self.part_size()).await) } else { None };
+            let _merging = if merges { Some(self.store.room.take_for_a_part(self.part_size()).await) } else { None };
             let (pieces, fresh, _leaving) = self.gathering.take().await?;
             self.session.pieces.extend(pieces);
             let (found, mut merged, mut piece) = (self.session.pieces.clone(), None, Bytes::new());
@@ -241,7 +241,7 @@ impl Writer {
                 self.add_piece(fresh.clone()).await?;
                 piece = fresh;
             }
-            self.version = session::write(&self.node, self.id(), &self.session, &self.version).await?;
+            self.version = session::write(&self.store, self.id(), &self.session, &self.version).await?;
             self.is_changed = false;
             self.forget_replaced();
             if !self.session.pieces.is_empty()

@@ -12,11 +12,11 @@ use crate::registry::node::all;
 use crate::registry::uploads::parts::piece::Piece;
 use crate::registry::uploads::parts::room::Leaving;
 use crate::registry::uploads::parts::session;
-use crate::registry::uploads::parts::store::PartStore as Node;
+use crate::registry::uploads::parts::store::PartStore;
 use crate::store::{Result, StoreError};
 
-async fn read_piece(node: &Node, id: Uuid, piece: Piece) -> Result<Option<Bytes>> {
-    let bytes = node.objects.get(&keys::piece(id, piece.name)).await?.map(|object| object.bytes);
+async fn read_piece(store: &PartStore, id: Uuid, piece: Piece) -> Result<Option<Bytes>> {
+    let bytes = store.objects.get(&keys::piece(id, piece.name)).await?.map(|object| object.bytes);
     Ok(bytes.filter(|bytes| bytes.len() as u64 == piece.size))
 }
 
@@ -36,7 +36,7 @@ impl Writer {
             return Ok(tail);
         }
         let id = self.id();
-        let pieces = self.session.pieces.iter().map(|piece| read_piece(&self.node, id, *piece).boxed());
+        let pieces = self.session.pieces.iter().map(|piece| read_piece(&self.store, id, *piece).boxed());
         let Some(bytes) = all(pieces.collect()).await?.into_iter().collect::<Option<Vec<_>>>() else {
             let message = format!("a part of the upload {id} is gone");
             return Err(self.gone().await.unwrap_or(StoreError::Corrupt(message)));
@@ -46,7 +46,7 @@ impl Writer {
 
     /// Why a piece is gone; `None` where it should be there: somebody else has gone on with the session, or ended it.
     pub(in super::super) async fn gone(&self) -> Option<StoreError> {
-        match session::read(&self.node, &self.repository, self.id()).await {
+        match session::read(&self.store, &self.repository, self.id()).await {
             Ok((_, version)) => (version != self.version).then_some(StoreError::UploadBusy),
             Err(error) => Some(error),
         }
@@ -61,7 +61,7 @@ impl Writer {
             return Ok((if self.session.rest.is_empty() { gathered } else { rest() }, leaving));
         }
         // Others may have it let go of what it has gathered while it waits.
-        let reading = self.node.room.take_for_a_part(self.part_size()).await;
+        let reading = self.store.room.take_for_a_part(self.part_size()).await;
         let (pieces, gathered, _leaving) = self.gathering.take().await?;
         self.session.pieces.extend(pieces);
         let tail = self.read_tail().await?;
@@ -76,16 +76,16 @@ impl Writer {
 
     /// Forgets the pieces that are in a part now, which the session does not name any more.
     pub(in super::super) fn forget_replaced(&mut self) {
-        let (node, id) = (Arc::clone(&self.node), self.id());
+        let (store, id) = (Arc::clone(&self.store), self.id());
         let replaced = std::mem::take(&mut self.replaced);
         if !replaced.is_empty() {
-            tokio::spawn(async move { session::forget_pieces(&node, id, &replaced).await });
+            tokio::spawn(async move { session::forget_pieces(&store, id, &replaced).await });
         }
     }
 
     pub(super) async fn add_piece(&mut self, bytes: Bytes) -> Result<()> {
         let piece = Piece { name: Uuid::new_v4(), size: bytes.len() as u64 };
-        self.node.objects.put(&keys::piece(self.id(), piece.name), bytes, None).await?;
+        self.store.objects.put(&keys::piece(self.id(), piece.name), bytes, None).await?;
         self.session.pieces.push(piece);
         Ok(())
     }
