@@ -8,6 +8,7 @@ use crate::programs::program;
 use crate::waiting::{PATIENCE, eventually};
 use std::fmt::Display;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -66,12 +67,23 @@ impl Backend {
     /// # Panics
     /// When it does not start.
     pub fn configured_on(bucket: &Bucket, settings: &str) -> Self {
-        let of_bucket = bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat();
-        Self::on_free_port(bucket.url(), &(of_bucket + settings))
+        Self::on_free_port(bucket.url(), &of_bucket(bucket, settings))
+    }
+
+    /// The same at an address where another one was, or will be.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn configured_at(address: SocketAddr, bucket: &Bucket, settings: &str) -> Self {
+        Self::listening_at(address, bucket.url(), &of_bucket(bucket, settings))
     }
 
     fn on_free_port(data: impl Display, settings: &str) -> Self {
-        let (process, config) = start(data, "127.0.0.1:0", settings);
+        Self::listening_at("127.0.0.1:0", data, settings)
+    }
+
+    fn listening_at(address: impl Display, data: impl Display, settings: &str) -> Self {
+        let (process, config) = start(data, &address.to_string(), settings);
         let url = format!("http://{}", listening_address(process.stderr()));
         Self { process, url, _config: config }
     }
@@ -106,6 +118,10 @@ impl Backend {
         let status = self.process.wait(Duration::from_secs(20));
         assert!(status.success(), "the backend ended with {status}");
     }
+}
+
+fn of_bucket(bucket: &Bucket, settings: &str) -> String {
+    bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat() + settings
 }
 
 fn start(data: impl Display, listen: &str, settings: &str) -> (Process, TempDir) {

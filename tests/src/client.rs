@@ -3,10 +3,12 @@
 
 use crate::door::Door;
 use crate::message::{Response, copy_body, read_head};
-use crate::wire::Wire;
+use crate::tls::{self, TlsStream, trusting};
+use rustls::ClientConfig;
 use std::collections::VecDeque;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an answer is waited for. A registry that promises more than it sends is found out by it.
@@ -22,13 +24,13 @@ pub struct Client {
 #[derive(Debug)]
 enum Server {
     Plain(SocketAddr),
-    Tls { door: Door, authorization: String },
+    Tls { address: SocketAddr, authorization: String, tls: Arc<ClientConfig> },
 }
 
 #[derive(Debug)]
 enum Connection {
     Plain(BufReader<TcpStream>),
-    Tls(Wire),
+    Tls(Box<BufReader<TlsStream>>),
 }
 
 /// The body of a request.
@@ -45,21 +47,27 @@ pub enum RequestBody<'a> {
 impl Client {
     /// A client of a server that speaks plain HTTP.
     pub fn plain(address: SocketAddr) -> Self {
-        Self::plain_in_turn(&[address])
-    }
-
-    /// A client that sends each request to the next of these, as a balancer would.
-    pub fn plain_in_turn(addresses: &[SocketAddr]) -> Self {
-        Self { servers: addresses.iter().map(|address| (Server::Plain(*address), None)).collect() }
+        Self { servers: [(Server::Plain(address), None)].into() }
     }
 
     /// A client with the door's user, over TLS.
     ///
     /// # Panics
-    /// When a tool is missing.
+    /// When the authority's file is none.
     pub fn at(door: &Door) -> Self {
-        let server = Server::Tls { door: door.clone(), authorization: door.authorization() };
-        Self { servers: [(server, None)].into() }
+        Self::in_turn_at(std::slice::from_ref(door))
+    }
+
+    /// The same, which sends each request to the next of these, as a balancer would.
+    ///
+    /// # Panics
+    /// When an authority's file is none.
+    pub fn in_turn_at(doors: &[Door]) -> Self {
+        let server = |door: &Door| {
+            let (address, authorization) = (door.address, door.authorization());
+            Server::Tls { address, authorization, tls: trusting(door) }
+        };
+        Self { servers: doors.iter().map(|door| (server(door), None)).collect() }
     }
 
     /// Sends a request, over the connection of the last one if that is still open, and awaits its answer. `headers` are
@@ -102,7 +110,7 @@ impl Server {
     fn request(&self, method: &str, target: &str, headers: &[String], body: RequestBody<'_>) -> Vec<u8> {
         let (host, authorization) = match self {
             Self::Plain(address) => (address, ""),
-            Self::Tls { door, authorization } => (&door.address, authorization.as_str()),
+            Self::Tls { address, authorization, .. } => (address, authorization.as_str()),
         };
         let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
         let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{authorization}{headers}");
@@ -130,28 +138,32 @@ impl Server {
                 stream.set_nodelay(true)?;
                 Connection::Plain(BufReader::new(stream))
             }
-            Self::Tls { door, .. } => Connection::Tls(Wire::open(door)),
+            Self::Tls { address, tls, .. } => {
+                let stream = tls::connect(Arc::clone(tls), *address, ANSWER)?;
+                Connection::Tls(Box::new(BufReader::new(stream)))
+            }
         })
     }
 }
 
 impl Connection {
     fn exchange(&mut self, request: &[u8], is_head: bool) -> io::Result<Response> {
+        // Who answers early may not read to the end; the answer tells.
         match self {
             Self::Plain(reader) => {
-                // Who answers early may not read to the end; the answer tells.
                 let _ = reader.get_mut().write_all(request);
                 read_response(reader, is_head)
             }
-            Self::Tls(wire) => {
-                wire.send(request);
-                Ok(if is_head { wire.response_to_head() } else { wire.response() })
+            Self::Tls(reader) => {
+                let stream = reader.get_mut();
+                let _ = stream.write_all(request).and_then(|()| stream.flush());
+                read_response(reader, is_head)
             }
         }
     }
 }
 
-fn read_response(reader: &mut BufReader<TcpStream>, is_head: bool) -> io::Result<Response> {
+fn read_response(reader: &mut impl BufRead, is_head: bool) -> io::Result<Response> {
     let head = read_head(reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut body = Vec::new();
     if !is_head && !matches!(head.status(), 204 | 304) {

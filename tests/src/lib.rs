@@ -95,7 +95,7 @@ pub use secrets::{base64, no_secret_in};
 pub use strict::{StrictClient, StrictConnection};
 pub use tmpfs::Tmpfs;
 pub use trace::{SystemCall, Trace};
-pub use unresponsive::Unresponsive;
+pub use unresponsive::{Unresponsive, nobody_at};
 pub use up::Up;
 pub use upstream::{Connection, Received, Upstream, ok};
 pub use users::{Scheme, htpasswd_line, openssl_line};

@@ -1,7 +1,8 @@
-//! The API of a registry that speaks plain HTTP and may go away at any moment, step by step and fast: for tests that
-//! kill servers, fill disks and look for what is left.
+//! The API of a registry that may go away at any moment, step by step and fast: for tests that kill servers, fill disks
+//! and look for what is left.
 
 use crate::client::{Client, RequestBody};
+use crate::door::Door;
 use crate::message::Response;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -32,6 +33,14 @@ impl PlainApi {
         Self { client: Client::plain(address.parse().expect("it is an address and a port")) }
     }
 
+    /// A client of the registry behind a door, with its user.
+    ///
+    /// # Panics
+    /// When the authority's file is none.
+    pub fn through(door: &Door) -> Self {
+        Self { client: Client::at(door) }
+    }
+
     /// One request; `headers` are lines `Name: value`. `location` is a path or, as registries may answer, a whole URL.
     ///
     /// # Errors
@@ -43,7 +52,8 @@ impl PlainApi {
         headers: &[String],
         body: RequestBody<'_>,
     ) -> io::Result<Response> {
-        let path = location.strip_prefix("http://").and_then(|rest| rest.find('/').map(|at| &rest[at..]));
+        let url = location.strip_prefix("http://").or_else(|| location.strip_prefix("https://"));
+        let path = url.and_then(|rest| rest.find('/').map(|at| &rest[at..]));
         self.client.try_send(method, path.unwrap_or(location), headers, body)
     }
 

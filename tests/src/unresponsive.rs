@@ -1,8 +1,16 @@
-//! An upstream that takes no connection.
+//! Addresses at which nobody takes a connection.
 
 use socket2::{Domain, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
+
+/// A loopback address where nobody listens. Each test has an `ip` of its own, where no other takes the port meanwhile.
+///
+/// # Panics
+/// When `ip` is no loopback address.
+pub fn nobody_at(ip: &str) -> SocketAddr {
+    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("every loopback address is ours")
+}
 
 /// An address where the system lets nobody connect, since its queue is full and nobody accepts.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! Promise: of several registries that hold the same, one that is away or ill costs clients nothing.
 
-use lockgate_e2e::{Gate, GateBuilder, Load, PATIENCE, Unresponsive, Upstream, eventually, fresh_dir, ok};
+use lockgate_e2e::{Gate, GateBuilder, Load, PATIENCE, Unresponsive, Upstream, eventually, fresh_dir, nobody_at, ok};
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -16,11 +16,6 @@ const NEVER: &str = "1h";
 const CHECK: &str = "lockgate-health-check";
 
 const FAILED: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
-
-/// An address where nobody listens, of an `ip` that no other test has.
-fn nobody_at(ip: &str) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("every loopback address is ours")
-}
 
 fn before(urls: &[String]) -> GateBuilder {
     Gate::before(format!("{urls:?}"))

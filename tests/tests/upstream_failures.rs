@@ -1,8 +1,10 @@
 //! Promise: when the registry behind the gate is away or ill, the client is told so, and no broken layer looks whole.
 
-use lockgate_e2e::{DockerRegistry, Gate, PATIENCE, Pattern, Unresponsive, Upstream, eventually, fresh_dir, ok};
+use lockgate_e2e::{
+    DockerRegistry, Gate, PATIENCE, Pattern, Unresponsive, Upstream, eventually, fresh_dir, nobody_at, ok,
+};
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -14,11 +16,6 @@ const ALICE: &str = "Authorization: Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==\r\n";
 
 /// What waits for nobody: far less than any timeout of the gate's that could end it otherwise.
 const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// An address where nobody listens. Each test has an `ip` of its own, where no other takes the port meanwhile.
-fn nobody_at(ip: &str) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("every loopback address is ours")
-}
 
 #[test]
 fn an_upstream_that_is_down_is_502_with_what_to_do() {

@@ -228,7 +228,8 @@ fn a_list_of_referrers_knows_get_and_head(visit: &Visit) {
 
 #[test]
 fn a_stranger_is_asked_for_credentials_and_told_so_in_the_registry_s_language() {
-    let Entrance::Gate(door) = entrance(Target::Proxied, Setting::Usual) else { panic!("the proxy has a door") };
+    let Entrance::Gates(doors) = entrance(Target::Proxied, Setting::Usual) else { panic!("the proxy has a door") };
+    let door = &doors[0];
     for path in ["/v2/", "/v2/_catalog", "/v2/a/tags/list"] {
         let answer = Curl::new(&door.url(path)).trusting(&door.ca).run();
         assert_eq!(answer.oci_error(401).0, "UNAUTHORIZED");

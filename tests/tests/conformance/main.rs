@@ -7,7 +7,7 @@
 //! pull::backend::a_blob_comes_with_its_exact_bytes           lockgate-backend alone, plain HTTP
 //! pull::proxied::a_blob_comes_with_its_exact_bytes           the same behind lockgate: TLS and a password
 //! pull::within::a_blob_comes_with_its_exact_bytes            the same in one process
-//! pull::bucket::a_blob_comes_with_its_exact_bytes            three over one bucket, each request to the next of them
+//! pull::bucket::a_blob_comes_with_its_exact_bytes            two gates before three over one bucket, in turn
 //! pull::docker_registry::a_blob_comes_with_its_exact_bytes   Debian's docker-registry: holds, or fails as known
 //! ```
 //!

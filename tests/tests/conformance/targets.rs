@@ -15,7 +15,7 @@ pub(crate) enum Target {
     Proxied,
     /// The same within `lockgate`.
     Within,
-    /// Three of the first over one bucket, each of which gets every third request.
+    /// Two gates, each of which gets every other request, before three of the first over one bucket.
     Bucket,
     /// Distribution 2.8.
     DockerRegistry,
@@ -37,18 +37,15 @@ pub(crate) enum Setting {
 pub(crate) enum Entrance {
     /// Whoever comes may in.
     Open(SocketAddr),
-    /// The same, at any of these.
-    Nodes([SocketAddr; 3]),
-    /// TLS and a password.
-    Gate(Box<Door>),
+    /// TLS and a password, at any of these.
+    Gates(Vec<Door>),
 }
 
 impl Entrance {
     pub(crate) fn client(&self) -> Client {
         match self {
             Self::Open(address) => Client::plain(*address),
-            Self::Nodes(addresses) => Client::plain_in_turn(addresses),
-            Self::Gate(door) => Client::at(door),
+            Self::Gates(doors) => Client::in_turn_at(doors),
         }
     }
 }
@@ -91,7 +88,7 @@ fn start(target: Target, setting: Setting) -> Server {
                 Setting::Sparse => gate.set("storage.sparse", true),
             };
             let gate = gate.start();
-            let entrance = Entrance::Gate(Box::new(gate.door().clone()));
+            let entrance = Entrance::Gates(vec![gate.door().clone()]);
             let will = LastWill::ending(&[gate.process()]);
             Server { entrance, _running: Box::new((gate, will, data)) }
         }
@@ -120,15 +117,17 @@ fn on_a_bucket(setting: Setting) -> Server {
         Setting::Sparse => "storage.sparse = true",
     };
     let nodes = [(); 3].map(|()| Backend::configured_on(&bucket, settings));
-    let address = |node: &Backend| node.url().trim_start_matches("http://").parse().expect("it says where it listens");
-    let entrance = Entrance::Nodes(nodes.each_ref().map(address));
-    let will = LastWill::ending(&nodes.each_ref().map(Backend::process));
-    Server { entrance, _running: Box::new((nodes, will)) }
+    let urls = nodes.each_ref().map(Backend::url);
+    let gates = [(); 2].map(|()| Gate::before(format!("{urls:?}")).start());
+    let entrance = Entrance::Gates(gates.iter().map(|gate| gate.door().clone()).collect());
+    let processes = gates.iter().map(Gate::process).chain(nodes.iter().map(Backend::process));
+    let will = LastWill::ending(&processes.collect::<Vec<_>>());
+    Server { entrance, _running: Box::new((gates, nodes, will)) }
 }
 
 fn behind_a_gate(backend: Backend, data: impl Any + Send) -> Server {
     let gate = Gate::before(backend.url()).start();
-    let entrance = Entrance::Gate(Box::new(gate.door().clone()));
+    let entrance = Entrance::Gates(vec![gate.door().clone()]);
     let will = LastWill::ending(&[gate.process(), backend.process()]);
     Server { entrance, _running: Box::new((gate, backend, will, data)) }
 }
