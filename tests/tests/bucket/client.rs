@@ -1,6 +1,6 @@
-//! A client of many nodes, which knows what it was told, and holds them to it.
+//! A client of several gates before several nodes, which knows what it was told, and holds them to it.
 
-use lockgate_e2e::{Dice, Pattern, PlainApi, RequestBody, Response, digest_of, image_of};
+use lockgate_e2e::{Dice, Door, PATIENCE, Pattern, PlainApi, RequestBody, Response, digest_of, eventually, image_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, RwLock};
@@ -14,8 +14,8 @@ const SHARED: &str = "churn/shared";
 /// What all clients see.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    /// Where a node is served, or was a moment ago.
-    pub(crate) nodes: RwLock<Vec<String>>,
+    /// The gates that listen, or did a moment ago.
+    pub(crate) gates: RwLock<Vec<Door>>,
     /// The manifest of each tag that was made once, as it was seen first.
     created: Mutex<BTreeMap<String, String>>,
 }
@@ -54,6 +54,8 @@ pub(crate) struct Client<'a> {
     pub(crate) denied: u64,
     /// Answers of 409 and 503 to who asked again.
     pub(crate) put_off: u64,
+    /// Answers of a gate that it has none of a node.
+    pub(crate) without_node: u64,
 }
 
 impl<'a> Client<'a> {
@@ -71,10 +73,12 @@ impl<'a> Client<'a> {
             created: 0,
             denied: 0,
             put_off: 0,
+            without_node: 0,
         }
     }
 
-    /// Does one thing. A node that goes away meanwhile is no failure, and what it did not acknowledge counts for nothing.
+    /// Does one thing. A gate or node that goes away meanwhile is no failure, and what was not acknowledged counts for
+    /// nothing.
     pub(crate) fn turn(&mut self) {
         let _gone: io::Result<()> = match self.dice.below(16) {
             0..4 => self.push_blob(),
@@ -86,11 +90,17 @@ impl<'a> Client<'a> {
         };
     }
 
-    /// Any node.
-    fn api(&mut self) -> PlainApi {
-        let nodes = self.world.nodes.read().expect("no node failed to start");
-        let url: &String = self.dice.one_of(&nodes);
-        PlainApi::at(url)
+    /// Asks any gate, which asks any node. One whose node goes away before it answers says so.
+    fn ask(&mut self, ask: impl FnOnce(&mut PlainApi) -> io::Result<Response>) -> io::Result<Response> {
+        let gates = self.world.gates.read().expect("no gate failed to start");
+        let mut api = PlainApi::through(self.dice.one_of(&gates));
+        drop(gates);
+        let answer = ask(&mut api)?;
+        if matches!(answer.head.status(), 502 | 504) {
+            self.without_node += 1;
+            return Err(io::Error::other(String::from_utf8_lossy(&answer.body)));
+        }
+        Ok(answer)
     }
 
     #[track_caller]
@@ -99,13 +109,14 @@ impl<'a> Client<'a> {
         self.acknowledged += 1;
     }
 
-    /// In some requests, each at another node; where one has gone, from where the upload stands.
+    /// In some requests, each at any node; where one has gone, from where the upload stands.
     fn push_blob(&mut self) -> io::Result<()> {
         let longest = *self.dice.one_of(&[10, 1000, 100_000, 12_000_000]);
         let (seed, length) = (self.dice.below(1 << 40), self.dice.below(longest));
         let content = Pattern::new(seed, length).bytes();
         let digest = digest_of(&content);
-        let begun = self.api().begin(&self.repository)?;
+        let repository = self.repository.clone();
+        let begun = self.ask(|api| api.begin(&repository))?;
         self.told(&begun, 202);
         let location = begun.head.one("location").to_owned();
         let (mut acknowledged, mut furthest) = (0, 0);
@@ -116,7 +127,7 @@ impl<'a> Client<'a> {
             // What a node has sent to the bucket before it went may arrive later than it is asked for: hence the range.
             let headers = [format!("Content-Range: {acknowledged}-{}", sent - 1)];
             let body = RequestBody::Sized(&content[acknowledged..sent]);
-            match self.api().send("PATCH", &location, &headers, body) {
+            match self.ask(|api| api.send("PATCH", &location, &headers, body)) {
                 Ok(appended) if !matches!(appended.head.status(), 409 | 416) => {
                     self.told(&appended, 202);
                     acknowledged = sent;
@@ -150,14 +161,13 @@ impl<'a> Client<'a> {
 
     /// Asks any node, until one answers that it is done: as long as another node is still at it, none can.
     fn insisting(&mut self, ask: impl Fn(&mut PlainApi) -> io::Result<Response>) -> Response {
-        for _ in 0..1000 {
-            match ask(&mut self.api()) {
-                Ok(answer) if matches!(answer.head.status(), 409 | 503) => self.put_off += 1,
-                Ok(answer) => return answer,
-                Err(_) => {}
+        eventually(PATIENCE, "an answer: a gate and a node are always there", || match self.ask(&ask) {
+            Ok(answer) if matches!(answer.head.status(), 409 | 503) => {
+                self.put_off += 1;
+                None
             }
-        }
-        panic!("one of the nodes is always there");
+            answer => answer.ok(),
+        })
     }
 
     /// A manifest that is no other's.
@@ -179,7 +189,8 @@ impl<'a> Client<'a> {
         let content = manifest.to_string().into_bytes();
         let (digest, tag) = (digest_of(&content), *self.dice.one_of(TAGS));
         self.unanswered.insert(digest.clone());
-        let answer = self.api().put_manifest(&self.repository, tag, &manifest)?;
+        let repository = self.repository.clone();
+        let answer = self.ask(|api| api.put_manifest(&repository, tag, &manifest))?;
         self.told(&answer, 201);
         self.unanswered.remove(&digest);
         self.tags.insert(tag, Some(digest.clone()));
@@ -190,7 +201,7 @@ impl<'a> Client<'a> {
     /// A tag of the repository of all, where the first one wins.
     fn create_tag(&mut self) -> io::Result<()> {
         let layer = self.dice.bytes(1000);
-        let answer = self.api().push_blob(SHARED, &layer)?;
+        let answer = self.ask(|api| api.push_blob(SHARED, &layer))?;
         self.told(&answer, 201);
         let mut manifest = image_of(&[digest_of(&layer)]);
         manifest["annotations"] = serde_json::json!({"by": self.repository, "n": self.dice.below(1 << 40).to_string()});
@@ -200,7 +211,7 @@ impl<'a> Client<'a> {
         let headers = [format!("Content-Type: {media_type}"), "If-None-Match: *".to_owned()];
         let path = format!("/v2/{SHARED}/manifests/{tag}");
         let body = RequestBody::Sized(body.as_bytes());
-        let answer = self.api().send("PUT", &path, &headers, body)?;
+        let answer = self.ask(|api| api.send("PUT", &path, &headers, body))?;
         if answer.head.status() == 412 {
             self.denied += 1;
             return self.is_as_created(&tag);
@@ -222,7 +233,7 @@ impl<'a> Client<'a> {
     }
 
     fn is_as_created(&mut self, tag: &str) -> io::Result<()> {
-        let answer = self.api().call("GET", &format!("/v2/{SHARED}/manifests/{tag}"))?;
+        let answer = self.ask(|api| api.call("GET", &format!("/v2/{SHARED}/manifests/{tag}")))?;
         self.told(&answer, 200);
         self.world.is_created(tag, &digest_of(&answer.body));
         self.has_its_blobs(SHARED, &answer)
@@ -234,7 +245,7 @@ impl<'a> Client<'a> {
         let manifest = manifest.json();
         for blob in manifest["layers"].as_array().expect("an image").iter().chain([&manifest["config"]]) {
             let digest = blob["digest"].as_str().expect("a descriptor");
-            let answer = self.api().call("HEAD", &format!("/v2/{repository}/blobs/{digest}"))?;
+            let answer = self.ask(|api| api.call("HEAD", &format!("/v2/{repository}/blobs/{digest}")))?;
             self.told(&answer, 200);
         }
         Ok(())
@@ -244,7 +255,7 @@ impl<'a> Client<'a> {
     fn pull_tag(&mut self) -> io::Result<()> {
         let tag = *self.dice.one_of(TAGS);
         let repository = self.repository.clone();
-        let answer = self.api().call("GET", &format!("/v2/{repository}/manifests/{tag}"))?;
+        let answer = self.ask(|api| api.call("GET", &format!("/v2/{repository}/manifests/{tag}")))?;
         let found = (answer.head.status() != 404).then(|| digest_of(&answer.body));
         self.told(&answer, if found.is_some() { 200 } else { 404 });
         let (told, unanswered) = (&self.tags[tag], &self.unanswered);
@@ -268,7 +279,8 @@ impl<'a> Client<'a> {
     }
 
     fn blob_is_there(&mut self, digest: &str) -> io::Result<()> {
-        let answer = self.api().call("GET", &format!("/v2/{}/blobs/{digest}", self.repository))?;
+        let path = format!("/v2/{}/blobs/{digest}", self.repository);
+        let answer = self.ask(|api| api.call("GET", &path))?;
         self.told(&answer, 200);
         let (seed, length) = self.blobs[digest];
         assert!(answer.body == Pattern::new(seed, length).bytes(), "{digest} has other bytes");
@@ -276,13 +288,14 @@ impl<'a> Client<'a> {
     }
 
     fn manifest_is_there(&mut self, digest: &str) -> io::Result<()> {
-        let answer = self.api().call("GET", &format!("/v2/{}/manifests/{digest}", self.repository))?;
+        let path = format!("/v2/{}/manifests/{digest}", self.repository);
+        let answer = self.ask(|api| api.call("GET", &path))?;
         self.told(&answer, 200);
         assert_eq!(answer.body, self.manifests[digest], "{digest} has other bytes");
         Ok(())
     }
 
-    /// When no node goes away any more: all that was ever acknowledged.
+    /// When nothing goes away any more: all that was ever acknowledged.
     pub(crate) fn everything_is_there(&mut self) {
         let blobs: Vec<String> = self.blobs.keys().cloned().collect();
         blobs.iter().for_each(|digest| self.blob_is_there(digest).expect("nobody kills it now"));
@@ -292,7 +305,7 @@ impl<'a> Client<'a> {
             self.is_as_created(tag).expect("nobody kills it now");
         }
         let path = format!("/v2/{}/tags/list", self.repository);
-        let listed = self.api().call("GET", &path).expect("nobody kills it now");
+        let listed = self.ask(|api| api.call("GET", &path)).expect("nobody kills it now");
         let listed = if listed.head.status() == 404 { serde_json::json!([]) } else { listed.json()["tags"].clone() };
         for (tag, _) in self.tags.iter().filter(|(_, told)| told.is_some()) {
             let is_listed = listed.as_array().expect("a list").iter().any(|listed| listed == tag);
