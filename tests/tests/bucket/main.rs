@@ -8,6 +8,7 @@ mod client;
 mod copy;
 mod credentials;
 mod gates;
+mod interleavings;
 mod redirects;
 mod trust;
 mod uploads;
