@@ -157,9 +157,11 @@ impl Store for ObjectStore {
         let delete = |node: Arc<Node>| async move {
             let _alone = node.lock(&repository).write().await;
             let key = keys::layer(&repository, &digest);
-            let was_there = node.objects.stat(&key).await?.is_some();
+            if node.objects.stat(&key).await?.is_none() {
+                return Ok(false);
+            }
             node.objects.remove(&key).await?;
-            Ok(was_there)
+            Ok(true)
         };
         self.node.run(delete).await
     }

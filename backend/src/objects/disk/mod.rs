@@ -213,13 +213,18 @@ impl Objects for DirectoryObjects {
         Ok(self.write(key, &bytes, mark)?)
     }
 
-    /// The time alone is written, and not synced: what is lost with the power made nothing older than it was.
+    /// The time alone is written, and not synced: what is lost with the power made nothing older than it was. Where this
+    /// process may not write, it removes nothing either.
     async fn renew(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
         if self.durable.is_read_only() {
             return Ok(());
         }
         let renewed = File::open(self.path(key)).and_then(|file| file.set_modified(self.written.now(mark)));
-        if renewed.is_ok() { Ok(()) } else { self.put(key, bytes, mark).await }
+        let renewed = renewed.or_else(|_| self.write(key, &bytes, mark));
+        let may_not = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        };
+        if renewed.as_ref().is_err_and(may_not) { Ok(()) } else { Ok(renewed?) }
     }
 
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
