@@ -124,7 +124,7 @@ pub struct S3 {
     /// How large the parts are that blobs are uploaded in. A blob has at most 10,000: 156 GiB with 16 MiB.
     #[default(const { SizeWithin::of(16 << 20) })]
     pub part_size: SizeWithin<{ 5 << 20 }, { 1 << 30 }>,
-    /// How many parts of one upload are sent at a time. Each takes memory of its size.
+    /// How many parts are sent at a time, of all uploads. Each takes memory of its size, and so does what gathers.
     #[default(const { Within::of(4) })]
     pub parts_in_flight: Within<1, 64>,
     /// A file with certificates (PEM) that the server's may be signed by, beside those that the system trusts. Empty is

@@ -50,8 +50,9 @@ fn since_epoch(time: SystemTime) -> Duration {
 /// What is known of a file.
 pub(super) fn stat(metadata: &Metadata) -> io::Result<Stat> {
     let modified = metadata.modified()?;
-    let is_marked = since_epoch(modified).subsec_nanos() == FRACTION;
-    let version = format!("{}-{}-{}", since_epoch(modified).as_nanos(), metadata.ino(), metadata.len());
+    let since = since_epoch(modified);
+    let is_marked = since.subsec_nanos() == FRACTION;
+    let version = format!("{}.{}-{}", since.as_secs(), since.subsec_nanos(), metadata.ino());
     Ok(Stat { size: metadata.len(), modified, version: Version(version), mark: is_marked.then(|| MARK.to_owned()) })
 }
 

@@ -21,6 +21,7 @@ mod volume;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -182,14 +183,15 @@ impl DirectoryObjects {
 impl Objects for DirectoryObjects {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         let path = self.path(key);
-        let Some(mut file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
+        let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
         let metadata = file.metadata().map_err(at(&path))?;
         if !metadata.is_file() {
             return Ok(None);
         }
         let stat = mark::stat(&metadata).map_err(at(&path))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(stat.size).unwrap_or_default());
-        io::Read::read_to_end(&mut file, &mut bytes).map_err(at(&path))?;
+        // A file is replaced and never changed, so that it is read by one call.
+        let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, 0).map_err(at(&path))?;
         Ok(Some(Object { bytes: bytes.into(), stat }))
     }
 

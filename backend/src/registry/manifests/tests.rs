@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lockgate_oci::Algorithm;
 
 use super::*;
-use crate::objects::MemoryObjects;
+use crate::objects::{MemoryObjects, Objects as _};
 use crate::registry::ObjectStore;
 use crate::registry::keys::Layout;
 use crate::registry::names::tree;
@@ -56,6 +56,26 @@ async fn of_two_nodes_that_delete_a_tag_one_does_and_a_push_beside_is_there_or_w
         one.delete_manifest(&name, &digest_of(Algorithm::Sha256, b"m"), None).await.unwrap();
         assert_eq!(one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap(), None);
         assert_eq!(one.tags(&name, "", 9).await.unwrap(), Some(vec![]));
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_distribution_set_in_a_bucket_goes_with_its_manifest_after_a_push_of_ours() {
+    let objects = Arc::new(MemoryObjects::default());
+    let store = ObjectStore::over(objects.clone(), 16 << 20, 2);
+    let (name, digest): (RepositoryName, _) = ("a".parse().unwrap(), digest_of(Algorithm::Sha256, b"m"));
+    let link = Bytes::copy_from_slice(digest.as_str().as_bytes());
+    for (key, bytes) in [
+        (keys::blob(&digest), Bytes::from_static(b"m")),
+        (keys::revision(&name, &digest), link.clone()),
+        (keys::tag(&name, "theirs"), link),
+    ] {
+        objects.put(&key, bytes, None).await.unwrap();
+    }
+    store.put_manifest(&name, tagged(b"m")).await.unwrap();
+    assert!(store.delete_manifest(&name, &digest, None).await.unwrap());
+    for tag in ["theirs", "v1"] {
+        assert_eq!(store.tag(&name, &tag.parse().unwrap()).await.unwrap(), None, "{tag}");
     }
 }
 
