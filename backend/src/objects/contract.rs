@@ -87,6 +87,8 @@ mod every_store {
 
 mod buckets {
     contract! {
+        reading:
+            a_directory_is_no_object;
         conditions:
             a_swap_passes_where_the_bytes_are_again_what_they_were;
         listings:

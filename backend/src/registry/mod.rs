@@ -3,8 +3,9 @@
 //! ```text
 //! store          the store whose bytes are objects
 //!   uploads        how a blob's bytes gather: in a directory files, in a bucket parts
-//!   manifests      manifests and their tags
-//!     deletion       what is being deleted while others write
+//!   removal        deleting manifests and tags
+//!     manifests      manifests and their tags
+//!       deletion       what is being deleted while others write
 //!       links          who holds what, and relies on it
 //!         collection     what a collector is about to delete
 //!           node           what this process shares between them
@@ -12,8 +13,9 @@
 //!               keys           under which key everything is
 //! ```
 //!
-//! The nodes of a bucket are coordinated by nothing but the objects' conditions. A link is written first, then the collector's list is
-//! looked at, then the bytes are written; so whatever is written is safe from a collector that runs beside, on any node.
+//! The nodes of a bucket are coordinated by nothing but the objects' conditions. A link is written first, then the
+//! collector's list is looked at, then the bytes are written; so whatever is written is safe from a collector that runs
+//! beside, on any node.
 
 mod collection;
 mod deletion;
@@ -22,6 +24,7 @@ mod links;
 mod manifests;
 mod names;
 mod node;
+mod removal;
 mod store;
 mod uploads;
 

@@ -20,7 +20,7 @@ use super::node::Node;
 use super::uploads::Uploads;
 use super::uploads::files::FileStore;
 use super::uploads::parts::{PartStore, Tails};
-use super::{keys, manifests};
+use super::{keys, manifests, removal};
 #[cfg(test)]
 use crate::objects::Objects;
 use crate::objects::disk::DirectoryObjects;
@@ -226,7 +226,7 @@ impl Store for ObjectStore {
     ) -> Result<bool> {
         let (repository, digest, subject) = (repository.clone(), digest.clone(), subject.cloned());
         let delete =
-            |node: Arc<Node>| async move { manifests::delete(&node, &repository, &digest, subject.as_ref()).await };
+            |node: Arc<Node>| async move { removal::delete(&node, &repository, &digest, subject.as_ref()).await };
         self.node.run(delete).await
     }
 
@@ -234,7 +234,7 @@ impl Store for ObjectStore {
         let (repository, tag, precondition) = (repository.clone(), tag.clone(), precondition.clone());
         let delete = |node: Arc<Node>| async move {
             let _alone = node.lock(&repository).write().await;
-            manifests::delete_tag(&node, &repository, &tag, &precondition).await
+            removal::delete_tag(&node, &repository, &tag, &precondition).await
         };
         self.node.run(delete).await
     }

@@ -21,7 +21,7 @@ pub(super) async fn who_writes_without_a_mark_drops_it(objects: AnyObjects) {
 
 pub(super) async fn what_is_not_there_is_told_as_absent(objects: AnyObjects) {
     put(&*objects, "directory/object", "1").await;
-    for key in ["nothing", "directory", "directory/object/below"] {
+    for key in ["nothing", "directory/object/below"] {
         assert_eq!(objects.get(key).await.unwrap(), None, "{key}");
         assert_eq!(objects.stat(key).await.unwrap(), None, "{key}");
         assert_eq!(objects.get_unless(key, &Version("1".to_owned())).await.unwrap(), Read::Absent, "{key}");
@@ -30,6 +30,15 @@ pub(super) async fn what_is_not_there_is_told_as_absent(objects: AnyObjects) {
     }
     assert!(scanned(&*objects, "nothing/").await.is_empty());
     assert_eq!(found(&*objects, "directory/object").await.bytes, "1", "removing what is not there removes nothing");
+}
+
+pub(super) async fn a_directory_is_no_object(objects: AnyBucket) {
+    put(&*objects, "directory/object", "1").await;
+    assert_eq!(objects.get("directory").await.unwrap(), None);
+    assert_eq!(objects.stat("directory").await.unwrap(), None);
+    assert!(Arc::clone(&objects).open("directory").await.unwrap().is_none());
+    told(async || objects.remove("directory").await).await;
+    assert_eq!(found(&*objects, "directory/object").await.bytes, "1");
 }
 
 pub(super) async fn a_range_is_read_to_its_last_byte(objects: AnyObjects) {

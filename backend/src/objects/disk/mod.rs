@@ -55,6 +55,14 @@ pub(crate) struct DirectoryObjects {
     written: Written,
 }
 
+/// Opens a file. What stands in its place and is none is an error: somebody has put it there.
+fn open(path: &Path) -> io::Result<Option<(File, fs::Metadata)>> {
+    let Some(file) = if_there(File::open(path)).map_err(at(path))? else { return Ok(None) };
+    let metadata = file.metadata().map_err(at(path))?;
+    let no_file = || at(path)(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
+    if metadata.is_file() { Ok(Some((file, metadata))) } else { Err(no_file()) }
+}
+
 /// Runs what blocks off the async threads.
 pub(crate) async fn blocking<T: Send + 'static, E: From<io::Error> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -183,11 +191,7 @@ impl DirectoryObjects {
 impl Objects for DirectoryObjects {
     async fn get(&self, key: &str) -> Result<Option<Object>> {
         let path = self.path(key);
-        let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
-        let metadata = file.metadata().map_err(at(&path))?;
-        if !metadata.is_file() {
-            return Ok(None);
-        }
+        let Some((file, metadata)) = open(&path)? else { return Ok(None) };
         let stat = mark::stat(&metadata).map_err(at(&path))?;
         // A file is replaced and never changed, so that it is read by one call.
         let mut bytes = vec![0; usize::try_from(stat.size).map_err(io::Error::other)?];
@@ -280,11 +284,7 @@ impl Alone for DirectoryObjects {
 impl DirectoryObjects {
     fn open_file(&self, key: &str) -> io::Result<Option<OpenedFile>> {
         let path = self.path(key);
-        let Some(file) = if_there(File::open(&path)).map_err(at(&path))? else { return Ok(None) };
-        let metadata = file.metadata().map_err(at(&path))?;
-        if !metadata.is_file() {
-            return Ok(None);
-        }
+        let Some((file, metadata)) = open(&path)? else { return Ok(None) };
         let is_whole = self.looked_at.is_whole(&file, &path, key, metadata.len());
         let opened = OpenedFile { file: Arc::new(file), size: metadata.len(), is_recorded: is_whole.is_some() };
         Ok((is_whole != Some(false)).then_some(opened))
