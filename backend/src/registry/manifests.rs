@@ -109,6 +109,7 @@ async fn holds(node: &Node, repository: &RepositoryName, requirement: &Requireme
 }
 
 /// What a tag is, at one moment.
+#[derive(Default)]
 pub(super) struct Current {
     /// Its link.
     pub(super) link: Option<Object>,

@@ -20,7 +20,11 @@ pub(super) async fn delete_tag(
     precondition: &Precondition,
 ) -> Result<bool> {
     loop {
-        let now = Current::read(node, repository, tag).await?;
+        let now = match Current::read(node, repository, tag).await {
+            // Where it can be removed whole, it need not be read.
+            Err(_) if node.objects.alone().is_some() => Current::default(),
+            now => now?,
+        };
         match node.objects.alone() {
             // What is left of one is listed by distribution.
             Some(alone) if now.link.is_none() => return Ok(alone.remove_all(&keys::of_tag(repository, tag.as_str()))?),

@@ -227,6 +227,19 @@ async fn more_foreign_tags_than_a_page_are_looked_at() {
 }
 
 #[tokio::test]
+async fn a_tag_that_cannot_be_read_can_be_deleted() {
+    let site = Site::new();
+    site.put("m", &["v1", "broken"]).await;
+    let link = site.path(&keys::tag(&site.repository, "broken"));
+    fs::remove_file(&link).unwrap();
+    fs::create_dir(&link).unwrap();
+    let broken = "broken".parse().unwrap();
+    site.store.tag(&site.repository, &broken).await.unwrap_err();
+    assert!(site.store.delete_tag(&site.repository, &broken, &Precondition::default()).await.unwrap());
+    assert_eq!(site.tags().await, ["v1"]);
+}
+
+#[tokio::test]
 async fn a_deleted_tag_is_forgotten() {
     let site = Site::new();
     let digest = site.put("m", &["v1", "v2"]).await;
