@@ -138,6 +138,14 @@ impl Durable {
         self.replace(path, |aside| copy_synced(from, offset, aside))
     }
 
+    /// Makes an empty file, or one that is there younger. There is nothing of it that could be half there.
+    pub(super) fn make_empty(&self, path: &Path, modified: SystemTime) -> io::Result<()> {
+        self.make_directory(parent(path))?;
+        let made = File::options().write(true).create(true).truncate(true).open(path);
+        made.and_then(|file| file.set_modified(modified).and_then(|()| file.sync_all())).map_err(at(path))?;
+        sync_directory(parent(path))
+    }
+
     /// Puts what `write` makes aside at `path`.
     fn replace(&self, path: &Path, write: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
         match self.replace_by(&self.aside()?, path, &write) {

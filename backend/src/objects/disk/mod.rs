@@ -161,7 +161,8 @@ impl DirectoryObjects {
     }
 
     fn write(&self, key: &str, bytes: &[u8], mark: Option<&str>) -> io::Result<()> {
-        self.durable.write(&self.path(key), bytes, self.written.now(mark))
+        let (path, now) = (self.path(key), self.written.now(mark));
+        if bytes.is_empty() { self.durable.make_empty(&path, now) } else { self.durable.write(&path, bytes, now) }
     }
 
     /// Writes an object that is as it should be.
