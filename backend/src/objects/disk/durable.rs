@@ -138,10 +138,11 @@ impl Durable {
         self.replace(path, |aside| copy_synced(from, offset, aside))
     }
 
-    /// Makes an empty file, or one that is there younger. There is nothing of it that could be half there.
+    /// Makes an empty file in its place, as nothing of it could be half there; or one that is there younger. What is not
+    /// empty is somebody else's, and stays.
     pub(super) fn make_empty(&self, path: &Path, modified: SystemTime) -> io::Result<()> {
         self.make_directory(parent(path))?;
-        let made = File::options().write(true).create(true).truncate(true).open(path);
+        let made = File::options().write(true).create(true).truncate(false).open(path);
         made.and_then(|file| file.set_modified(modified).and_then(|()| file.sync_all())).map_err(at(path))?;
         sync_directory(parent(path))
     }
@@ -315,6 +316,17 @@ mod tests {
         durable.write(&path, b"two", SystemTime::now()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(directory.path().join("staging")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_empty_file_is_made_where_there_is_none_and_writes_over_nothing() {
+        let (directory, durable) = durable();
+        let path = directory.path().join("a/note");
+        for content in ["", "mine"] {
+            durable.make_empty(&path, SystemTime::now()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            fs::write(&path, "mine").unwrap();
+        }
     }
 
     #[test]
