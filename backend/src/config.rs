@@ -6,7 +6,9 @@ mod data;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use lockgate_settings::{Configuration, Endpoint, Log, Period, Prefix, SizeWithin, Within};
+use lockgate_settings::{
+    ByteSize, Configuration, Endpoint, Log, Period, PeriodOrZero, Prefix, Share, SizeWithin, Within,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
@@ -23,6 +25,8 @@ pub struct Config {
     pub storage: Storage,
     /// The server that has the bucket, where storage.data is one.
     pub s3: S3,
+    /// How what nobody needs any more is removed.
+    pub collect: Collect,
     /// How long a client is waited for.
     pub limits: Limits,
     /// What is written to standard error.
@@ -79,6 +83,14 @@ pub struct Storage {
     /// registry:2 that used the directory before, too.
     #[default(Period::from_secs(7 * 24 * 60 * 60))]
     pub upload_age: Period,
+    /// How long what was deleted can be restored, and what a tag pointed at before it was moved. It takes its room
+    /// as long. "0s": not at all.
+    #[default(PeriodOrZero::from_secs(7 * 24 * 60 * 60))]
+    pub trash_age: PeriodOrZero,
+    /// How much of a directory's file system stays free: uploads are refused with 507 where there is less, so that there is
+    /// room to delete. 0 is none.
+    #[default(ByteSize::from_bytes(1 << 30))]
+    pub min_free: ByteSize,
 }
 
 /// How many processes use a bucket at once.
@@ -132,6 +144,26 @@ pub struct S3 {
     #[serde(with = "lockgate_settings::path::if_any")]
     #[schemars(schema_with = "lockgate_settings::path::schema")]
     pub ca_file: Option<PathBuf>,
+}
+
+/// `[collect]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema, SmartDefault)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collect {
+    /// How often it is looked what nobody needs. What was not needed the last time either is removed. "0s": only by
+    /// lockgate-backend collect.
+    #[default(PeriodOrZero::from_secs(24 * 60 * 60))]
+    pub interval: PeriodOrZero,
+    /// How long what was pushed, or asked for, stays without being needed by a manifest. The same at every node; one that
+    /// learns of a shorter one goes by that.
+    #[default(Period::from_secs(24 * 60 * 60))]
+    pub grace: Period,
+    /// How much one look removes, of the number of all blobs; a thousand objects in any case. The rest goes the next time.
+    #[default(const { Share::of(20) })]
+    pub max_delete: Share,
+    /// How much of one processor's time, and of the storage's, it takes.
+    #[default(const { Share::of(25) })]
+    pub rate: Share,
 }
 
 /// `[limits]`

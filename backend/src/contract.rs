@@ -145,6 +145,7 @@ fn manifest(content: &str) -> NewManifest {
         subject: None,
         requires: Vec::new(),
         precondition: None,
+        by: None,
     }
 }
 

@@ -56,7 +56,7 @@ impl Arguments {
     async fn copy(self, config: Config) -> io::Result<()> {
         let from = lockgate_backend::open_to_read(&self.from, &config.s3).await?;
         let storage = Storage { data: self.to, ..config.storage };
-        let to = lockgate_backend::open(&storage, &config.s3).await?;
+        let to = lockgate_backend::open(&storage, &config.collect, &config.s3).await?;
         let is_terminal = io::stderr().is_terminal();
         let cleared = if is_terminal { CLEARED } else { "" };
         let progress = Arc::new(Progress::new(move |line| complain(format_args!("{cleared}{line}"))));

@@ -23,3 +23,14 @@ pub(crate) type Outcome = Result<Reply, Refusal>;
 pub(crate) fn header<'a>(request: &'a Parts, name: &HeaderName) -> Option<&'a str> {
     request.headers.get(name)?.to_str().ok()
 }
+
+/// Where the gate says who asks, of which it takes nothing from clients.
+pub const USER: HeaderName = HeaderName::from_static("x-forwarded-user");
+
+/// The longest name that is noted, in bytes.
+const MAX_USER: usize = 256;
+
+/// Who asks, where the gate says so.
+pub(crate) fn caller(request: &Parts) -> Option<String> {
+    header(request, &USER).filter(|name| !name.is_empty() && name.len() <= MAX_USER).map(str::to_owned)
+}

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::hasher::digest_of;
 use crate::registry::ObjectStore;
-use crate::store::{NewManifest, Requirement, Store, StoreError};
+use crate::store::{Cause, NewManifest, Requirement, Store, StoreError};
 
 /// Blobs and manifests are few, so that the programs get in each other's way.
 const BLOBS: u8 = 3;
@@ -126,9 +126,11 @@ async fn run(store: &dyn Store, operation: &Operation) -> bool {
             upload.commit(&digest(&blob(*number))).await.unwrap();
             true
         }
-        Operation::DeleteBlob(number) => store.delete_blob(&repository(), &digest(&blob(*number))).await.unwrap(),
+        Operation::DeleteBlob(number) => {
+            store.delete_blob(&repository(), &digest(&blob(*number)), &Cause::default()).await.unwrap()
+        }
         Operation::DeleteManifest(number) => {
-            store.delete_manifest(&repository(), &digest(&manifest(*number)), None).await.unwrap()
+            store.delete_manifest(&repository(), &digest(&manifest(*number)), None, &Cause::default()).await.unwrap()
         }
         Operation::PutManifest { manifest: number, blobs, manifests } => {
             let blobs = blobs.iter().map(|number| Requirement::Blob(digest(&blob(*number))));
@@ -137,8 +139,15 @@ async fn run(store: &dyn Store, operation: &Operation) -> bool {
             let requires = required.iter().flat_map(|one| std::iter::repeat_n(one.clone(), REPEATED)).collect();
             let content = manifest(*number);
             let tags = vec!["v1".parse().unwrap()];
-            let new =
-                NewManifest { digest: digest(&content), content, tags, subject: None, requires, precondition: None };
+            let new = NewManifest {
+                digest: digest(&content),
+                content,
+                tags,
+                subject: None,
+                requires,
+                precondition: None,
+                by: None,
+            };
             match store.put_manifest(&repository(), new).await {
                 Ok(()) => true,
                 Err(StoreError::Missing(_)) => false,
@@ -239,6 +248,7 @@ async fn put_of_both(store: &dyn Store, [first, last]: [u8; 2]) -> Result<(), St
         subject: None,
         requires,
         precondition: None,
+        by: None,
     };
     store.put_manifest(&repository(), new).await
 }

@@ -17,6 +17,7 @@
 //!         objects      keys and bytes, in a directory, in a bucket of S3, or in memory
 //!           hasher       digests while the bytes pass
 //! copy       from one store to another
+//! space      trash and collection: what runs by itself, and commands
 //! config     what can be configured
 //! ```
 //!
@@ -67,15 +68,17 @@ mod redirect;
 mod registry;
 mod router;
 mod server;
+mod space;
 pub mod store;
 mod sweep;
 
-pub use self::http::ReplyBody;
+pub use self::http::{ReplyBody, USER};
 pub use copy::{CopyError, Counts, Progress, copy};
 pub use listener::Listener;
 pub use objects::disk::StorageProblem;
 pub use open::{open, open_to_read, problems};
 pub use redirect::{is_shown_the_password, redirect_host};
-pub use registry::{ObjectStore, Registry};
+pub use registry::{Ages, ObjectStore, Registry};
 pub use server::serve;
-pub use store::Store;
+pub use space::{Operation, OperationError, Restorable, Say, ask};
+pub use store::{Item, Store};

@@ -5,6 +5,7 @@
 
 mod check;
 mod copying;
+mod operating;
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -48,6 +49,12 @@ enum Command {
     /// where FROM has them; nothing is removed from TO. What is damaged at FROM is named, and the rest is copied:
     /// exit 0 if all is, 1 otherwise. docs/scale-out.md says how to move a site that is running.
     Copy(copying::Arguments),
+    /// What was deleted, and the way back. Beside a registry that serves the same directory, it is that which is asked.
+    #[command(subcommand)]
+    Trash(operating::Trash),
+    /// Remove what nobody needs, while everybody goes on: what no manifest names and nobody has asked for lately
+    /// (collect.grace), and what was deleted so long ago that nobody can restore it (storage.trash_age).
+    Collect(operating::Collect),
     /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
     /// 1 if not. For a container's health check.
     Health(ConfigFile),
@@ -64,6 +71,8 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(file) => with_config(Config::load(&file.path), run),
         Command::Copy(arguments) => with_config(arguments.configuration(), |config| arguments.run(config)),
+        Command::Trash(trash) => with_config(Config::load(&trash.config().path), |config| trash.run(config)),
+        Command::Collect(collect) => with_config(Config::load(&collect.config().path), |config| collect.run(config)),
         Command::Health(file) => with_config(Config::load(&file.path), |config| check_health(&config.listen.http)),
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);
@@ -103,7 +112,7 @@ fn run(config: Config) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         raise_open_files();
-        let store = lockgate_backend::open(&config.storage, &config.s3).await?;
+        let store = lockgate_backend::open(&config.storage, &config.collect, &config.s3).await?;
         let listener = Listener::bind(&config.listen.http).await?;
         tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data, "listening");
         let shutdown = async {

@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Data, Nodes, S3, Storage};
+use crate::config::{Collect, Data, Nodes, S3, Storage};
 use crate::objects::bucket;
 use crate::objects::disk::{DirectoryObjects, StorageProblem};
 use crate::objects::probe::{Problem, probe};
 use crate::redirect;
-use crate::registry::ObjectStore;
+use crate::registry::{Ages, ObjectStore};
 use crate::store::Store;
 
 /// Opens what `storage.data` names: a directory, of which this process is the only user until it ends, or a bucket, which
@@ -16,12 +16,13 @@ use crate::store::Store;
 ///
 /// # Errors
 /// The directory or the bucket cannot be used; the message says which and why.
-pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
+pub async fn open(storage: &Storage, collect: &Collect, s3: &S3) -> io::Result<Arc<dyn Store>> {
+    let ages = Ages { grace: collect.grace.duration(), trash: storage.trash_age.duration() };
     match &storage.data {
         Data::Directory(path) => {
             let path = path.clone();
             let opened = tokio::task::spawn_blocking(move || ObjectStore::in_directory(&path)).await;
-            Ok(Arc::new(opened.map_err(io::Error::other)??))
+            Ok(Arc::new(opened.map_err(io::Error::other)??.keeping(ages)))
         }
         Data::Bucket(name) => {
             let objects = bucket::open(name, s3).map_err(io::Error::other)?;
@@ -35,6 +36,7 @@ pub async fn open(storage: &Storage, s3: &S3) -> io::Result<Arc<dyn Store>> {
                 Nodes::Many => ObjectStore::over(objects, part_size, in_flight),
                 Nodes::One => ObjectStore::alone_over(objects, part_size, in_flight).await.map_err(io::Error::other)?,
             };
+            let store = store.keeping(ages);
             let Some(settings) = redirect::settings(storage, s3) else { return Ok(Arc::new(store)) };
             let objects = bucket::open(name, &settings).map_err(io::Error::other)?;
             Ok(Arc::new(store.redirecting(objects)))

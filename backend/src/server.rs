@@ -40,7 +40,8 @@ pub async fn serve(
     let grace = config.shutdown.grace.duration();
     // What runs in it ends when it is dropped.
     let mut background = JoinSet::new();
-    let registry = Arc::new(Registry::new(store, config.storage, config.limits));
+    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect);
+    let registry = Arc::new(registry);
     background.spawn(registry.background());
     let (stop, stopping) = watch::channel(());
     let mut connections = JoinSet::new();

@@ -14,6 +14,8 @@
 //! | `<name>/blobs/uploads/` | | `BeginUpload`, `Mount`, `PushBlob` | | | |
 //! | `<name>/blobs/uploads/<id>` | `UploadStatus` | | `FinishUpload` | `AppendUpload` | `CancelUpload` |
 //! | `<name>/referrers/<digest>` | `Referrers` | | | | |
+//! | `<name>/_lockgate/trash/` | `Trash` | | | | |
+//! | `<name>/_lockgate/trash/<id>` | | `Restore` | | | |
 //!
 //! What is not in the table is no action.
 //!
@@ -26,7 +28,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::{
     AnyAlgorithm, AnyDigest, ErrorCode, OciError, Query, Reference, ReferenceError, RepositoryName, Route, RouteError,
-    Tag, UploadId,
+    Tag, TrashId, UploadId,
 };
 
 /// What a request wants, with the parameters that it gives.
@@ -99,6 +101,17 @@ pub enum Action {
     },
     /// Give an upload up.
     CancelUpload(RepositoryName, UploadId),
+    /// List what was deleted in a repository.
+    Trash(RepositoryName),
+    /// Bring back what was deleted.
+    Restore {
+        /// Where it was.
+        repository: RepositoryName,
+        /// What.
+        id: TrashId,
+        /// The tags of `?tag=`: of those that it had, these are to point at it again.
+        tags: Vec<Tag>,
+    },
     /// List the manifests that refer to one.
     Referrers {
         /// Where they are.
@@ -180,11 +193,11 @@ impl NoAction {
 /// The methods that an end-point has. HEAD of an upload is not the specification's: distribution has it.
 fn advertised(route: &Route) -> &'static str {
     match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) => "GET, HEAD",
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) | Route::Trash(_) => "GET, HEAD",
         Route::Extension => "GET, HEAD, POST, PUT, PATCH, DELETE",
         Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Route::Blob(..) => "GET, HEAD, DELETE",
-        Route::Uploads(_) => "POST",
+        Route::Uploads(_) | Route::Trashed(..) => "POST",
         Route::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
     }
 }
@@ -222,6 +235,8 @@ impl Action {
                 let artifact_type = query.get("artifactType").filter(|wanted| !wanted.is_empty()).map(str::to_owned);
                 Self::Referrers { repository, subject, artifact_type, page: Pagination::of(&query) }
             }
+            (Route::Trash(name), "GET" | "HEAD") => Self::Trash(name),
+            (Route::Trashed(repository, id), "POST") => Self::Restore { repository, id, tags: tags(&query)? },
             (route, _) => return Err(NoAction::wrong_method(&route)),
         })
     }
@@ -255,6 +270,8 @@ impl Action {
             | Self::AppendUpload(repository, _)
             | Self::FinishUpload { repository, .. }
             | Self::CancelUpload(repository, _)
+            | Self::Trash(repository)
+            | Self::Restore { repository, .. }
             | Self::Referrers { repository, .. } => Some(repository),
         }
     }
@@ -300,7 +317,7 @@ mod tests {
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"];
 
-    fn paths() -> [String; 9] {
+    fn paths() -> [String; 11] {
         [
             "/v2/".to_owned(),
             "/v2/_catalog".to_owned(),
@@ -311,6 +328,8 @@ mod tests {
             "/v2/a/b/blobs/uploads/".to_owned(),
             "/v2/a/b/blobs/uploads/6b3c".to_owned(),
             format!("/v2/a/b/referrers/{D}"),
+            "/v2/a/b/_lockgate/trash/".to_owned(),
+            format!("/v2/a/b/_lockgate/trash/{}", TrashId::new(std::time::SystemTime::UNIX_EPOCH, 7)),
         ]
     }
 

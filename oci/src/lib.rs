@@ -14,6 +14,8 @@ mod query;
 mod reference;
 mod repository;
 mod route;
+mod text;
+mod trash;
 
 pub use action::{Action, NoAction, Pagination};
 pub use answer::{API_VERSION, set_common_headers};
@@ -23,3 +25,4 @@ pub use query::{Query, is_form, without_mount};
 pub use reference::{Reference, ReferenceError, Tag, TagError};
 pub use repository::{RepositoryName, RepositoryNameError};
 pub use route::{Route, RouteError, UploadId};
+pub use trash::{TrashId, TrashIdError};

@@ -12,6 +12,7 @@ use http::StatusCode;
 
 use crate::{
     AnyDigest, DigestError, ErrorCode, OciError, Reference, ReferenceError, RepositoryName, RepositoryNameError,
+    TrashId,
 };
 
 /// An end-point with its parameters.
@@ -33,6 +34,10 @@ pub enum Route {
     Upload(RepositoryName, UploadId),
     /// `/v2/<name>/referrers/<digest>` (end-12).
     Referrers(RepositoryName, AnyDigest),
+    /// `/v2/<name>/_lockgate/trash/`: what was deleted in a repository.
+    Trash(RepositoryName),
+    /// `/v2/<name>/_lockgate/trash/<id>`: one thing of it.
+    Trashed(RepositoryName, TrashId),
     /// `/v2/_<extension>/...`: an extension of the registry behind, outside every repository.
     Extension,
 }
@@ -134,6 +139,11 @@ impl Route {
             let name = name.parse()?;
             return if last.is_empty() { Ok(Self::Uploads(name)) } else { Ok(Self::Upload(name, last.parse()?)) };
         }
+        if let Some(name) = head.strip_suffix("/_lockgate/trash") {
+            let name = name.parse()?;
+            let id = || last.parse().map_err(|_| RouteError::Unknown);
+            return if last.is_empty() { Ok(Self::Trash(name)) } else { Ok(Self::Trashed(name, id()?)) };
+        }
         let (name, kind) = head.rsplit_once('/').ok_or(RouteError::Unknown)?;
         match (kind, last) {
             ("blobs", "uploads") => Ok(Self::Uploads(name.parse()?)),
@@ -154,7 +164,9 @@ impl Route {
             | Self::Blob(name, _)
             | Self::Uploads(name)
             | Self::Upload(name, _)
-            | Self::Referrers(name, _) => Some(name),
+            | Self::Referrers(name, _)
+            | Self::Trash(name)
+            | Self::Trashed(name, _) => Some(name),
         }
     }
 }

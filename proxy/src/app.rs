@@ -176,8 +176,9 @@ async fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Resu
             Err(StartError::SharedStorage)
         }
         Some(storage) => {
-            let store = lockgate_backend::open(storage, &config.s3).await.map_err(StartError::Storage)?;
-            let registry = Registry::new(store, storage.clone(), Limits::default());
+            let store =
+                lockgate_backend::open(storage, &config.collect, &config.s3).await.map_err(StartError::Storage)?;
+            let registry = Registry::new(store, storage.clone(), Limits::default()).collecting(config.collect.clone());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))
         }

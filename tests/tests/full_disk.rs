@@ -1,9 +1,12 @@
 //! Promise: a full disk is a clear answer and nothing else: what is there is still served, nothing half made is seen,
 //! and pushes go on once there is room.
 
-use lockgate_e2e::{Backend, PlainApi, Response, Tmpfs, digest_of, image_of};
+use lockgate_e2e::{Backend, PATIENCE, PlainApi, Response, Tmpfs, digest_of, eventually, image_of};
 
 const MIB: usize = 1 << 20;
+
+/// The disk is filled to its end.
+const NO_RESERVE: &str = "storage.min_free = 0";
 
 /// Bytes that no two pushes share.
 fn content(seed: usize, length: usize) -> Vec<u8> {
@@ -25,7 +28,7 @@ fn assert_says_that_the_disk_is_full(answer: &Response) {
 #[test]
 fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
     let disk = Tmpfs::new(4 * MIB as u64);
-    let backend = Backend::over(disk.path());
+    let backend = Backend::configured_over(disk.path(), NO_RESERVE);
     let mut api = PlainApi::at(backend.url());
     let small = content(1, 100_000);
     let image = api.push_image("team/app", "v1", &small);
@@ -52,7 +55,7 @@ fn a_push_that_does_not_fit_is_refused_and_leaves_no_trace() {
 #[test]
 fn a_disk_that_fills_up_in_the_middle_of_a_push_serves_on_and_heals() {
     let disk = Tmpfs::new(8 * MIB as u64);
-    let backend = Backend::over(disk.path());
+    let backend = Backend::configured_over(disk.path(), NO_RESERVE);
     let mut api = PlainApi::at(backend.url());
     let small = content(1, 100_000);
     let image = api.push_image("team/app", "v1", &small);
@@ -83,7 +86,7 @@ fn a_disk_that_fills_up_in_the_middle_of_a_push_serves_on_and_heals() {
 #[test]
 fn whichever_step_finds_the_disk_full_nothing_half_made_is_seen() {
     let disk = Tmpfs::new(4 * MIB as u64);
-    let backend = Backend::over(disk.path());
+    let backend = Backend::configured_over(disk.path(), NO_RESERVE);
     let mut api = PlainApi::at(backend.url());
     let mut accepted = 0;
     for pages in 0..24 {
@@ -115,4 +118,36 @@ fn whichever_step_finds_the_disk_full_nothing_half_made_is_seen() {
         assert_eq!(healed.body, manifest.to_string().as_bytes());
     }
     assert!((1..24).contains(&accepted), "{accepted} of 24 fitted: the test must see both sides");
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_takes_no_uploads_until_there_is_room_and_everything_else_goes_on() {
+    let disk = Tmpfs::new(16 * MIB as u64);
+    let settings = "storage.min_free = '8MiB'\nstorage.trash_age = '1s'\ncollect.grace = '1s'\ncollect.interval = '1s'\n\
+                    collect.rate = '100%'";
+    let backend = Backend::configured_over(disk.path(), settings);
+    let mut api = PlainApi::at(backend.url());
+    let kept = api.push_image("a", "kept", b"kept");
+    let mut images = Vec::new();
+    let refused = loop {
+        let layer = content(images.len(), 2 * MIB);
+        let answer = api.push_blob("a", &layer).unwrap();
+        if answer.head.status() != 201 {
+            break answer;
+        }
+        api.put_manifest("a", "v1", &image_of(&[digest_of(&layer)])).unwrap().expect(201);
+        images.push(digest_of(image_of(&[digest_of(&layer)]).to_string().as_bytes()));
+        assert!(images.len() < 8, "the disk has no more");
+    };
+    let message = refused.expect(507).json()["errors"][0]["message"].to_string();
+    assert!(message.contains("storage.min_free, 8MiB") && message.contains("lockgate-backend collect"), "{message}");
+    api.call("GET", &format!("/v2/a/manifests/{kept}")).unwrap().expect(200);
+    // What has come already is not lost for a manifest.
+    api.put_manifest("a", "v2", &image_of(&[digest_of(b"kept"), digest_of(b"kept")])).unwrap().expect(201);
+    for image in &images {
+        api.call("DELETE", &format!("/v2/a/manifests/{image}")).unwrap().expect(202);
+    }
+    eventually(PATIENCE, "the room of what was deleted", || {
+        (api.push_blob("a", &content(100, 2 * MIB)).unwrap().head.status() == 201).then_some(())
+    });
 }

@@ -28,7 +28,7 @@ fn a_part_of_the_volume_on_another_disk_is_pushed_to_pulled_from_and_deleted_fro
         fs::create_dir(&elsewhere).unwrap();
         fs::create_dir_all(link.parent().unwrap()).unwrap();
         symlink(&elsewhere, &link).unwrap();
-        let backend = Backend::over(data.path());
+        let backend = Backend::configured_over(data.path(), "storage.min_free = 0");
         let mut api = PlainApi::at(backend.url());
         let layer = vec![7; 3_000_000];
         let image = api.push_image("team/app", "v1", &layer);
@@ -62,7 +62,7 @@ fn a_part_of_the_volume_on_another_disk_is_pushed_to_pulled_from_and_deleted_fro
 fn a_read_only_volume_is_served_and_whoever_pushes_is_told() {
     let disk = Tmpfs::new(8 * MIB);
     let layer = b"a layer";
-    let backend = Backend::over(disk.path());
+    let backend = Backend::configured_over(disk.path(), "storage.min_free = 0");
     let image = PlainApi::at(backend.url()).push_image("team/app", "v1", layer);
     backend.stop();
     disk.make_read_only();
@@ -73,7 +73,7 @@ fn a_read_only_volume_is_served_and_whoever_pushes_is_told() {
     let checked = finish(program("lockgate-backend").arg("check").arg("--config").arg(&config)).success();
     assert!(checked.stderr.contains("warning: storage.data") && checked.stderr.contains("read-only"), "{checked}");
 
-    let backend = Backend::over(disk.path());
+    let backend = Backend::configured_over(disk.path(), "storage.min_free = 0");
     let mut api = PlainApi::at(backend.url());
     let (blob, manifest) =
         (format!("/v2/team/app/blobs/{}", digest_of(layer)), format!("/v2/team/app/manifests/{image}"));

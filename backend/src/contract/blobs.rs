@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
+use crate::store::Cause;
+
 use super::{AnyStore, long_content, name, push, read, sha256};
 
 pub(super) async fn a_committed_blob_is_read_back_byte_for_byte(store: AnyStore) {
@@ -28,15 +30,15 @@ pub(super) async fn a_mounted_blob_outlives_the_one_it_was_mounted_from(store: A
     assert!(!store.mount_blob(&name("b"), &name("c"), &digest).await.unwrap());
     assert_eq!(read(&store, "b", &digest).await, None);
     assert!(store.mount_blob(&name("b"), &name("a"), &digest).await.unwrap());
-    assert!(store.delete_blob(&name("a"), &digest).await.unwrap());
+    assert!(store.delete_blob(&name("a"), &digest, &Cause::default()).await.unwrap());
     assert_eq!(read(&store, "b", &digest).await.as_deref(), Some(&b"x"[..]));
 }
 
 pub(super) async fn a_deleted_blob_is_gone_at_once_and_can_be_pushed_again(store: AnyStore) {
     let digest = push(&store, "a", b"x").await;
-    assert!(store.delete_blob(&name("a"), &digest).await.unwrap());
+    assert!(store.delete_blob(&name("a"), &digest, &Cause::default()).await.unwrap());
     assert_eq!(read(&store, "a", &digest).await, None);
-    assert!(!store.delete_blob(&name("a"), &digest).await.unwrap());
+    assert!(!store.delete_blob(&name("a"), &digest, &Cause::default()).await.unwrap());
     assert!(!store.mount_blob(&name("b"), &name("a"), &digest).await.unwrap());
     push(&store, "a", b"x").await;
     assert!(read(&store, "a", &digest).await.is_some());
@@ -45,7 +47,7 @@ pub(super) async fn a_deleted_blob_is_gone_at_once_and_can_be_pushed_again(store
 pub(super) async fn a_blob_opened_before_it_was_deleted_is_read_to_its_end(store: AnyStore) {
     let digest = push(&store, "a", &long_content()).await;
     let blob = store.blob(&name("a"), &digest).await.unwrap().unwrap();
-    store.delete_blob(&name("a"), &digest).await.unwrap();
+    store.delete_blob(&name("a"), &digest, &Cause::default()).await.unwrap();
     let size = blob.size();
     let pieces: Vec<_> = blob.read(0..size).map(Result::unwrap).collect().await;
     assert!(pieces.concat() == long_content());

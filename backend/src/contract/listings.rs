@@ -9,7 +9,7 @@ use lockgate_oci::{Algorithm, Digest};
 
 use super::{AnyStore, long_content, manifest, name, push, put, referrers, repositories, sha256, tag, tags};
 use crate::hasher::digest_of;
-use crate::store::{Links, NewManifest, Precondition};
+use crate::store::{Cause, Links, NewManifest, Precondition};
 
 pub(super) async fn tags_are_listed_in_pages_by_the_order_of_their_bytes(store: AnyStore) {
     assert_eq!(tags(&store, "a", "", 9).await, None);
@@ -35,7 +35,12 @@ pub(super) async fn a_long_list_of_tags_is_right_while_tags_come_and_go(store: A
                 put(&store, "a", "m", &[&text]).await;
                 assert!(tags(&store, "a", "", 100).await.unwrap().contains(&text), "a tag is listed once it is put");
                 if i % 2 == 0 {
-                    assert!(store.delete_tag(&name("a"), &tag(&text), &Precondition::default()).await.unwrap());
+                    assert!(
+                        store
+                            .delete_tag(&name("a"), &tag(&text), &Precondition::default(), &Cause::default())
+                            .await
+                            .unwrap()
+                    );
                     assert!(!tags(&store, "a", "", 100).await.unwrap().contains(&text), "nor when it is deleted");
                 }
             }
@@ -81,7 +86,7 @@ pub(super) async fn referrers_are_those_that_are_there(store: AnyStore) {
     digests.sort();
     assert_eq!(referrers(&store, "a", &subject, "", 9).await, digests);
     assert!(referrers(&store, "b", &subject, "", 9).await.is_empty());
-    store.delete_manifest(&name("a"), &digests[0], Some(&subject)).await.unwrap();
+    store.delete_manifest(&name("a"), &digests[0], Some(&subject), &Cause::default()).await.unwrap();
     assert_eq!(referrers(&store, "a", &subject, "", 9).await, digests[1..]);
 }
 
@@ -114,7 +119,7 @@ pub(super) async fn referrers_are_listed_in_pages_by_the_order_of_their_bytes(st
     assert!(referrers(&store, "a", &subject, all[11].as_str(), 9).await.is_empty());
     assert!(referrers(&store, "a", &subject, "", 0).await.is_empty());
     // What is gone takes no place on a page.
-    store.delete_manifest(&name("a"), &all[1], Some(&subject)).await.unwrap();
+    store.delete_manifest(&name("a"), &all[1], Some(&subject), &Cause::default()).await.unwrap();
     assert_eq!(referrers(&store, "a", &subject, "", 2).await, [all[0].clone(), all[2].clone()]);
 }
 
@@ -129,7 +134,7 @@ pub(super) async fn everything_is_listed_for_who_copies_it(store: AnyStore) {
     blobs.push(sha512);
     push(&store, "a/b", b"of a longer name").await;
     let manifests = [put(&store, "a", "tagged", &["v1", "gone"]).await, put(&store, "a", "untagged", &[]).await];
-    store.delete_tag(&name("a"), &tag("gone"), &Precondition::default()).await.unwrap();
+    store.delete_tag(&name("a"), &tag("gone"), &Precondition::default(), &Cause::default()).await.unwrap();
 
     for (links, expected) in [(Links::Blobs, &blobs[..]), (Links::Manifests, &manifests)] {
         let listed: BTreeSet<Digest> = store.linked(&name("a"), links).await.unwrap().into_iter().collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lockgate_oci::{Digest, Reference};
 
 use super::{AnyStore, by_digest, by_tag, manifest, name, push, put, read, sha256, tag, tags};
-use crate::store::{Expected, NewManifest, Precondition, Requirement, StoreError};
+use crate::store::{Cause, Expected, NewManifest, Precondition, Requirement, StoreError};
 
 pub(super) async fn a_manifest_is_found_by_digest_and_by_tag(store: AnyStore) {
     let digest = put(&store, "a", "m", &["v1", "latest"]).await;
@@ -49,8 +49,8 @@ pub(super) async fn a_tag_moves_and_its_old_manifest_stays(store: AnyStore) {
 
 pub(super) async fn a_deleted_tag_leaves_its_manifest(store: AnyStore) {
     let digest = put(&store, "a", "m", &["v1"]).await;
-    assert!(store.delete_tag(&name("a"), &tag("v1"), &Precondition::default()).await.unwrap());
-    assert!(!store.delete_tag(&name("a"), &tag("v1"), &Precondition::default()).await.unwrap());
+    assert!(store.delete_tag(&name("a"), &tag("v1"), &Precondition::default(), &Cause::default()).await.unwrap());
+    assert!(!store.delete_tag(&name("a"), &tag("v1"), &Precondition::default(), &Cause::default()).await.unwrap());
     assert_eq!(by_tag(&store, "a", "v1").await, None);
     assert!(by_digest(&store, "a", &digest).await.is_some());
     assert_eq!(tags(&store, "a", "", 9).await, Some(vec![]));
@@ -59,8 +59,8 @@ pub(super) async fn a_deleted_tag_leaves_its_manifest(store: AnyStore) {
 pub(super) async fn a_deleted_manifest_takes_its_tags_and_no_others(store: AnyStore) {
     let digest = put(&store, "a", "m", &["v1", "v2"]).await;
     put(&store, "a", "other", &["v3"]).await;
-    assert!(store.delete_manifest(&name("a"), &digest, None).await.unwrap());
-    assert!(!store.delete_manifest(&name("a"), &digest, None).await.unwrap());
+    assert!(store.delete_manifest(&name("a"), &digest, None, &Cause::default()).await.unwrap());
+    assert!(!store.delete_manifest(&name("a"), &digest, None, &Cause::default()).await.unwrap());
     assert_eq!(by_digest(&store, "a", &digest).await, None);
     assert_eq!(tags(&store, "a", "", 9).await.unwrap(), ["v3"]);
     put(&store, "a", "m", &["v1"]).await;
@@ -77,7 +77,7 @@ pub(super) async fn a_manifest_put_while_its_blob_is_deleted_is_there_or_is_not(
             let store = Arc::clone(&store);
             tokio::spawn(async move { store.put_manifest(&name("a"), image).await })
         };
-        let deleted = store.delete_blob(&name("a"), &layer).await.unwrap();
+        let deleted = store.delete_blob(&name("a"), &layer, &Cause::default()).await.unwrap();
         let put = putting.await.unwrap();
         // Whichever came first: a manifest that was accepted may lose its blob afterwards.
         assert!(deleted && matches!(put, Ok(()) | Err(StoreError::Missing(_))));
@@ -172,7 +172,7 @@ pub(super) async fn of_many_who_move_a_tag_from_one_state_one_wins(store: AnySto
 
 pub(super) async fn a_tag_is_deleted_only_as_what_it_is_expected_to_be(store: AnyStore) {
     let (old, new) = (put(&store, "a", "old", &["v1"]).await, put(&store, "a", "new", &["v1"]).await);
-    let delete = async |precondition| store.delete_tag(&name("a"), &tag("v1"), &precondition).await;
+    let delete = async |precondition| store.delete_tag(&name("a"), &tag("v1"), &precondition, &Cause::default()).await;
     for wrong in [absent(), Precondition { one_of: this(&old), none_of: None }] {
         assert!(matches!(delete(wrong).await, Err(StoreError::PreconditionFailed)));
     }

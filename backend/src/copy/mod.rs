@@ -236,7 +236,7 @@ impl Copy {
     ) -> Result<(), CopyError> {
         let StoredManifest { digest, content } = stored;
         // What the source has, however complete, is copied as it is.
-        let new = NewManifest { digest, content, tags, subject, requires: Vec::new(), precondition: None };
+        let new = NewManifest { digest, content, tags, subject, requires: Vec::new(), precondition: None, by: None };
         self.to.put_manifest(name, new).await.map_err(CopyError::Target)
     }
 

@@ -14,6 +14,7 @@ use super::*;
 use crate::hasher::digest_of;
 use crate::objects::{MemoryObjects, Objects as _};
 use crate::registry::ObjectStore;
+use crate::store::Cause;
 
 type AnyStore = Arc<dyn Store>;
 
@@ -63,8 +64,15 @@ async fn put(
     let digest = sha256(&content);
     let requires = Manifest::stored(&content).unwrap().requires();
     let tags = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-    let new =
-        NewManifest { digest: digest.clone(), content, tags, subject: subject.cloned(), requires, precondition: None };
+    let new = NewManifest {
+        digest: digest.clone(),
+        content,
+        tags,
+        subject: subject.cloned(),
+        requires,
+        precondition: None,
+        by: None,
+    };
     store.put_manifest(&name(repository), new).await.unwrap();
     digest
 }
@@ -163,7 +171,7 @@ async fn a_blob_of_many_repositories_is_sent_once_and_one_that_nothing_links_to_
         image(&from, &format!("r{repository}"), "v1", &[7; 5000]).await;
     }
     let deleted = push(&from, "r0", b"deleted", Algorithm::Sha256).await;
-    assert!(from.delete_blob(&name("r0"), &deleted).await.unwrap());
+    assert!(from.delete_blob(&name("r0"), &deleted, &Cause::default()).await.unwrap());
     let (counts, _) = copied(&from, &to).await;
     assert_eq!((counts.blobs, counts.bytes), (40, 5000));
     let contents: BTreeMap<Digest, u64> = to.contents().try_collect().await.unwrap();
@@ -212,7 +220,7 @@ async fn what_follows_is_copied_by_the_next_run_and_nothing_is_removed() {
     copied(&from, &to).await;
     let new = image(&from, "a", "v1", b"new").await;
     image(&from, "b", "v1", b"another").await;
-    assert!(from.delete_manifest(&name("a"), &gone, None).await.unwrap());
+    assert!(from.delete_manifest(&name("a"), &gone, None, &Cause::default()).await.unwrap());
     image(&to, "a", "v1", b"pushed at the target").await;
     image(&to, "a", "theirs", b"pushed at the target").await;
     let (counts, _) = copied(&from, &to).await;

@@ -1,6 +1,7 @@
 //! A client of one node, which remembers what it was answered.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -10,7 +11,7 @@ use lockgate_oci::{Action, Digest};
 use crate::config::{Limits, Storage};
 use crate::lock::held;
 use crate::objects::BucketObjects;
-use crate::registry::{ObjectStore, Registry};
+use crate::registry::{Ages, ObjectStore, Registry};
 
 pub(super) type Answers = Arc<Mutex<Vec<Answer>>>;
 
@@ -53,7 +54,9 @@ impl Client {
         (max_rest, max_pieces): (usize, usize),
         answers: Answers,
     ) -> Self {
-        let store = ObjectStore::with_tails(objects, part_size, 2, max_rest, max_pieces);
+        // A record of the trash is named by a time, which is another in each run.
+        let ages = Ages { trash: Duration::ZERO, ..Ages::default() };
+        let store = ObjectStore::with_tails(objects, part_size, 2, max_rest, max_pieces).keeping(ages);
         Self { registry: Arc::new(Registry::new(Arc::new(store), Storage::default(), Limits::default())), answers }
     }
 

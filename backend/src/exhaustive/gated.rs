@@ -89,6 +89,11 @@ impl Objects for Gated {
         self.gate.call(self.node, ("put", key, Kind::Write), &written, put, nothing).await
     }
 
+    async fn renew(&self, key: &str, known: &Object) -> Result<bool> {
+        let renew = self.objects().renew(key, known);
+        self.gate.call(self.node, ("renew", key, Kind::Write), &known.bytes, renew, debug).await
+    }
+
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
         let written = bytes.clone();
         let create = self.objects().create(key, bytes);

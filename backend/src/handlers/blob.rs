@@ -11,10 +11,10 @@ use lockgate_oci::{Digest, ErrorCode, OciError, RepositoryName};
 use tokio::time::timeout;
 
 use super::conditional;
-use crate::http::{Multipart, Outcome, Part, Refusal, Reply, header, header_value, requested};
+use crate::http::{Multipart, Outcome, Part, Refusal, Reply, caller, header, header_value, requested};
 use crate::redirect::is_shown_the_password;
 use crate::registry::Registry;
-use crate::store::{Blob, StoreError};
+use crate::store::{Blob, Cause, StoreError};
 
 fn unknown(digest: &Digest) -> OciError {
     let message = "this repository does not hold the blob: push it, or mount it from where it is";
@@ -132,7 +132,8 @@ pub(crate) async fn delete(registry: &Registry, request: &Parts, name: &Reposito
     if !holds && registry.store.blob(name, digest).await?.is_some() {
         return Err(StoreError::PreconditionFailed.into());
     }
-    if registry.store.delete_blob(name, digest).await? {
+    let cause = Cause { by: caller(request), why: None };
+    if registry.store.delete_blob(name, digest, &cause).await? {
         Ok(Reply::new(StatusCode::ACCEPTED).digest(digest).length(0))
     } else {
         Err(unknown(digest).into())

@@ -8,10 +8,10 @@ use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, Repository
 
 use super::conditional;
 use crate::hasher::digest_of;
-use crate::http::{Outcome, Reply, RequestBody, header, header_value};
+use crate::http::{Outcome, Reply, RequestBody, caller, header, header_value};
 use crate::manifest::{Manifest, ManifestError};
 use crate::registry::Registry;
-use crate::store::{NewManifest, StoreError, StoredManifest};
+use crate::store::{Cause, NewManifest, StoreError, StoredManifest};
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -58,7 +58,8 @@ pub(crate) async fn put(
     let reply = Reply::new(StatusCode::CREATED).location(format!("/v2/{name}/manifests/{digest}"));
     let reply =
         tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
-    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires, precondition };
+    let by = caller(request);
+    let new = NewManifest { digest, content, tags, subject: subject.clone(), requires, precondition, by };
     registry.store.put_manifest(name, new).await?;
     Ok(match subject {
         Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
@@ -111,8 +112,9 @@ pub(crate) async fn delete(
     reference: &Reference,
 ) -> Outcome {
     let precondition = conditional::precondition(request).unwrap_or_default();
+    let cause = Cause { by: caller(request), why: None };
     let deleted = match reference {
-        Reference::Tag(tag) => registry.store.delete_tag(name, tag, &precondition).await?,
+        Reference::Tag(tag) => registry.store.delete_tag(name, tag, &precondition, &cause).await?,
         Reference::Digest(digest) => {
             // One that cannot be read, or is not what its name says, can still be deleted.
             let stored = registry.store.manifest(name, reference).await;
@@ -121,7 +123,7 @@ pub(crate) async fn delete(
             }
             let manifest = stored.ok().flatten().and_then(|stored| Manifest::stored(&stored.content).ok());
             let subject = manifest.as_ref().and_then(Manifest::subject);
-            registry.store.delete_manifest(name, digest, subject).await?
+            registry.store.delete_manifest(name, digest, subject, &cause).await?
         }
     };
     if deleted { Ok(Reply::new(StatusCode::ACCEPTED).length(0)) } else { Err(unknown(reference).into()) }

@@ -6,4 +6,5 @@ mod conditional;
 pub(crate) mod manifest;
 pub(crate) mod referrer;
 pub(crate) mod tag;
+pub(crate) mod trash;
 pub(crate) mod upload;

@@ -31,6 +31,7 @@ const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uu
 
 /// `POST`: begins a session.
 pub(crate) async fn begin(registry: &Registry, name: &RepositoryName, algorithm: Option<Algorithm>) -> Outcome {
+    look_for_room(registry)?;
     let id = registry.store.begin_upload(name, algorithm.unwrap_or(Algorithm::Sha256)).await?;
     Ok(standing(StatusCode::ACCEPTED, name, id, 0))
 }
@@ -58,7 +59,7 @@ pub(crate) async fn push(
 ) -> Outcome {
     let id = registry.store.begin_upload(name, digest.algorithm()).await?;
     let mut upload = registry.store.resume_upload(name, id).await?;
-    if let Err(refusal) = receive(upload.as_mut(), body, None).await {
+    if let Err(refusal) = receive(registry, upload.as_mut(), body, None).await {
         // Nobody knows of the session, so nobody would go on with it.
         drop(upload);
         let _ = registry.store.cancel_upload(name, id).await;
@@ -113,7 +114,7 @@ pub(crate) async fn append(
         return Err(upload_unknown().into());
     }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
-    let received = receive(upload.as_mut(), body, piece).await;
+    let received = receive(registry, upload.as_mut(), body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
     let suspended = upload.suspend().await;
     match received.and(suspended.map_err(Refusal::from)) {
@@ -137,7 +138,7 @@ pub(crate) async fn finish(
         return Ok(upload.commit(digest).await.map(|()| created(name, digest))?);
     }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
-    let done = match receive(upload.as_mut(), body, piece).await {
+    let done = match receive(registry, upload.as_mut(), body, piece).await {
         Ok(()) => upload.commit(digest).await.map_err(Refusal::from),
         Err(refusal) => {
             // Where this fails too, it is for the same reason.
@@ -160,9 +161,35 @@ async fn making_room(registry: &Registry, name: &RepositoryName, id: Uuid, refus
     refusal
 }
 
+/// From one look for room to the next, in bytes that come.
+const STRETCH: u64 = 64 << 20;
+
+/// Refuses what would take the room that deleting needs, which frees more.
+fn look_for_room(registry: &Registry) -> Result<(), Refusal> {
+    let (free, least) = (registry.store.free()?, registry.storage.min_free);
+    if free.is_none_or(|free| free >= least.bytes()) {
+        return Ok(());
+    }
+    let message = format!(
+        "the registry's disk is nearly full (less than storage.min_free, {least}, is free), and takes no uploads until \
+         there is room: whoever runs it makes some with lockgate-backend collect, or trash empty before that"
+    );
+    Err(OciError::new(ErrorCode::Unknown, message).with_status(StatusCode::INSUFFICIENT_STORAGE).into())
+}
+
 /// Reads a request's body into a session.
-async fn receive(upload: &mut dyn Upload, body: &mut RequestBody, piece: Option<PieceRange>) -> Result<(), Refusal> {
+async fn receive(
+    registry: &Registry,
+    upload: &mut dyn Upload,
+    body: &mut RequestBody,
+    piece: Option<PieceRange>,
+) -> Result<(), Refusal> {
+    let mut looked_at = 0;
     while let Some(bytes) = body.next().await? {
+        if body.received() >= looked_at {
+            look_for_room(registry)?;
+            looked_at = body.received() + STRETCH;
+        }
         upload.append(bytes).await?;
     }
     match piece {

@@ -144,6 +144,15 @@ impl Objects for MemoryObjects {
         Ok(())
     }
 
+    async fn renew(&self, key: &str, Object { bytes, stat }: &Object) -> Result<bool> {
+        let mut content = self.content();
+        let is_known = content.objects.get(key).is_some_and(|object| object.stat.version == stat.version);
+        if is_known {
+            content.write(key, bytes.clone(), stat.mark.as_deref());
+        }
+        Ok(is_known)
+    }
+
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
         let mut content = self.content();
         let is_new = !content.objects.contains_key(key) || self.forgets == Some(Forgotten::Create);

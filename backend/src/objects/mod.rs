@@ -12,6 +12,7 @@ pub(crate) mod disk;
 mod memory;
 mod one_node;
 pub(crate) mod probe;
+mod read_only;
 #[cfg(feature = "s3")]
 mod s3;
 
@@ -29,6 +30,7 @@ use lockgate_oci::Digest;
 pub(crate) use memory::Forgotten;
 pub(crate) use memory::MemoryObjects;
 pub(crate) use one_node::OneNode;
+pub(crate) use read_only::ReadOnly;
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Objects;
 #[cfg(all(test, feature = "s3"))]
@@ -158,10 +160,9 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// Writes an object, whatever was there.
     async fn put(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()>;
 
-    /// Makes an object one that was written just now, which has these bytes and this mark.
-    async fn renew(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
-        self.put(key, bytes, mark).await
-    }
+    /// Makes an object that was read one that was written just now, and is else as it was. False when it is gone, or is
+    /// another: one that was removed meanwhile is not brought back.
+    async fn renew(&self, key: &str, known: &Object) -> Result<bool>;
 
     /// Writes an object that is not there yet. `None` when there is one. What was lost on the way (a put that succeeded
     /// behind an error) is found out by reading back, so that `bytes` must be such as only this caller writes, or such
@@ -196,6 +197,9 @@ pub(crate) trait Objects: Send + Sync + 'static {
 pub(crate) trait Alone {
     /// Removes everything below a directory (a key that ends with `/`) at once for every reader. Whether there was any.
     fn remove_all(&self, directory: &str) -> Result<bool>;
+
+    /// How many bytes of the file system that they are on are free for this process.
+    fn free(&self) -> Result<u64>;
 
     /// What a key leads to, which may have several.
     fn resolved(&self, key: &str) -> String;

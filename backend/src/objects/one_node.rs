@@ -140,6 +140,16 @@ impl Objects for OneNode {
         self.objects.put(key, bytes, mark).await
     }
 
+    async fn renew(&self, key: &str, known: &Object) -> Result<bool> {
+        self.may_write()?;
+        let _alone = self.lock(key).await;
+        if self.objects.stat(key).await?.is_none_or(|now| now.version != known.stat.version) {
+            return Ok(false);
+        }
+        self.objects.put(key, known.bytes.clone(), known.stat.mark.as_deref()).await?;
+        Ok(true)
+    }
+
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
         let _alone = self.lock(key).await;
         if self.objects.stat(key).await?.is_some() { Ok(None) } else { self.write(key, bytes).await }

@@ -1,44 +1,97 @@
-//! What the collector of unreferenced objects has published, as far as those must heed it who write.
+//! What the collector of unreferenced objects has published: one object, which it changes by swaps, and of which those who
+//! write take off what they rely on.
 //!
-//! Whoever has written a link looks at the list afterwards: what it names as condemned is taken off it, and what is being
-//! deleted is waited for, since a DELETE that is on its way would take what is written now.
+//! Whoever has written or read a link looks at it afterwards: what it names as condemned is taken off it, and what is being
+//! deleted is waited for. As long as the list is the one that was known before, no DELETE was on its way to what was written
+//! or read meanwhile; otherwise that is done again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::keys;
 use super::node::Node;
-use crate::objects::{Object, ObjectsError, Read, Result};
+use crate::objects::{Object, ObjectsError, Read, Result, Version};
 
 /// How long it is waited for a deletion that is under way, and how long from one look to the next.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The collector's object, of which only this is read here.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-struct Collection {
+/// The collector's object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub(super) struct Collection {
+    /// How many runs have begun.
+    pub(super) run: u64,
+    /// Of the run that has it: another stops.
+    pub(super) nonce: Uuid,
+    /// For how long the collector spares what somebody relied on, in milliseconds: a node of another mind learns of it.
+    pub(super) grace: u64,
     /// Keys that were found unreferenced, and may be deleted by the next run.
-    #[serde(default)]
-    condemned: BTreeSet<String>,
-    /// Keys that are being deleted.
-    #[serde(default)]
-    deleting: BTreeSet<String>,
-    /// What the collector has in it beside.
-    #[serde(flatten)]
-    other: serde_json::Map<String, serde_json::Value>,
+    pub(super) condemned: BTreeSet<String>,
+    /// Keys that are being deleted. Nobody writes them.
+    pub(super) deleting: BTreeSet<String>,
+    /// Since when no tag leads to these manifests, in seconds since 1970, by their link's key.
+    pub(super) untagged: BTreeMap<String, u64>,
+}
+
+/// What was read last.
+#[derive(Clone)]
+pub(super) struct LastLook {
+    pub(super) version: Version,
+    pub(super) collection: Arc<Collection>,
+}
+
+impl LastLook {
+    fn of(object: Object) -> Result<Self> {
+        let collection = serde_json::from_slice(&object.bytes).map_err(|error| {
+            ObjectsError::Refused(format!("{} cannot be read ({error}): see what wrote it", keys::COLLECTION))
+        })?;
+        Ok(Self { version: object.stat.version, collection: Arc::new(collection) })
+    }
+}
+
+/// Which state of the list somebody knew, before what is done under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sight {
+    /// Of the list, where there is one.
+    version: Option<Version>,
+    run: u64,
+}
+
+impl Sight {
+    fn of(last: Option<&LastLook>) -> Self {
+        Self { version: last.map(|last| last.version.clone()), run: last.map_or(0, |last| last.collection.run) }
+    }
+
+    /// Whether no run of the collector has begun between the two.
+    pub(super) fn is_of_one_run(&self, other: &Self) -> bool {
+        self.run == other.run
+    }
 }
 
 impl Node {
-    /// Makes sure that the collector takes none of these, of which a link was just written.
-    pub(super) async fn look(&self, keys: &[String]) -> Result<()> {
+    /// What is known of the list without asking, if it was ever asked for.
+    pub(super) async fn sight(&self) -> Result<Sight> {
+        let last = self.last_look.lock().await.clone();
+        let last = match last {
+            Some(last) => last,
+            None => self.collection().await?,
+        };
+        Ok(Sight::of(last.as_ref()))
+    }
+
+    /// Whether the collector takes none of these, of which links were written or read under this sight. Otherwise, once it
+    /// does not, that is to be done again: a DELETE that was on its way has taken one of them, perhaps.
+    pub(super) async fn look(&self, sight: &Sight, keys: &[String]) -> Result<bool> {
         let began = tokio::time::Instant::now();
         loop {
-            let Some(object) = self.read_collection().await? else { return Ok(()) };
-            let mut collection: Collection = serde_json::from_slice(&object.bytes).map_err(|error| {
-                ObjectsError::Refused(format!("{} cannot be read ({error}): see what wrote it", keys::COLLECTION))
-            })?;
+            let now = self.collection().await?;
+            let is_same = Sight::of(now.as_ref()) == *sight;
+            let Some(LastLook { version, collection }) = now else { return Ok(is_same) };
             if keys.iter().any(|key| collection.deleting.contains(key)) {
                 if began.elapsed() > PATIENCE {
                     let message =
@@ -48,29 +101,45 @@ impl Node {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
-            let before = collection.condemned.len();
-            collection.condemned.retain(|key| !keys.contains(key));
-            if collection.condemned.len() == before {
-                return Ok(());
+            if !keys.iter().any(|key| collection.condemned.contains(key)) {
+                return Ok(is_same);
             }
-            let lifted = serde_json::to_vec(&collection).expect("a list of strings is written as JSON");
-            if self.objects.swap(keys::COLLECTION, &object.stat.version, lifted.into()).await?.is_some() {
-                return Ok(());
-            }
+            let mut lifted = Collection::clone(&collection);
+            lifted.condemned.retain(|key| !keys.contains(key));
+            self.swap_collection(Some(&version), &lifted).await?;
         }
     }
 
-    async fn read_collection(&self) -> Result<Option<Object>> {
+    /// What is known of the list once it was asked for.
+    pub(super) async fn sight_now(&self) -> Result<Sight> {
+        Ok(Sight::of(self.collection().await?.as_ref()))
+    }
+
+    /// The collector's object as it is now.
+    pub(super) async fn collection(&self) -> Result<Option<LastLook>> {
         let mut last = self.last_look.lock().await;
         let read = match &*last {
-            Some(known) => self.objects.get_unless(keys::COLLECTION, &known.stat.version).await?,
-            None => self.objects.get(keys::COLLECTION).await?.map_or(Read::Absent, Read::Changed),
+            Some(Some(known)) => self.objects.get_unless(keys::COLLECTION, &known.version).await?,
+            _ => self.objects.get(keys::COLLECTION).await?.map_or(Read::Absent, Read::Changed),
         };
         match read {
-            Read::Absent => *last = None,
+            Read::Absent => *last = Some(None),
             Read::Unchanged => {}
-            Read::Changed(object) => *last = Some(object),
+            Read::Changed(object) => {
+                let read = LastLook::of(object)?;
+                self.shorten_grace(Duration::from_millis(read.collection.grace));
+                *last = Some(Some(read));
+            }
         }
-        Ok(last.clone())
+        Ok(last.clone().flatten())
+    }
+
+    /// Writes the collector's object, if it is as it was read. `None` when it is not.
+    pub(super) async fn swap_collection(&self, known: Option<&Version>, new: &Collection) -> Result<Option<Version>> {
+        let bytes = serde_json::to_vec(new).expect("texts and numbers are written as JSON").into();
+        match known {
+            Some(known) => self.objects.swap(keys::COLLECTION, known, bytes).await,
+            None => self.objects.create(keys::COLLECTION, bytes).await,
+        }
     }
 }

@@ -29,6 +29,8 @@
 //!
 //! ours, in both
 //! .lockgate/collect                                   what the collector condemned
+//! .lockgate/clock                                     empty, written to learn what time it is
+//! .lockgate/trash/<sorted name>/<inverted time>-<id>  what was deleted, and how to restore it
 //! ```
 //!
 //! A `link` holds a digest, without a newline. A tag's index has a link for each manifest that it was pointed at; nobody
@@ -38,7 +40,7 @@
 //! name. Therefore names are listed in a bucket from markers that are flat, in which `/` sorts as it does in a repository's
 //! name: `-` is written `!`, `.` is written `-`, and `/` is written `.`.
 
-use lockgate_oci::{Digest, RepositoryName, Tag};
+use lockgate_oci::{Digest, RepositoryName, Tag, TrashId};
 use uuid::Uuid;
 
 use crate::store::Links;
@@ -49,6 +51,8 @@ pub(super) const NAMES_COMPLETE: &str = ".lockgate/names/complete";
 pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
 pub(super) const UPLOADS: &str = ".lockgate/uploads/";
 pub(super) const COLLECTION: &str = ".lockgate/collect";
+pub(super) const CLOCK: &str = ".lockgate/clock";
+pub(super) const TRASH: &str = ".lockgate/trash/";
 
 pub(super) fn blob(digest: &Digest) -> String {
     format!("{BLOBS}{}/{}/{}/data", digest.algorithm().as_str(), &digest.hex()[..2], digest.hex())
@@ -65,6 +69,14 @@ pub(super) fn of_repository(repository: &RepositoryName) -> String {
     format!("{REPOSITORIES}{repository}")
 }
 
+/// The repository that a link is in, and where in it.
+pub(super) fn in_repository(key: &str) -> Option<(&str, &str)> {
+    let path = key.strip_prefix(REPOSITORIES)?;
+    let at = path.find("/_")?;
+    let (name, rest) = (&path[..at], &path[at + 1..]);
+    (rest.starts_with("_layers/") || rest.starts_with("_manifests/")).then_some((name, rest))
+}
+
 /// Where the upload sessions of a repository are, in a directory.
 pub(super) fn uploads(repository: &RepositoryName) -> String {
     format!("{REPOSITORIES}{repository}/_uploads")
@@ -77,6 +89,15 @@ pub(super) fn links(repository: &RepositoryName, links: Links) -> String {
         Links::Manifests => "_manifests/revisions",
     };
     format!("{REPOSITORIES}{repository}/{directory}/")
+}
+
+/// Which link stands at this path below a repository.
+pub(super) fn link_at(path: &str) -> Option<(Links, Digest)> {
+    let (kind, path) = match path.strip_prefix("_layers/") {
+        Some(path) => (Links::Blobs, path),
+        None => (Links::Manifests, path.strip_prefix("_manifests/revisions/")?),
+    };
+    Some((kind, digest_of_link(path)?))
 }
 
 /// The digest of the link that has this key below [`links`].
@@ -173,6 +194,21 @@ impl Layout {
 /// `<algorithm>/<hex>`
 fn path(digest: &Digest) -> String {
     format!("{}/{}", digest.algorithm().as_str(), digest.hex())
+}
+
+/// Where the records of what was deleted in a repository are.
+pub(super) fn trash(repository: &RepositoryName) -> String {
+    format!("{TRASH}{}/", sorted(repository.as_str()))
+}
+
+pub(super) fn trashed(repository: &RepositoryName, id: &TrashId) -> String {
+    format!("{}{id}", trash(repository))
+}
+
+/// Of which repository a key is a record, and which.
+pub(super) fn record(key: &str) -> Option<(RepositoryName, TrashId)> {
+    let (repository, id) = key.strip_prefix(TRASH)?.split_once('/')?;
+    Some((unsorted(repository).parse().ok()?, id.parse().ok()?))
 }
 
 /// What says that a manifest is being deleted.

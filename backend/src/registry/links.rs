@@ -1,21 +1,17 @@
 //! Links, and the bytes that they point at.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::keys;
-use super::node::Node;
+use super::node::{Node, all};
 use crate::hasher::digest_of;
 use crate::objects::{Object, Opened, Result};
-
-/// How long a link keeps what it points at, for whoever relied on it: a collector spares what is younger. A link that is
-/// older than half of it is written again by whoever relies on it. The store's clock is compared with this machine's
-/// here, of which some minutes do not matter.
-const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A blob that a repository holds.
 pub(super) struct Held {
@@ -47,8 +43,20 @@ impl Node {
     pub(super) async fn link_layer(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let key = keys::layer(repository, digest);
         let _adding = self.lock(repository).read().await;
-        futures_util::try_join!(self.names.add_repository(repository), self.write_link(&key, digest, None))?;
-        self.look(&[key, keys::blob(digest)]).await
+        self.names.add_repository(repository).await?;
+        self.link_blob(&key, digest).await
+    }
+
+    /// Writes a blob's link, so that the collector takes neither it nor the blob.
+    pub(super) async fn link_blob(&self, key: &str, target: &Digest) -> Result<()> {
+        let keys = [key.to_owned(), keys::blob(target)];
+        loop {
+            let sight = self.sight().await?;
+            self.write_link(key, target, None).await?;
+            if self.look(&sight, &keys).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// What is kept under a digest; `None` when there is nothing, or nothing where something should be.
@@ -59,7 +67,7 @@ impl Node {
     }
 
     /// Whether something is kept under a digest.
-    async fn is_kept(&self, digest: &Digest) -> Result<bool> {
+    pub(super) async fn is_kept(&self, digest: &Digest) -> Result<bool> {
         let key = keys::blob(digest);
         Ok(self.objects.stat(&key).await?.is_some_and(|stat| is_whole(&key, digest, stat.size)))
     }
@@ -72,11 +80,11 @@ impl Node {
         let Some(target) = target(&key, &link) else { return Ok(None) };
         let content = if target == *digest { content } else { self.content(&target).await? };
         let Some(content) = content else { return Ok(None) };
-        let is_old = || SystemTime::now().duration_since(link.stat.modified).is_ok_and(|age| age > GRACE / 2);
-        if self.is_relied_on && is_old() {
-            self.objects.renew(&key, link.bytes, link.stat.mark.as_deref()).await?;
-            self.look(&[key, keys::blob(&target)]).await?;
-            if !self.is_kept(&target).await? {
+        if self.is_to_be_renewed(&link) {
+            // So that whoever is told that it is there finds it when he names it.
+            let (sight, keys) = (self.sight().await?, [key, keys::blob(&target)]);
+            let is_renewed = self.objects.renew(&keys[0], &link).await?;
+            if !is_renewed || !self.look(&sight, &keys).await? && !self.are_there(&keys).await? {
                 return Ok(None);
             }
         }
@@ -90,6 +98,29 @@ impl Node {
         let Some(target) = link else { return Ok(None) };
         let bytes = if target == *digest { bytes } else { self.objects.get(&keys::blob(&target)).await? };
         Ok(bytes.map(|object| object.bytes).filter(|bytes| !bytes.is_empty()))
+    }
+
+    /// Whether a repository has a link, and the bytes that it leads to; with the keys of both, which the collector must not
+    /// take. A link that it might take is renewed.
+    pub(super) async fn relied_on(&self, key: String) -> Result<Option<[String; 2]>> {
+        let Some(link) = self.objects.get(&key).await? else { return Ok(None) };
+        let Some(target) = target(&key, &link) else { return Ok(None) };
+        if self.is_to_be_renewed(&link) && !self.objects.renew(&key, &link).await? {
+            return Ok(None);
+        }
+        // The bytes after the link: somebody may have written it anew, who has yet to send them.
+        Ok(self.is_kept(&target).await?.then(|| [key, keys::blob(&target)]))
+    }
+
+    async fn are_there(&self, keys: &[String]) -> Result<bool> {
+        let stats = all(keys.iter().map(|key| self.objects.stat(key).boxed()).collect()).await?;
+        Ok(stats.iter().all(Option::is_some))
+    }
+
+    /// Whether a link is so old that the collector takes it soon. The store's clock is compared with this machine's here.
+    fn is_to_be_renewed(&self, link: &Object) -> bool {
+        let age = SystemTime::now().duration_since(link.stat.modified).unwrap_or_default();
+        self.is_relied_on && age > self.ages().grace / 2
     }
 
     /// Whether a repository holds a manifest.

@@ -8,9 +8,10 @@ use super::deletion::{self, PAUSE, is_under_way};
 use super::keys;
 use super::links::{is_dying, target};
 use super::node::{BATCH, Node, all};
+use super::trash::Record;
 use crate::hasher::digest_of;
 use crate::objects::Object;
-use crate::store::{NewManifest, Precondition, Requirement, Result, StoreError, StoredManifest};
+use crate::store::{Deleted, Kind, NewManifest, Precondition, Requirement, Result, StoreError, StoredManifest};
 
 /// What a revision's link is marked with that has a note of each of its tags. Distribution's own writing drops it.
 pub(super) const NOTED: &str = "1";
@@ -37,25 +38,29 @@ pub(super) async fn read(
 
 /// Keeps a manifest and points its tags at it.
 pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &NewManifest) -> Result<()> {
-    let NewManifest { digest, content, tags, subject, requires, precondition } = manifest;
-    let held = requires.iter().map(|requirement| holds(node, repository, requirement).boxed());
-    let held = all(held.collect()).await?;
-    let missing = requires.iter().zip(held).filter(|(_, is_held)| !is_held);
-    let missing: Vec<_> = missing.map(|(requirement, _)| requirement.digest().clone()).collect();
-    if !missing.is_empty() {
-        return Err(StoreError::Missing(missing));
-    }
-    if let Some((Reference::Digest(named), precondition)) = precondition {
-        let is_there = node.holds_manifest(repository, named).await?;
-        check(precondition, is_there.then_some(named))?;
-    }
-    if let Some((Reference::Tag(tag), precondition)) = precondition {
-        // Nothing is written for whoever comes too late. Who wins is decided where the tag is written.
-        let now = Current::read(node, repository, tag).await?;
-        check(precondition, now.live(node, repository).await?.as_ref())?;
-    }
-    for turn in 0.. {
-        let is_new = keep(node, repository, digest, content).await?;
+    let NewManifest { digest, content, tags, subject, requires, precondition, by } = manifest;
+    let (mut was_new, mut was_tagged) = (false, false);
+    for turn in 0_u32.. {
+        let sight = node.sight().await?;
+        let mut keys = rely_on_all(node, repository, requires).await?;
+        if turn == 0
+            && let Some((named, precondition)) = precondition
+        {
+            // Nothing is written for whoever comes too late. Who wins is decided where the tag is written.
+            let current = match named {
+                Reference::Digest(digest) => node.holds_manifest(repository, digest).await?.then(|| digest.clone()),
+                Reference::Tag(tag) => Current::read(node, repository, tag).await?.live(node, repository).await?,
+            };
+            check(precondition, current.as_ref())?;
+        }
+        was_new |= write_revision(node, repository, digest, content).await?;
+        keys.extend([keys::revision(repository, digest), keys::blob(digest)]);
+        if !node.look(&sight, &keys).await? {
+            continue;
+        }
+        if node.objects.alone().is_none() {
+            node.objects.put(&keys::blob(digest), content.clone(), None).await?;
+        }
         if let Some(subject) = subject {
             node.write_link(&node.layout.referrer(repository, subject, digest), digest, None).await?;
         }
@@ -64,37 +69,36 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
                 Some((Reference::Tag(named), condition)) if named == tag => condition,
                 _ => &Precondition::default(),
             };
-            point(node, repository, tag, digest, condition, (turn > 0, !is_new)).await?;
+            point(node, repository, (tag, digest, by), condition, (was_tagged, !was_new)).await?;
         }
-        if node.objects.alone().is_some() {
-            break;
+        was_tagged = true;
+        if node.objects.alone().is_none() {
+            // Somebody may be deleting the manifest beside, or have deleted it, who does not know of the tags. Whoever
+            // begins after this look finds them.
+            let was_deleting = deletion::has_waited(node, &keys::deleting(repository, digest)).await?;
+            if was_deleting || node.objects.stat(&keys::revision(repository, digest)).await?.is_none() {
+                continue;
+            }
         }
-        // Somebody may be deleting the manifest beside, or have deleted it, who does not know of the tags. Whoever begins
-        // after this look finds them.
-        let was_deleting = deletion::has_waited(node, &keys::deleting(repository, digest)).await?;
-        if !was_deleting && node.objects.stat(&keys::revision(repository, digest)).await?.is_some() {
+        // What was deleted and has come back meanwhile may have been seen as gone by a run that began since.
+        if sight.is_of_one_run(&node.sight_now().await?) {
             break;
         }
     }
     Ok(())
 }
 
-/// Writes a manifest's link and its bytes. Whether it was not in the repository before.
-async fn keep(node: &Node, repository: &RepositoryName, digest: &Digest, content: &Bytes) -> Result<bool> {
-    let (revision, data) = (keys::revision(repository, digest), keys::blob(digest));
+/// Writes a manifest's link, and its bytes where nobody comes between: no link is there without them then, not even after a
+/// crash. Whether it was not in the repository before.
+async fn write_revision(node: &Node, repository: &RepositoryName, digest: &Digest, content: &Bytes) -> Result<bool> {
+    let revision = keys::revision(repository, digest);
     let (before, ()) = futures_util::try_join!(node.objects.stat(&revision), node.names.add_repository(repository))?;
     // One that another program has written once may have tags that nobody has noted.
     let mark = before.as_ref().is_none_or(|stat| stat.mark.as_deref() == Some(NOTED)).then_some(NOTED);
-    // Where nobody comes between, no link is there without its bytes, not even after a crash.
-    let is_alone = node.objects.alone().is_some();
-    if is_alone {
-        node.objects.put(&data, content.clone(), None).await?;
+    if node.objects.alone().is_some() {
+        node.objects.put(&keys::blob(digest), content.clone(), None).await?;
     }
     node.write_link(&revision, digest, mark).await?;
-    node.look(&[revision, data.clone()]).await?;
-    if !is_alone {
-        node.objects.put(&data, content.clone(), None).await?;
-    }
     Ok(before.is_none())
 }
 
@@ -102,10 +106,27 @@ pub(super) fn check(precondition: &Precondition, current: Option<&Digest>) -> Re
     if precondition.holds(current) { Ok(()) } else { Err(StoreError::PreconditionFailed) }
 }
 
-async fn holds(node: &Node, repository: &RepositoryName, requirement: &Requirement) -> Result<bool> {
+/// Makes sure that everything is there. The keys of it, which the collector must not take.
+async fn rely_on_all(node: &Node, repository: &RepositoryName, requires: &[Requirement]) -> Result<Vec<String>> {
+    let relied_on = requires.iter().map(|requirement| relied_on(node, repository, requirement).boxed());
+    let relied_on = all(relied_on.collect()).await?;
+    let missing = requires.iter().zip(&relied_on).filter(|(_, keys)| keys.is_none());
+    let missing: Vec<_> = missing.map(|(requirement, _)| requirement.digest().clone()).collect();
+    if missing.is_empty() {
+        Ok(relied_on.into_iter().flatten().flatten().collect())
+    } else {
+        Err(StoreError::Missing(missing))
+    }
+}
+
+async fn relied_on(node: &Node, repository: &RepositoryName, requirement: &Requirement) -> Result<Option<[String; 2]>> {
     let digest = requirement.digest();
-    let is_manifest = matches!(requirement, Requirement::Manifest(_));
-    Ok(is_manifest && node.holds_manifest(repository, digest).await? || node.rely(repository, digest).await?.is_some())
+    if matches!(requirement, Requirement::Manifest(_))
+        && let Some(keys) = node.relied_on(keys::revision(repository, digest)).await?
+    {
+        return Ok(Some(keys));
+    }
+    Ok(node.relied_on(keys::layer(repository, digest)).await?)
 }
 
 /// What a tag is, at one moment.
@@ -155,11 +176,11 @@ pub(super) async fn current(node: &Node, repository: &RepositoryName, tag: &Tag)
 async fn point(
     node: &Node,
     repository: &RepositoryName,
-    tag: &Tag,
-    digest: &Digest,
+    (tag, digest, by): (&Tag, &Digest, &Option<String>),
     condition: &Precondition,
     (again, is_noted): (bool, bool),
 ) -> Result<()> {
+    let record = Record::new(node, repository);
     let key = keys::tag(repository, tag.as_str());
     let note = node.layout.noted_tag(repository, digest, tag);
     loop {
@@ -177,7 +198,15 @@ async fn point(
             check(condition, now.live(node, repository).await?.as_ref())?;
         }
         // Before the tag: none is live that is not listed, or that its manifest does not know of.
-        futures_util::try_join!(node.names.add_tag(repository, tag), node.objects.put(&note, Bytes::new(), None))?;
+        let name = node.names.add_tag(repository, tag);
+        let replaced = async {
+            let moved = now.digest.as_ref().filter(|before| *before != digest && !is_dying(before));
+            let Some(before) = moved else { return Ok(()) };
+            let why = Some(format!("it was moved to {digest}"));
+            let (digest, by) = (before.clone(), by.clone());
+            record.write(node, &Deleted { what: Kind::Tag, digest, tags: vec![tag.clone()], by, why }).await
+        };
+        futures_util::try_join!(name, node.objects.put(&note, Bytes::new(), None), replaced)?;
         if is_there {
             return Ok(());
         }

@@ -17,6 +17,7 @@
 //! collector's list is looked at, then the bytes are written; so whatever is written is safe from a collector that runs
 //! beside, on any node.
 
+mod collect;
 mod collection;
 mod deletion;
 mod keys;
@@ -25,16 +26,20 @@ mod manifests;
 mod names;
 mod node;
 mod removal;
+mod space;
 mod store;
+mod trash;
 mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Limits, Storage};
-use crate::store::Store;
+use crate::config::{Collect, Limits, Storage};
+use crate::space::{answer_commands, collect_sometimes};
+use crate::store::{Store, Terms};
 use crate::sweep::sweep_uploads;
 
+pub use node::Ages;
 pub use store::ObjectStore;
 
 /// From one attempt to list what another program wrote to the next.
@@ -42,24 +47,38 @@ const INDEX_PAUSE: Duration = Duration::from_secs(30);
 
 /// A registry that answers requests, from wherever they come: [`serve`](crate::serve) calls it for those of a
 /// socket, another program may call it for its own.
+#[derive(Clone)]
 pub struct Registry {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
+    pub(crate) collect: Collect,
 }
 
 impl Registry {
     /// A registry over this store. Of `limits`, that of idle connections is the server's.
     pub fn new(store: Arc<dyn Store>, storage: Storage, limits: Limits) -> Self {
-        Self { store, storage, limits }
+        Self { store, storage, limits, collect: Collect::default() }
     }
 
-    /// What must run beside a registry as long as it answers: what listings need is made, and stale uploads are removed.
+    /// The same that collects otherwise.
+    pub fn collecting(self, collect: Collect) -> Self {
+        Self { collect, ..self }
+    }
+
+    /// How it collects.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { max_delete: self.collect.max_delete.of_one(), rate: self.collect.rate.of_one() }
+    }
+
+    /// What must run beside a registry as long as it answers: what listings need is made, stale uploads are removed, what
+    /// nobody needs is collected, and commands are answered.
     /// It never ends, and may be dropped at any time.
     pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (store, age) = (Arc::clone(&self.store), self.storage.upload_age.duration());
+        let (store, age, registry) = (Arc::clone(&self.store), self.storage.upload_age.duration(), self.clone());
         async move {
-            tokio::join!(index(Arc::clone(&store)), sweep_uploads(store, age));
+            let space = async { tokio::join!(collect_sometimes(registry.clone()), answer_commands(registry.clone())) };
+            tokio::join!(index(Arc::clone(&store)), sweep_uploads(store, age), space);
         }
     }
 }

@@ -1,19 +1,25 @@
 //! What the rules share within one process, which is a node among others.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lockgate_oci::RepositoryName;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, RwLock, mpsc};
+use tokio::time::Instant;
+use uuid::Uuid;
 
+use super::collection::LastLook;
 use super::keys::{self, Layout};
 use super::names::Names;
+use crate::lock::held;
 use crate::objects::disk::blocking;
-use crate::objects::{Object, Objects};
+use crate::objects::{self, Objects, ObjectsError};
 use crate::store::Result;
 
 /// Requests to the objects that one request makes at once.
@@ -30,6 +36,23 @@ pub(super) async fn all<T, E>(questions: Vec<BoxFuture<'_, Result<T, E>>>) -> Re
     stream::iter(questions).buffered(AT_ONCE).try_collect().await
 }
 
+/// What an age means. It is the same at every node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ages {
+    /// How long a link keeps what it points at, for whoever relied on it: the collector spares what is younger. A link
+    /// that is older than half of it is renewed by whoever relies on it.
+    pub grace: Duration,
+    /// How long what was deleted can be restored. Nothing can where it is zero.
+    pub trash: Duration,
+}
+
+impl Default for Ages {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { grace: DAY, trash: 7 * DAY }
+    }
+}
+
 /// One process over the objects.
 pub(super) struct Node {
     pub(super) objects: Arc<dyn Objects>,
@@ -37,15 +60,46 @@ pub(super) struct Node {
     pub(super) layout: Layout,
     /// Whether what is read is read for somebody who relies on it from here on. Who copies it elsewhere does not.
     pub(super) is_relied_on: bool,
-    /// What was read last of the collector's list.
-    pub(super) last_look: AsyncMutex<Option<Object>>,
+    /// What was read last of the collector's list, if it was: there may be none.
+    pub(super) last_look: AsyncMutex<Option<Option<LastLook>>>,
+    /// The run of a collector that removes something, and since when it was seen to.
+    pub(super) last_collector: AsyncMutex<Option<(Uuid, Instant)>>,
+    ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
 }
 
 impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
-        Self { objects, names, layout, is_relied_on, last_look: AsyncMutex::default(), locks }
+        let (last_look, last_collector) = (AsyncMutex::default(), AsyncMutex::default());
+        Self { objects, names, layout, is_relied_on, last_look, last_collector, ages: Mutex::default(), locks }
+    }
+
+    pub(super) fn ages(&self) -> Ages {
+        *held(self.ages.lock())
+    }
+
+    pub(super) fn set_ages(&self, ages: Ages) {
+        *held(self.ages.lock()) = ages;
+    }
+
+    /// Learns for how long the collector of another node spares what is relied on.
+    pub(super) fn shorten_grace(&self, other: Duration) {
+        let mut ages = held(self.ages.lock());
+        if !other.is_zero() && other < ages.grace {
+            tracing::warn!(mine = ?ages.grace, ?other, "another node has a shorter collect.grace, which counts from now on");
+            ages.grace = other;
+        }
+    }
+
+    /// What time it is by the store's clock, with which alone the times of objects are compared.
+    pub(super) async fn now(&self) -> objects::Result<SystemTime> {
+        if self.objects.alone().is_some() {
+            return Ok(SystemTime::now());
+        }
+        self.objects.put(keys::CLOCK, Bytes::new(), None).await?;
+        let gone = || ObjectsError::Unavailable(format!("{} was written, and is not there", keys::CLOCK));
+        Ok(self.objects.stat(keys::CLOCK).await?.ok_or_else(gone)?.modified)
     }
 
     /// Shared by those who add links, held alone by those who remove some or look before they write: within this process,

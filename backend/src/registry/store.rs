@@ -16,7 +16,7 @@ use super::keys::Layout;
 use super::links::Held;
 use super::names::markers::Markers;
 use super::names::tree::Tree;
-use super::node::Node;
+use super::node::{Ages, Node};
 use super::uploads::Uploads;
 use super::uploads::files::FileStore;
 use super::uploads::parts::{PartStore, Tails};
@@ -25,12 +25,12 @@ use super::{keys, manifests, removal};
 use crate::objects::Objects;
 use crate::objects::disk::DirectoryObjects;
 use crate::objects::{BucketObjects, MemoryObjects, ObjectsError, OneNode, Opened};
-use crate::store::{Blob, ByteStream, Links, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
+use crate::store::{Blob, ByteStream, Cause, Links, NewManifest, Precondition, Result, Store, StoredManifest, Upload};
 
 /// A store whose bytes are objects: in memory, in a directory, or in a bucket that several processes use at once.
 #[derive(Clone)]
 pub struct ObjectStore {
-    node: Arc<Node>,
+    pub(super) node: Arc<Node>,
     uploads: Arc<dyn Uploads>,
     /// Where clients are sent for blobs, if they are.
     redirects: Option<Arc<dyn BucketObjects>>,
@@ -58,6 +58,12 @@ impl ObjectStore {
     /// There is no registry in it, or not all of it may be read.
     pub fn in_directory_to_read(data: &Path) -> io::Result<Self> {
         Ok(Self::over_directory(DirectoryObjects::open_to_read(data)?, false))
+    }
+
+    /// The same with other ages.
+    pub fn keeping(self, ages: Ages) -> Self {
+        self.node.set_ages(ages);
+        self
     }
 
     fn over_directory(directory: DirectoryObjects, is_relied_on: bool) -> Self {
@@ -145,23 +151,17 @@ impl Store for ObjectStore {
             let _adding = node.lock(&repository).read().await;
             let key = keys::layer(&repository, &digest);
             node.names.add_repository(&repository).await?;
-            node.write_link(&key, &held.target, None).await?;
-            node.look(&[key, keys::blob(&held.target)]).await?;
+            node.link_blob(&key, &held.target).await?;
             Ok(node.rely(&repository, &digest).await?.is_some())
         };
         self.node.run(mount).await
     }
 
-    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
-        let (repository, digest) = (repository.clone(), digest.clone());
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest, cause: &Cause) -> Result<bool> {
+        let (repository, digest, cause) = (repository.clone(), digest.clone(), cause.clone());
         let delete = |node: Arc<Node>| async move {
             let _alone = node.lock(&repository).write().await;
-            let key = keys::layer(&repository, &digest);
-            if node.objects.stat(&key).await?.is_none() {
-                return Ok(false);
-            }
-            node.objects.remove(&key).await?;
-            Ok(true)
+            removal::delete_blob(&node, &repository, &digest, &cause).await
         };
         self.node.run(delete).await
     }
@@ -223,18 +223,28 @@ impl Store for ObjectStore {
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
+        cause: &Cause,
     ) -> Result<bool> {
-        let (repository, digest, subject) = (repository.clone(), digest.clone(), subject.cloned());
-        let delete =
-            |node: Arc<Node>| async move { removal::delete(&node, &repository, &digest, subject.as_ref()).await };
+        let (repository, digest) = (repository.clone(), digest.clone());
+        let (subject, cause) = (subject.cloned(), cause.clone());
+        let delete = |node: Arc<Node>| async move {
+            removal::delete(&node, &repository, &digest, subject.as_ref(), &cause).await
+        };
         self.node.run(delete).await
     }
 
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool> {
-        let (repository, tag, precondition) = (repository.clone(), tag.clone(), precondition.clone());
+    async fn delete_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        precondition: &Precondition,
+        cause: &Cause,
+    ) -> Result<bool> {
+        let (repository, tag) = (repository.clone(), tag.clone());
+        let (precondition, cause) = (precondition.clone(), cause.clone());
         let delete = |node: Arc<Node>| async move {
             let _alone = node.lock(&repository).write().await;
-            removal::delete_tag(&node, &repository, &tag, &precondition).await
+            removal::delete_tag(&node, &repository, &tag, &precondition, &cause).await
         };
         self.node.run(delete).await
     }

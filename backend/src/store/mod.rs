@@ -4,7 +4,10 @@
 //! nothing of HTTP, and nothing of what a manifest says. [`ObjectStore`](crate::ObjectStore) keeps it in objects, wherever
 //! these are; `contract.rs` is the suite that it must pass over each of them.
 
+mod plan;
 pub(crate) mod sessions;
+mod space;
+mod trash;
 
 use std::io;
 use std::ops::Range;
@@ -20,6 +23,10 @@ use uuid::Uuid;
 
 use crate::objects::ObjectsError;
 
+pub use self::plan::{Candidate, Collected, Counts, Item, ItemError, Plan, Terms};
+pub use self::space::Space;
+pub use self::trash::{Cause, Deleted, Kind, Trashed};
+
 /// The result of a store's operation.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -32,7 +39,7 @@ pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 /// yet whole is never visible. Every operation may run beside every other, and one that is dropped
 /// before it ends has either happened or not.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Space + Send + Sync + 'static {
     /// A blob of a repository, opened for reading; `None` when the repository does not hold it.
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>>;
 
@@ -40,7 +47,7 @@ pub trait Store: Send + Sync + 'static {
     async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool>;
 
     /// Takes a blob out of a repository; other repositories keep it. False when it was not in it.
-    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
+    async fn delete_blob(&self, repository: &RepositoryName, digest: &Digest, cause: &Cause) -> Result<bool>;
 
     /// Whether bytes may become fewer or others without the store's doing, as those of a file.
     fn may_lose_bytes(&self) -> bool {
@@ -87,11 +94,18 @@ pub trait Store: Send + Sync + 'static {
         repository: &RepositoryName,
         digest: &Digest,
         subject: Option<&Digest>,
+        cause: &Cause,
     ) -> Result<bool>;
 
     /// Removes a tag; the manifest stays. False when there was none. [`StoreError::PreconditionFailed`] when the
     /// precondition does not hold of the manifest that it points at.
-    async fn delete_tag(&self, repository: &RepositoryName, tag: &Tag, precondition: &Precondition) -> Result<bool>;
+    async fn delete_tag(
+        &self,
+        repository: &RepositoryName,
+        tag: &Tag,
+        precondition: &Precondition,
+        cause: &Cause,
+    ) -> Result<bool>;
 
     /// The first `limit` tags that sort after `after`, in lexical order; `None` when the repository
     /// does not exist.
@@ -206,6 +220,8 @@ pub struct NewManifest {
     pub requires: Vec<Requirement>,
     /// What must hold of the manifest that is found by this name, at the moment of the write.
     pub precondition: Option<(Reference, Precondition)>,
+    /// Who puts it, where that is known.
+    pub by: Option<String>,
 }
 
 /// What must hold of a manifest that may be there. By default, nothing.

@@ -114,6 +114,7 @@ async fn keep(store: &ObjectStore, subject: &str, artifacts: impl Iterator<Item 
             subject: Some(subject.parse().unwrap()),
             requires: Vec::new(),
             precondition: None,
+            by: None,
         };
         store.put_manifest(&"a".parse().unwrap(), new).await.unwrap();
     }

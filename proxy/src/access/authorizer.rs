@@ -125,6 +125,8 @@ impl Judge<'_> {
         }
         match action {
             Action::PushManifest { repository, reference, tags } => self.tags(repository, reference, tags, given),
+            Action::Restore { repository, tags, .. } => self.tags_again(repository, tags, given),
+            Action::Trash(repository) => self.pulls_too(repository, given),
             Action::Mount { repository, from, .. } => Ok((given, vec![], !self.mounts(repository, from.as_ref())?)),
             _ => Ok((given, vec![], false)),
         }
@@ -150,6 +152,31 @@ impl Judge<'_> {
             };
         }
         Ok((given, only_new, false))
+    }
+
+    /// Restoring makes tags, and moves none.
+    fn tags_again(
+        &self,
+        repository: &RepositoryName,
+        tags: &[Tag],
+        mut given: Option<Given>,
+    ) -> Result<Judgement, Denial> {
+        for tag in tags {
+            let moves = self.given(Wish::MoveTag(tag), repository);
+            given = Some(moves.map_or_else(|| self.require(Wish::CreateTag(tag), repository), Ok)?);
+        }
+        Ok((given, vec![], false))
+    }
+
+    /// Who may delete in a repository and not read in it does not learn what was in it.
+    fn pulls_too(&self, repository: &RepositoryName, given: Option<Given>) -> Result<Judgement, Denial> {
+        self.require(Wish::Pull, repository)?;
+        match self.narrowing_scope() {
+            Some(known) if !known.holds(Right::Pull, repository) => {
+                Err(Denial::Narrow(Scope::needed([(Right::Pull, repository), (Right::Delete, repository)])))
+            }
+            _ => Ok((given, vec![], false)),
+        }
     }
 
     /// Whether a blob may be taken over from there. Where not, it is as if it were not there.

@@ -18,7 +18,8 @@ pub(super) enum Need<'a> {
 }
 
 impl<'a> Need<'a> {
-    /// What an action needs first. Tags that a manifest is to have, and the repository that a mount is from, come on top.
+    /// What an action needs first. Tags that a manifest is to have, the repository that a mount is from, and that who lists
+    /// the trash may pull, come on top.
     pub(super) fn of(action: &'a Action) -> Self {
         match action {
             Action::Base => Self::Login,
@@ -36,12 +37,13 @@ impl<'a> Need<'a> {
             | Action::UploadStatus(repository, _)
             | Action::AppendUpload(repository, _)
             | Action::FinishUpload { repository, .. }
-            | Action::CancelUpload(repository, _) => Self::In(repository, Wish::Create),
+            | Action::CancelUpload(repository, _)
+            | Action::Restore { repository, .. } => Self::In(repository, Wish::Create),
             Action::DeleteManifest(repository, Reference::Tag(tag)) => Self::In(repository, Wish::DeleteTag(tag)),
             // A manifest takes all its tags along.
-            Action::DeleteManifest(repository, Reference::Digest(_)) | Action::DeleteBlob(repository, _) => {
-                Self::In(repository, Wish::Delete)
-            }
+            Action::DeleteManifest(repository, Reference::Digest(_))
+            | Action::DeleteBlob(repository, _)
+            | Action::Trash(repository) => Self::In(repository, Wish::Delete),
         }
     }
 

@@ -58,6 +58,8 @@ pub(crate) enum Act {
     Delete,
     /// A blob was removed.
     DeleteBlob,
+    /// What was deleted was brought back.
+    Restore,
     /// A file that the configuration names was read again.
     Reload,
     /// The audit log itself: lines are missing.
@@ -70,7 +72,8 @@ impl From<&Action> for Act {
             Action::Base => Self::Login,
             Action::Catalog(_) => Self::Catalog,
             Action::Extension | Action::ChangeExtension => Self::Extension,
-            Action::Tags(..) | Action::Referrers { .. } => Self::List,
+            Action::Tags(..) | Action::Referrers { .. } | Action::Trash(_) => Self::List,
+            Action::Restore { .. } => Self::Restore,
             Action::PullManifest(..) => Self::Pull,
             Action::PushManifest { .. } => Self::Push,
             Action::DeleteManifest(..) => Self::Delete,
@@ -111,7 +114,8 @@ impl<'a> Weight<'a> {
             | Action::ChangeExtension
             | Action::PushManifest { .. }
             | Action::DeleteManifest(..)
-            | Action::DeleteBlob(..) => Self::Act,
+            | Action::DeleteBlob(..)
+            | Action::Restore { .. } => Self::Act,
             Action::PullManifest(repository, _) => Self::Manifest(repository),
             Action::PullBlob(repository, _) | Action::Mount { from: Some(repository), .. } => Self::BlobOf(repository),
             Action::PushBlob { .. } | Action::FinishUpload { .. } => Self::Blob,
@@ -119,6 +123,7 @@ impl<'a> Weight<'a> {
             | Action::Extension
             | Action::Tags(..)
             | Action::Referrers { .. }
+            | Action::Trash(_)
             | Action::Mount { from: None, .. }
             | Action::BeginUpload { .. }
             | Action::UploadStatus(..)
@@ -177,6 +182,7 @@ impl<'a> Event<'a> {
                 event.name(reference);
                 event.tags.extend(tags.iter().map(Tag::as_str));
             }
+            Action::Restore { tags, .. } => event.tags.extend(tags.iter().map(Tag::as_str)),
             Action::PullBlob(_, digest)
             | Action::DeleteBlob(_, digest)
             | Action::PushBlob { digest, .. }
@@ -191,6 +197,7 @@ impl<'a> Event<'a> {
             | Action::Extension
             | Action::ChangeExtension
             | Action::Tags(..)
+            | Action::Trash(_)
             | Action::BeginUpload { .. }
             | Action::UploadStatus(..)
             | Action::AppendUpload(..)

@@ -33,7 +33,7 @@ pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
-pub use lockgate_backend::config::{Data, S3, Storage};
+pub use lockgate_backend::config::{Collect, Data, S3, Storage};
 pub use lockgate_settings::Log;
 pub use origin::Origin;
 pub use origins::Origins;
@@ -64,6 +64,8 @@ pub struct Config {
     pub storage: Option<Storage>,
     /// The server of a bucket, where `storage.data` names one.
     pub s3: S3,
+    /// How what nobody needs any more is removed, with `[storage]`.
+    pub collect: Collect,
     /// Clients too old for the registry API.
     pub clients: ClientRule,
     /// What one client can take from the others. No limit concerns the size of an image.

@@ -92,6 +92,11 @@ impl Destination {
                 Ok(answer.map(Answer::Upstream))
             }
             Self::Registry(registry) => {
+                if let Some(name) = permit.caller().name()
+                    && let Ok(name) = HeaderValue::from_str(name.as_str())
+                {
+                    request.headers_mut().insert(lockgate_backend::USER, name);
+                }
                 let progress = request.body().progress();
                 let mut answer = registry.answer(permit.action().clone(), request).await;
                 // What the client did not send to its end is refused as behind any upstream.

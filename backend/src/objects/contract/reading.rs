@@ -76,10 +76,12 @@ pub(super) async fn a_renewed_object_is_as_it_was(objects: AnyObjects) {
     for mark in [None, Some("1")] {
         objects.put("key", Bytes::from_static(b"1"), mark).await.unwrap();
         let before = found(&*objects, "key").await;
-        objects.renew("key", before.bytes.clone(), mark).await.unwrap();
+        assert!(objects.renew("key", &before).await.unwrap());
         let renewed = found(&*objects, "key").await;
         assert_eq!((&renewed.bytes, &renewed.stat.mark), (&before.bytes, &before.stat.mark));
         assert!(renewed.stat.modified >= before.stat.modified);
+        told(async || objects.remove("key").await).await;
+        assert!(!objects.renew("key", &before).await.unwrap() && objects.get("key").await.unwrap().is_none());
     }
 }
 

@@ -184,7 +184,8 @@ impl DirectoryObjects {
     /// Directories that an object leaves empty go with it, up to the one that says what is below it: `_layers`.
     fn kept(&self, key: &str) -> PathBuf {
         let named = key.rfind("/_").map(|at| at + key[at + 1..].find('/').map_or(0, |end| end + 1));
-        self.path(named.map_or("", |end| &key[..end]))
+        let above = if key.starts_with(BLOBS) { BLOBS } else { "" };
+        self.path(named.map_or(above, |end| &key[..end]))
     }
 }
 
@@ -201,11 +202,10 @@ impl Objects for DirectoryObjects {
     }
 
     async fn get_unless(&self, key: &str, known: &Version) -> Result<Read> {
-        Ok(match self.get(key).await? {
-            None => Read::Absent,
-            Some(object) if object.stat.version == *known => Read::Unchanged,
-            Some(object) => Read::Changed(object),
-        })
+        if self.stat(key)?.is_some_and(|stat| stat.version == *known) {
+            return Ok(Read::Unchanged);
+        }
+        Ok(self.get(key).await?.map_or(Read::Absent, Read::Changed))
     }
 
     async fn stat(&self, key: &str) -> Result<Option<Stat>> {
@@ -222,16 +222,18 @@ impl Objects for DirectoryObjects {
 
     /// The time alone is written, and not synced: what is lost with the power made nothing older than it was. Where this
     /// process may not write, it removes nothing either.
-    async fn renew(&self, key: &str, bytes: Bytes, mark: Option<&str>) -> Result<()> {
+    async fn renew(&self, key: &str, Object { bytes, stat }: &Object) -> Result<bool> {
         if self.durable.is_read_only() {
-            return Ok(());
+            return Ok(true);
         }
-        let renewed = File::open(self.path(key)).and_then(|file| file.set_modified(self.written.now(mark)));
-        let renewed = renewed.or_else(|_| self.write(key, &bytes, mark));
+        let (_alone, mark) = (self.lock(key), stat.mark.as_deref());
+        let Some((file, _)) = open(&self.path(key))? else { return Ok(false) };
+        let renewed = file.set_modified(self.written.now(mark)).or_else(|_| self.write(key, bytes, mark));
         let may_not = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
         };
-        if renewed.as_ref().is_err_and(may_not) { Ok(()) } else { Ok(renewed?) }
+        renewed.or_else(|error| if may_not(&error) { Ok(()) } else { Err(error) })?;
+        Ok(true)
     }
 
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
@@ -272,6 +274,16 @@ impl Objects for DirectoryObjects {
 impl Alone for DirectoryObjects {
     fn remove_all(&self, directory: &str) -> Result<bool> {
         Ok(self.durable.remove_tree(&self.path(directory))?)
+    }
+
+    fn free(&self) -> Result<u64> {
+        // Blobs may lie on another file system than uploads.
+        let free = [self.root.clone(), self.root.join(BLOBS)].map(|path| match rustix::fs::statvfs(&path) {
+            Ok(free) => Ok(free.f_bavail.saturating_mul(free.f_frsize)),
+            Err(error) => Err(at(&path)(error.into())),
+        });
+        let [root, blobs] = free;
+        Ok(root?.min(blobs?))
     }
 
     /// The path, without the links on it as far as it exists.
@@ -334,7 +346,8 @@ mod tests {
             let file = File::options().write(true).open(objects.path("link")).unwrap();
             let old = objects.get("link").await.unwrap().unwrap().stat.modified - std::time::Duration::from_secs(60);
             file.set_modified(old).unwrap();
-            objects.renew("link", Bytes::from_static(b"x"), mark).await.unwrap();
+            let known = objects.get("link").await.unwrap().unwrap();
+            assert!(objects.renew("link", &known).await.unwrap());
             let renewed = objects.get("link").await.unwrap().unwrap();
             assert!(renewed.stat.modified > old && renewed.bytes == "x" && renewed.stat.mark.as_deref() == mark);
         }

@@ -34,9 +34,10 @@ pub(super) async fn write(
     client: &Client,
     key: &str,
     bytes: Bytes,
+    mark: Option<&str>,
     condition: Condition<'_>,
 ) -> Result<Option<Version>> {
-    let request = Request::new(Method::PUT, key).body(bytes.clone());
+    let request = Request::new(Method::PUT, key).mark(mark).body(bytes.clone());
     let request = match condition {
         Condition::Absent => request.header(header::IF_NONE_MATCH, "*"),
         Condition::Is(version) => request.if_match(version),

@@ -92,12 +92,17 @@ impl Objects for S3Objects {
         small::put(&self.client, key, bytes, mark).await
     }
 
+    async fn renew(&self, key: &str, Object { bytes, stat }: &Object) -> Result<bool> {
+        let (mark, condition) = (stat.mark.as_deref(), Condition::Is(&stat.version));
+        Ok(conditional::write(&self.client, key, bytes.clone(), mark, condition).await?.is_some())
+    }
+
     async fn create(&self, key: &str, bytes: Bytes) -> Result<Option<Version>> {
-        conditional::write(&self.client, key, bytes, Condition::Absent).await
+        conditional::write(&self.client, key, bytes, None, Condition::Absent).await
     }
 
     async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>> {
-        conditional::write(&self.client, key, bytes, Condition::Is(known)).await
+        conditional::write(&self.client, key, bytes, None, Condition::Is(known)).await
     }
 
     async fn remove(&self, key: &str) -> Result<()> {

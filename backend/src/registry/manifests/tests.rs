@@ -10,6 +10,7 @@ use crate::objects::{MemoryObjects, Objects as _};
 use crate::registry::ObjectStore;
 use crate::registry::keys::Layout;
 use crate::registry::names::tree;
+use crate::store::Cause;
 use crate::store::Store as _;
 
 /// Two processes over the same objects.
@@ -26,6 +27,7 @@ fn tagged(content: &'static [u8]) -> NewManifest {
         subject: None,
         requires: Vec::new(),
         precondition: None,
+        by: None,
     }
 }
 
@@ -38,7 +40,9 @@ async fn of_two_nodes_that_delete_a_tag_one_does_and_a_push_beside_is_there_or_w
         one.put_manifest(&name, tagged(b"m")).await.unwrap();
         let [deleting, deleting_too] = [&one, &other].map(|node| {
             let (node, name, tag) = (node.clone(), name.clone(), tag.clone());
-            tokio::spawn(async move { node.delete_tag(&name, &tag, &Precondition::default()).await.unwrap() })
+            tokio::spawn(async move {
+                node.delete_tag(&name, &tag, &Precondition::default(), &Cause::default()).await.unwrap()
+            })
         });
         let (deleted, deleted_too) = (deleting.await.unwrap(), deleting_too.await.unwrap());
         assert!(deleted != deleted_too, "one of them was the one");
@@ -48,12 +52,12 @@ async fn of_two_nodes_that_delete_a_tag_one_does_and_a_push_beside_is_there_or_w
             let (node, name) = (other.clone(), name.clone());
             async move { node.put_manifest(&name, tagged(b"m")).await.unwrap() }
         });
-        one.delete_tag(&name, &tag, &free).await.unwrap();
+        one.delete_tag(&name, &tag, &free, &Cause::default()).await.unwrap();
         pushing.await.unwrap();
         // A tag that is there has its name, and its manifest knows of it.
         let is_there = one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap().is_some();
         assert_eq!(one.tags(&name, "", 9).await.unwrap().unwrap().len(), usize::from(is_there));
-        one.delete_manifest(&name, &digest_of(Algorithm::Sha256, b"m"), None).await.unwrap();
+        one.delete_manifest(&name, &digest_of(Algorithm::Sha256, b"m"), None, &Cause::default()).await.unwrap();
         assert_eq!(one.manifest(&name, &Reference::Tag(tag.clone())).await.unwrap(), None);
         assert_eq!(one.tags(&name, "", 9).await.unwrap(), Some(vec![]));
     }
@@ -73,7 +77,7 @@ async fn a_tag_that_distribution_set_in_a_bucket_goes_with_its_manifest_after_a_
         objects.put(&key, bytes, None).await.unwrap();
     }
     store.put_manifest(&name, tagged(b"m")).await.unwrap();
-    assert!(store.delete_manifest(&name, &digest, None).await.unwrap());
+    assert!(store.delete_manifest(&name, &digest, None, &Cause::default()).await.unwrap());
     for tag in ["theirs", "v1"] {
         assert_eq!(store.tag(&name, &tag.parse().unwrap()).await.unwrap(), None, "{tag}");
     }
@@ -107,6 +111,7 @@ impl Site {
             subject: None,
             requires: Vec::new(),
             precondition: None,
+            by: None,
         };
         self.store.put_manifest(&self.repository, new).await.unwrap();
         digest
@@ -146,7 +151,7 @@ impl Site {
     }
 
     async fn delete(&self, digest: &Digest) {
-        assert!(self.store.delete_manifest(&self.repository, digest, None).await.unwrap());
+        assert!(self.store.delete_manifest(&self.repository, digest, None, &Cause::default()).await.unwrap());
     }
 }
 
@@ -235,7 +240,9 @@ async fn a_tag_that_cannot_be_read_can_be_deleted() {
     fs::create_dir(&link).unwrap();
     let broken = "broken".parse().unwrap();
     site.store.tag(&site.repository, &broken).await.unwrap_err();
-    assert!(site.store.delete_tag(&site.repository, &broken, &Precondition::default()).await.unwrap());
+    assert!(
+        site.store.delete_tag(&site.repository, &broken, &Precondition::default(), &Cause::default()).await.unwrap()
+    );
     assert_eq!(site.tags().await, ["v1"]);
 }
 
@@ -243,7 +250,12 @@ async fn a_tag_that_cannot_be_read_can_be_deleted() {
 async fn a_deleted_tag_is_forgotten() {
     let site = Site::new();
     let digest = site.put("m", &["v1", "v2"]).await;
-    assert!(site.store.delete_tag(&site.repository, &"v1".parse().unwrap(), &Precondition::default()).await.unwrap());
+    assert!(
+        site.store
+            .delete_tag(&site.repository, &"v1".parse().unwrap(), &Precondition::default(), &Cause::default())
+            .await
+            .unwrap()
+    );
     assert_eq!(site.noted(&digest), BTreeSet::from(["v2".to_owned()]));
 }
 

@@ -45,7 +45,7 @@ impl Markers {
         let prefix = format!("{}{repository}/_", keys::REPOSITORIES);
         let mut links = self.objects.scan(&prefix);
         while let Some(entry) = links.try_next().await? {
-            if in_repository(&entry.key).is_some() {
+            if keys::in_repository(&entry.key).is_some() {
                 return Ok(true);
             }
         }
@@ -67,7 +67,7 @@ impl Markers {
         let mut repositories = BTreeSet::new();
         let mut links = self.objects.scan(keys::REPOSITORIES);
         while let Some(entry) = links.try_next().await? {
-            if let Some((name, _)) = in_repository(&entry.key)
+            if let Some((name, _)) = keys::in_repository(&entry.key)
                 && !repositories.contains(name)
             {
                 repositories.insert(name.to_owned());
@@ -152,7 +152,7 @@ impl Names for Markers {
         let mut named = BTreeSet::new();
         let mut links = self.objects.scan(keys::REPOSITORIES);
         while let Some(entry) = links.try_next().await? {
-            let Some((name, path)) = in_repository(&entry.key) else { continue };
+            let Some((name, path)) = keys::in_repository(&entry.key) else { continue };
             let Ok(repository) = name.parse::<RepositoryName>() else { continue };
             if named.insert(name.to_owned()) {
                 self.add_repository(&repository).await?;
@@ -169,12 +169,4 @@ impl Names for Markers {
         }
         Ok(self.objects.put(keys::NAMES_COMPLETE, Bytes::new(), None).await?)
     }
-}
-
-/// The repository that a link is in, and where in it.
-fn in_repository(key: &str) -> Option<(&str, &str)> {
-    let path = key.strip_prefix(keys::REPOSITORIES)?;
-    let at = path.find("/_")?;
-    let (name, rest) = (&path[..at], &path[at + 1..]);
-    (rest.starts_with("_layers/") || rest.starts_with("_manifests/")).then_some((name, rest))
 }

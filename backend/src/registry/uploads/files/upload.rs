@@ -143,10 +143,11 @@ impl Upload for FileUpload {
         let (rules, digest) = (Arc::clone(&self.files.rules), digest.clone());
         rules
             .run(|rules| async move {
-                self.file.keep(&self.files, &digest)?;
-                let linked = rules.link_layer(&self.repository, &digest).await;
+                let proven = self.file.prove(&self.files, &digest)?;
+                rules.link_layer(&self.repository, &digest).await?;
+                self.file.keep(&self.files, &digest, &proven)?;
                 self.file.end();
-                Ok(linked?)
+                Ok(())
             })
             .await
     }

@@ -35,6 +35,14 @@ pub(super) struct UploadFile {
     taken_at: u64,
 }
 
+/// Which bytes of a session have the digest that was asked for.
+pub(super) enum Proven {
+    /// All of them.
+    Whole,
+    /// Those that came since it was taken: a client that was cut off has sent all of it again.
+    SentAgain,
+}
+
 impl UploadFile {
     pub(super) fn open(files: &FileStore, repository: &RepositoryName, id: Uuid) -> Result<Self> {
         // The session is looked for first: an id that does not exist is no busy one.
@@ -111,8 +119,9 @@ impl UploadFile {
         synced
     }
 
-    /// Keeps the bytes of the session, settled, as what has this digest.
-    pub(super) fn keep(&self, files: &FileStore, digest: &Digest) -> Result<()> {
+    /// Looks which bytes of the session, settled, have this digest, and makes them durable. Where none have, the session
+    /// is ended.
+    pub(super) fn prove(&self, files: &FileStore, digest: &Digest) -> Result<Proven> {
         let data = upload_data(&self.directory);
         let size = self.settled()?;
         let hash = self.progress().take_hash();
@@ -129,12 +138,21 @@ impl UploadFile {
                 let _ = durable.remove_tree(&self.directory);
                 return Err(at(&data)(error).into());
             }
-            durable.rename(&data, &files.directory.path(&key))?;
+            Ok(Proven::Whole)
         } else if self.was_sent_again(size, digest).map_err(at(&data))? {
-            durable.copy(&self.file, self.taken_at, &files.directory.path(&key))?;
+            Ok(Proven::SentAgain)
         } else {
             durable.remove_tree(&self.directory)?;
-            return Err(StoreError::DigestMismatch(found));
+            Err(StoreError::DigestMismatch(found))
+        }
+    }
+
+    /// Keeps the bytes that have this digest.
+    pub(super) fn keep(&self, files: &FileStore, digest: &Digest, proven: &Proven) -> Result<()> {
+        let (durable, blob) = (&files.directory.durable, files.directory.path(&keys::blob(digest)));
+        match proven {
+            Proven::Whole => durable.rename(&upload_data(&self.directory), &blob)?,
+            Proven::SentAgain => durable.copy(&self.file, self.taken_at, &blob)?,
         }
         Ok(())
     }
@@ -240,7 +258,8 @@ mod tests {
         assert_eq!(file.settled().unwrap(), content.len() as u64);
         let digest = digest_of(Algorithm::Sha256, &content);
         assert_eq!(file.hash_file(0..content.len() as u64, Algorithm::Sha256).unwrap(), digest, "written in order");
-        file.keep(&session.files, &digest).unwrap();
+        let proven = file.prove(&session.files, &digest).unwrap();
+        file.keep(&session.files, &digest, &proven).unwrap();
     }
 
     #[tokio::test]

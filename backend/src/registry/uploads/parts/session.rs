@@ -46,7 +46,7 @@ pub(super) enum State {
     /// It becomes this blob: its list of parts does not change any more.
     Completing(Completion),
     /// It has become this blob.
-    Done(#[serde(with = "as_text")] Digest),
+    Done(Digest),
     /// It was ended: its bytes go.
     Ended,
 }
@@ -54,7 +54,6 @@ pub(super) enum State {
 /// What a session becomes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Completion {
-    #[serde(with = "as_text")]
     pub(super) digest: Digest,
     /// The blob begins behind so many bytes; `None` until they were read again, in an algorithm that the session was not
     /// begun with.
@@ -63,19 +62,6 @@ pub(super) struct Completion {
     pub(super) taken_at: u64,
     /// How many bytes all parts have.
     pub(super) size: u64,
-}
-
-mod as_text {
-    use lockgate_oci::Digest;
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(digest: &Digest, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(digest.as_str())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Digest, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {

@@ -1,0 +1,213 @@
+//! Removing what nobody needs, while everybody goes on.
+//!
+//! A run looks at everything once ([`survey`]), and publishes what nobody needs ([`collection`](super::collection)). Only
+//! the next run removes it, if it was not needed then either, and if nobody who relied on it has taken it off the list.
+//! So no reader and no writer waits, but for one who writes the very thing that is being removed at the moment.
+//!
+//! ```text
+//! mod           a run: whose turn it is, what is removed, what is published
+//!   survey        what nobody needs; it only reads
+//!     compact       digests by the million
+//!     pace          how much of the time it takes
+//! ```
+
+mod compact;
+mod pace;
+mod survey;
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::pace::Pace;
+use self::survey::{Found, Survey, Terms};
+use super::collection::{Collection, LastLook};
+use super::node::{Node, all};
+use super::{keys, trash};
+use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
+use crate::store::{Candidate, Collected, Item, Plan, Result, StoreError, Terms as Rules};
+
+/// Keys that are removed under one entry of the list.
+const BATCH: usize = 1000;
+
+/// A run may always remove so many objects, whatever its share of all is: a small registry has few.
+const FLOOR: u64 = 1000;
+
+/// How long a run that says nothing is taken for alive: it sends DELETEs for so long after it has said which, and each is
+/// good for as long again.
+const SILENCE: Duration = Duration::from_secs(2 * REMOVAL.as_secs());
+
+/// How often a removal that failed is tried again.
+const TRIES: usize = 3;
+
+/// Tells what a collection would remove, and changes nothing.
+pub(super) async fn plan(node: &Node, rules: &Rules) -> Result<Plan> {
+    let now = node.now().await?;
+    let Found { candidates, counts } = survey(node, rules, now).await?;
+    Ok(Plan { candidates, counts })
+}
+
+async fn survey(node: &Node, rules: &Rules, now: SystemTime) -> Result<Found> {
+    let ages = node.ages();
+    // Stores other than files have whole seconds.
+    let margin = if node.objects.alone().is_some() { Duration::ZERO } else { Duration::from_secs(1) };
+    let terms = Terms { now, margin, grace: ages.grace, trash: ages.trash };
+    Survey::new(ReadOnly::new(&node.objects), terms, Pace::new(rules.rate)).run().await
+}
+
+/// Removes what the run before has published and nobody needs, and publishes what nobody needs now; of both only what is
+/// among `only`, where that is given.
+pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>) -> Result<Collected> {
+    let run = Run::begin(node).await?;
+    trash::empty(node, node.ages().trash).await?;
+    let Found { mut candidates, counts } = survey(node, rules, run.now).await?;
+    if let Some(only) = only {
+        candidates.retain(|candidate| only.contains(&candidate.item));
+    }
+    let most = FLOOR.max((counts.blobs as f64 * rules.max_delete) as u64);
+    let mut collected = Collected { counts, ..Collected::default() };
+    let removed = run.remove(&candidates, usize::try_from(most).unwrap_or(usize::MAX), &mut collected).await?;
+    let condemned = candidates.iter().map(|candidate| key(&candidate.item)).filter(|key| !removed.contains(key));
+    let condemned: BTreeSet<String> = condemned.collect();
+    collected.condemned = condemned.len() as u64;
+    run.change(|collection| collection.condemned = condemned.clone()).await?;
+    Ok(collected)
+}
+
+/// Ends what a collector has left that died while it removed something: until then nobody can write that.
+pub(super) async fn clean_up(node: &Node) -> Result<()> {
+    let mut seen = node.last_collector.lock().await;
+    let Some(LastLook { collection, .. }) =
+        node.collection().await?.filter(|last| !last.collection.deleting.is_empty())
+    else {
+        *seen = None;
+        return Ok(());
+    };
+    let since = match *seen {
+        Some((nonce, since)) if nonce == collection.nonce => since,
+        _ => seen.insert((collection.nonce, Instant::now())).1,
+    };
+    if node.objects.alone().is_some() || since.elapsed() > SILENCE {
+        Run::begin(node).await?;
+        *seen = None;
+    }
+    Ok(())
+}
+
+fn key(item: &Item) -> String {
+    match item {
+        Item::Tag(repository, tag, _) => keys::tag(repository, tag.as_str()),
+        Item::Manifest(repository, digest) => keys::revision(repository, digest),
+        Item::Link(repository, digest) => keys::layer(repository, digest),
+        Item::Blob(digest) => keys::blob(digest),
+    }
+}
+
+/// The collector's turn, until another takes it.
+struct Run<'a> {
+    node: &'a Node,
+    nonce: Uuid,
+    /// When it began, by the store's clock.
+    now: SystemTime,
+}
+
+impl<'a> Run<'a> {
+    async fn begin(node: &'a Node) -> Result<Self> {
+        let nonce = Uuid::new_v4();
+        let collection = loop {
+            let last = node.collection().await?;
+            let (known, before) = last.map(|last| (last.version, Collection::clone(&last.collection))).unzip();
+            let mut collection = before.unwrap_or_default();
+            (collection.run, collection.nonce) = (collection.run + 1, nonce);
+            collection.grace = u64::try_from(node.ages().grace.as_millis()).unwrap_or(u64::MAX);
+            if node.swap_collection(known.as_ref(), &collection).await?.is_some() {
+                break collection;
+            }
+        };
+        let mut run = Self { node, nonce, now: SystemTime::UNIX_EPOCH };
+        if !collection.deleting.is_empty() {
+            if node.objects.alone().is_none() {
+                // Until no DELETE of whoever had the turn can come any more.
+                tokio::time::sleep(SILENCE).await;
+            }
+            let leftover: Vec<String> = collection.deleting.iter().cloned().collect();
+            run.remove_all(&leftover).await?;
+            run.change(|collection| collection.deleting.clear()).await?;
+        }
+        let gone = || ObjectsError::Unavailable(format!("{} was written, and is not there", keys::COLLECTION));
+        run.now = node.objects.stat(keys::COLLECTION).await?.ok_or_else(gone)?.modified;
+        Ok(run)
+    }
+
+    /// Changes the list, as long as it is this run's turn. What it is then.
+    async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Collection> {
+        loop {
+            let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
+            let Some(LastLook { version, collection }) = last else {
+                let message = "another collection has begun meanwhile, and goes on in place of this one";
+                return Err(ObjectsError::Unavailable(message.to_owned()).into());
+            };
+            let mut changed = Collection::clone(&collection);
+            change(&mut changed);
+            if changed == *collection || self.node.swap_collection(Some(&version), &changed).await?.is_some() {
+                return Ok(changed);
+            }
+        }
+    }
+
+    /// Removes those of the candidates that the run before has published, `most` at most. Returns their keys.
+    async fn remove(
+        &self,
+        candidates: &[Candidate],
+        most: usize,
+        collected: &mut Collected,
+    ) -> Result<HashSet<String>> {
+        let mut removed = HashSet::new();
+        for batch in candidates.chunks(BATCH) {
+            let keys: Vec<(String, u64)> =
+                batch.iter().map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
+            let left = most.saturating_sub(removed.len());
+            // Whoever relied on one of them since has taken it off the list.
+            let listed = self
+                .change(|collection| {
+                    let listed = keys.iter().map(|(key, _)| key).filter(|key| collection.condemned.contains(*key));
+                    collection.deleting = listed.take(left).cloned().collect();
+                    collection.condemned.retain(|key| !collection.deleting.contains(key));
+                })
+                .await?;
+            let listed: Vec<(String, u64)> =
+                keys.into_iter().filter(|(key, _)| listed.deleting.contains(key)).collect();
+            if listed.is_empty() {
+                continue;
+            }
+            let keys: Vec<String> = listed.iter().map(|(key, _)| key.clone()).collect();
+            self.remove_all(&keys).await?;
+            self.change(|collection| collection.deleting.clear()).await?;
+            collected.removed += listed.len() as u64;
+            collected.freed += listed.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            removed.extend(keys);
+        }
+        Ok(removed)
+    }
+
+    /// Removes objects that stand on the list. What cannot be removed stays on it, for whoever has the next turn.
+    async fn remove_all(&self, keys: &[String]) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let removals = keys.iter().map(|key| self.node.objects.remove(key).boxed());
+            match all(removals.collect()).await {
+                Ok(_) => return Ok(()),
+                Err(error) if tries == TRIES => return Err(StoreError::from(error)),
+                Err(error) => tracing::warn!(%error, "what is collected cannot be removed; this is tried again"),
+            }
+            tries += 1;
+            tokio::time::sleep(REMOVAL).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

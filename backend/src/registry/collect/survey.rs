@@ -1,0 +1,255 @@
+//! Looking at everything once, to tell what nobody needs. Nothing here can write.
+//!
+//! Roots are the manifests of every repository, records of the trash, and links that somebody has relied on a short while
+//! ago. What a root names stays, and so do its bytes; a blob that no repository links stays while it is young.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use lockgate_oci::{Digest, RepositoryName};
+
+use super::compact::{Compact, named_in};
+use super::pace::Pace;
+use crate::hasher::digest_of;
+use crate::objects::{Entry, ReadOnly};
+use crate::registry::keys;
+use crate::registry::node::all;
+use crate::store::{Candidate, Counts, Deleted, Item, Kind, Links, Result, StoreError};
+
+/// Manifests that are read between two rests.
+const BATCH: usize = 64;
+
+/// Candidates that are named, at most; the next survey finds the others.
+const MOST: usize = 100_000;
+
+/// By what it is judged.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// By the clock of the store.
+    pub(super) now: SystemTime,
+    /// How much the times of objects are rounded down.
+    pub(super) margin: Duration,
+    /// What is younger stays.
+    pub(super) grace: Duration,
+    /// Records that are older are no roots.
+    pub(super) trash: Duration,
+}
+
+/// What nobody needs.
+pub(super) struct Found {
+    /// In the order in which they are to go.
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) counts: Counts,
+}
+
+/// A link to a blob or a manifest.
+struct Link {
+    digest: Compact,
+    is_young: bool,
+}
+
+/// What there is of a repository.
+#[derive(Default)]
+struct Repository {
+    layers: Vec<Link>,
+    revisions: Vec<Link>,
+    deleted: Vec<Deleted>,
+}
+
+/// Digests by their beginning: of two with the same one both are kept.
+#[derive(Default)]
+struct Kept(HashSet<u64>);
+
+impl Kept {
+    fn short(digest: &Compact) -> u64 {
+        let bytes = match digest {
+            Compact::Sha256(bytes) => &bytes[..8],
+            Compact::Sha512(bytes) => &bytes[..8],
+        };
+        u64::from_be_bytes(bytes.try_into().expect("these are eight"))
+    }
+
+    fn insert(&mut self, digest: &Compact) {
+        self.0.insert(Self::short(digest));
+    }
+
+    fn has(&self, digest: &Compact) -> bool {
+        self.0.contains(&Self::short(digest))
+    }
+}
+
+pub(super) struct Survey {
+    objects: ReadOnly,
+    terms: Terms,
+    pace: Pace,
+    found: Found,
+    kept: Kept,
+}
+
+impl Survey {
+    pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace) -> Self {
+        let found = Found { candidates: Vec::new(), counts: Counts::default() };
+        Self { objects, terms, pace, found, kept: Kept::default() }
+    }
+
+    /// Links first, then the trash, then bytes: what is moved from one to the next meanwhile is seen, or was looked for on
+    /// the collector's list by who moved it.
+    ///
+    /// # Errors
+    /// Something cannot be read, or a manifest is damaged, so that nobody knows what it needs.
+    pub(super) async fn run(mut self) -> Result<Found> {
+        let mut repositories = self.links().await?;
+        self.records(&mut repositories).await?;
+        self.found.counts.repositories = repositories.len() as u64;
+        let mut links = Vec::new();
+        for (name, repository) in repositories {
+            let Ok(name) = name.parse::<RepositoryName>() else {
+                // Nobody can ask for it, and it is not ours to judge.
+                repository.layers.iter().chain(&repository.revisions).for_each(|link| self.kept.insert(&link.digest));
+                continue;
+            };
+            self.judge(&name, repository, &mut links).await?;
+        }
+        self.found.candidates.append(&mut links);
+        self.blobs().await?;
+        Ok(self.found)
+    }
+
+    fn is_young(&self, entry: &Entry) -> bool {
+        // A time in the future is that of a clock which was wrong: it is young until it has passed.
+        let age = self.terms.now.duration_since(entry.modified).unwrap_or_default();
+        age < self.terms.grace + self.terms.margin
+    }
+
+    async fn links(&mut self) -> Result<HashMap<String, Repository>> {
+        let mut repositories: HashMap<String, Repository> = HashMap::new();
+        let mut entries = self.objects.scan(keys::REPOSITORIES);
+        while let Some(entry) = entries.try_next().await? {
+            self.pace.go_on().await;
+            let Some((name, path)) = keys::in_repository(&entry.key) else { continue };
+            let Some((kind, digest)) = keys::link_at(path) else { continue };
+            if !repositories.contains_key(name) {
+                repositories.insert(name.to_owned(), Repository::default());
+            }
+            let repository = repositories.get_mut(name).expect("it was put there");
+            let link = Link { digest: Compact::from(&digest), is_young: self.is_young(&entry) };
+            match kind {
+                Links::Blobs => repository.layers.push(link),
+                Links::Manifests => repository.revisions.push(link),
+            }
+        }
+        Ok(repositories)
+    }
+
+    async fn records(&mut self, repositories: &mut HashMap<String, Repository>) -> Result<()> {
+        let mut entries = self.objects.scan(keys::TRASH);
+        while let Some(entry) = entries.try_next().await? {
+            self.pace.go_on().await;
+            let Some((name, _)) = keys::record(&entry.key) else { continue };
+            let age = self.terms.now.duration_since(entry.modified).unwrap_or_default();
+            if age > self.terms.trash + self.terms.margin {
+                continue;
+            }
+            // It was restored meanwhile: its links are there, or on nobody's list.
+            let Some(object) = self.objects.get(&entry.key).await? else { continue };
+            let deleted = serde_json::from_slice(&object.bytes).map_err(|error| {
+                StoreError::Corrupt(format!("{} is no record of the trash ({error}): remove it", entry.key))
+            })?;
+            repositories.entry(name.as_str().to_owned()).or_default().deleted.push(deleted);
+        }
+        Ok(())
+    }
+
+    /// Tells what of a repository stays.
+    async fn judge(&mut self, name: &RepositoryName, repository: Repository, links: &mut Vec<Candidate>) -> Result<()> {
+        let Repository { layers, revisions, deleted } = repository;
+        let mut needed = HashSet::new();
+        let mut manifests: Vec<Compact> = revisions.into_iter().map(|link| link.digest).collect();
+        for Deleted { what, digest, .. } in &deleted {
+            match what {
+                Kind::Blob => drop(needed.insert(Compact::from(digest))),
+                Kind::Tag | Kind::Manifest => manifests.push(Compact::from(digest)),
+            }
+        }
+        manifests.sort_unstable();
+        manifests.dedup();
+        for some in manifests.chunks(BATCH) {
+            self.pace.go_on().await;
+            let manifests = some.iter().map(|digest| read(&self.objects, name, digest).boxed());
+            for manifest in all(manifests.collect()).await? {
+                let Some((target, named)) = manifest else {
+                    self.found.counts.absent += 1;
+                    continue;
+                };
+                self.found.counts.manifests += 1;
+                self.kept.insert(&target);
+                needed.extend(named);
+            }
+        }
+        manifests.iter().for_each(|digest| self.kept.insert(digest));
+        for Link { digest, is_young } in layers {
+            if !is_young && !needed.contains(&digest) {
+                let why = format!("no manifest of {name} names it");
+                let item = Item::Link(name.clone(), digest.digest());
+                if links.len() < MOST {
+                    links.push(Candidate { item, bytes: 0, why });
+                }
+                continue;
+            }
+            self.kept.insert(&digest);
+            if let Some(target) = target(&self.objects, &keys::layer(name, &digest.digest()), &digest).await? {
+                self.kept.insert(&target);
+            }
+        }
+        // What nothing links any more is named still: by a record of the trash, or where a blob alone was deleted.
+        needed.iter().for_each(|digest| self.kept.insert(digest));
+        Ok(())
+    }
+
+    async fn blobs(&mut self) -> Result<()> {
+        let mut entries = self.objects.scan(keys::BLOBS);
+        while let Some(entry) = entries.try_next().await? {
+            self.pace.go_on().await;
+            let Some(digest) = keys::digest_of_blob(&entry.key[keys::BLOBS.len()..]) else { continue };
+            self.found.counts.blobs += 1;
+            self.found.counts.bytes += entry.size;
+            if !self.kept.has(&Compact::from(&digest)) && !self.is_young(&entry) {
+                let why = "no repository uses it".to_owned();
+                if self.found.candidates.len() < MOST {
+                    self.found.candidates.push(Candidate { item: Item::Blob(digest), bytes: entry.size, why });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a link leads: elsewhere than its name says with distribution's links of a sha512 alone, which it keeps under the
+/// sha256.
+async fn target(objects: &ReadOnly, key: &str, digest: &Compact) -> Result<Option<Compact>> {
+    if matches!(digest, Compact::Sha256(_)) {
+        return Ok(None);
+    }
+    let link = objects.get(key).await?;
+    let target = link.and_then(|link| std::str::from_utf8(&link.bytes).ok()?.trim_end().parse::<Digest>().ok());
+    Ok(target.as_ref().map(Compact::from))
+}
+
+/// Under which digest a manifest is kept, and what it names; `None` when its bytes are not there.
+async fn read(objects: &ReadOnly, name: &RepositoryName, digest: &Compact) -> Result<Option<(Compact, Vec<Compact>)>> {
+    let target = target(objects, &keys::revision(name, &digest.digest()), digest).await?;
+    let target = target.unwrap_or_else(|| digest.clone());
+    let kept_as = target.digest();
+    let key = keys::blob(&kept_as);
+    let Some(object) = objects.get(&key).await?.filter(|object| !object.bytes.is_empty()) else { return Ok(None) };
+    let found = digest_of(kept_as.algorithm(), &object.bytes);
+    if found != kept_as {
+        return Err(StoreError::Corrupt(format!(
+            "the manifest {name}@{} is damaged (in {key}), so that nobody knows what it needs, and nothing is collected: \
+             push it again, or delete it; lockgate-backend verify --repair moves what is damaged away",
+            digest.digest()
+        )));
+    }
+    Ok(Some((target, named_in(&object.bytes))))
+}

@@ -1,0 +1,72 @@
+//! What keeps a registry from growing for ever.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use lockgate_oci::{Digest, RepositoryName, TrashId};
+
+use super::store::ObjectStore;
+use super::{collect, keys, trash};
+use crate::objects::Alone;
+use crate::store::{Collected, Item, Plan, Result, Space, Terms, Trashed};
+
+#[async_trait]
+impl Space for ObjectStore {
+    fn free(&self) -> Result<Option<u64>> {
+        Ok(self.node.objects.alone().map(Alone::free).transpose()?)
+    }
+
+    async fn trash(&self, repository: Option<&RepositoryName>) -> Result<Vec<Trashed>> {
+        let repository = repository.cloned();
+        self.node.run(|node| async move { trash::list(&node, repository.as_ref()).await }).await
+    }
+
+    async fn trashed(&self, repository: &RepositoryName, id: &TrashId) -> Result<Option<Trashed>> {
+        let (repository, id) = (repository.clone(), *id);
+        self.node.run(|node| async move { trash::read(&node, &repository, &id).await }).await
+    }
+
+    async fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        let digest = digest.clone();
+        self.node.run(|node| async move { trash::manifest(&node, &digest).await }).await
+    }
+
+    async fn relink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        self.node
+            .run(|node| async move {
+                if !node.is_kept(&digest).await? {
+                    return Ok(false);
+                }
+                node.link_layer(&repository, &digest).await?;
+                Ok(node.is_kept(&digest).await?)
+            })
+            .await
+    }
+
+    async fn forget(&self, trashed: &Trashed) -> Result<()> {
+        let key = keys::trashed(&trashed.repository, &trashed.id);
+        self.node.run(|node| async move { Ok(node.objects.remove(&key).await?) }).await
+    }
+
+    async fn empty_trash(&self, older_than: Duration) -> Result<usize> {
+        self.node.run(|node| async move { trash::empty(&node, older_than).await }).await
+    }
+
+    async fn clean_up_after_collector(&self) -> Result<()> {
+        self.node.run(|node| async move { collect::clean_up(&node).boxed().await }).await
+    }
+
+    async fn plan(&self, terms: &Terms) -> Result<Plan> {
+        let terms = *terms;
+        self.node.run(|node| async move { collect::plan(&node, &terms).boxed().await }).await
+    }
+
+    async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected> {
+        let (terms, only) = (*terms, only.cloned());
+        self.node.run(|node| async move { collect::run(&node, &terms, only.as_ref()).boxed().await }).await
+    }
+}

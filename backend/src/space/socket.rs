@@ -1,0 +1,137 @@
+//! Commands for the process that has a directory: over a socket in it, which its owner alone may use.
+//!
+//! Who asks sends an [`Operation`] in a line of JSON; who answers sends a line of JSON for each line that the command says,
+//! and one for how it ended.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::operation::{Operation, OperationError, Say};
+use crate::registry::Registry;
+
+/// Below the data directory.
+const DIRECTORY: &str = ".lockgate";
+const NAME: &str = "socket";
+
+/// The longest command, in bytes: a plan of a hundred thousand lines.
+const MAX_COMMAND: u64 = 64 << 20;
+
+/// After an error to accept, trying at once would only spin.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Told {
+    Line(String),
+    Done,
+    Failed(String),
+}
+
+/// Answers commands for a directory, as long as it is not dropped.
+pub(crate) async fn answer_commands(registry: Registry) {
+    let Some(data) = registry.storage.data.directory() else { return };
+    let listener = match bind(&data.join(DIRECTORY)) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, "commands beside this process are not answered: there is no socket for them");
+            return;
+        }
+    };
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(converse(stream, registry.clone()))),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a command");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+}
+
+/// A path that is short enough for a socket, however long that of its directory is; good as long as the directory is open.
+fn short(directory: &File) -> PathBuf {
+    Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(NAME)
+}
+
+fn bind(directory: &Path) -> io::Result<UnixListener> {
+    let opened = File::open(directory)?;
+    // That of a process which is gone: this one has the directory.
+    match fs::remove_file(directory.join(NAME)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(short(&opened))?;
+    fs::set_permissions(directory.join(NAME), Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn converse(stream: UnixStream, registry: Registry) {
+    let (read, mut write) = stream.into_split();
+    let mut command = Vec::new();
+    let read = BufReader::new(read.take(MAX_COMMAND)).read_until(b'\n', &mut command).await;
+    let Ok(operation) = serde_json::from_slice::<Operation>(&command) else {
+        tracing::warn!(?read, "what came over the socket in the data directory is no command");
+        return;
+    };
+    // At most a plan, which names no more than so many things.
+    let (lines, mut said) = mpsc::unbounded_channel();
+    let run = async move {
+        // Who asked may have left: it goes on all the same.
+        let mut say = |line| drop(lines.send(Told::Line(line)));
+        let told = match operation.run(&registry, &mut say).await {
+            Ok(()) => Told::Done,
+            Err(OperationError(message)) => Told::Failed(message),
+        };
+        drop(lines.send(told));
+    };
+    let tell = async move {
+        while let Some(told) = said.recv().await {
+            let mut line = serde_json::to_vec(&told).expect("texts are written as JSON");
+            line.push(b'\n');
+            write.write_all(&line).await?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    let _ = tokio::join!(run, tell);
+}
+
+/// Has the process carry out a command that has this directory, and says what it says.
+///
+/// # Errors
+/// It cannot be reached, or the command failed.
+pub async fn ask(data: &Path, operation: &Operation, say: Say<'_>) -> io::Result<()> {
+    let directory = File::open(data.join(DIRECTORY))?;
+    let stream = UnixStream::connect(short(&directory)).await.map_err(|error| {
+        let message = format!(
+            "another process has {}, and cannot be asked to do this ({error}): run this as its user, or stop it first",
+            data.display()
+        );
+        io::Error::new(error.kind(), message)
+    })?;
+    let (read, mut write) = stream.into_split();
+    let mut command = serde_json::to_vec(operation).map_err(io::Error::other)?;
+    command.push(b'\n');
+    write.write_all(&command).await?;
+    let mut lines = BufReader::new(read).lines();
+    while let Some(line) = lines.next_line().await? {
+        match serde_json::from_str(&line).map_err(io::Error::other)? {
+            Told::Line(line) => say(line),
+            Told::Done => return Ok(()),
+            Told::Failed(message) => return Err(io::Error::other(message)),
+        }
+    }
+    Err(io::Error::other("the process that has the directory ended before it was done; its log says why"))
+}

@@ -1,0 +1,148 @@
+//! What a collection removes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lockgate_oci::{Digest, RepositoryName, Tag};
+
+/// One thing that goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Item {
+    /// A tag, if it is this manifest.
+    Tag(RepositoryName, Tag, Digest),
+    /// A manifest of a repository.
+    Manifest(RepositoryName, Digest),
+    /// That a blob is one of a repository's.
+    Link(RepositoryName, Digest),
+    /// The bytes of a blob or a manifest.
+    Blob(Digest),
+}
+
+/// A text is no [`Item`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this names nothing that a collection removes: a line of a plan is tag REPOSITORY:TAG@DIGEST, manifest REPOSITORY@DIGEST, link REPOSITORY@DIGEST or blob DIGEST, whatever stands behind"
+)]
+pub struct ItemError;
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(repository, tag, digest) => write!(f, "tag {repository}:{tag}@{digest}"),
+            Self::Manifest(repository, digest) => write!(f, "manifest {repository}@{digest}"),
+            Self::Link(repository, digest) => write!(f, "link {repository}@{digest}"),
+            Self::Blob(digest) => write!(f, "blob {digest}"),
+        }
+    }
+}
+
+impl FromStr for Item {
+    type Err = ItemError;
+
+    fn from_str(text: &str) -> Result<Self, ItemError> {
+        let (kind, name) = text.split_once(' ').ok_or(ItemError)?;
+        if kind == "blob" {
+            return Ok(Self::Blob(name.parse().map_err(|_| ItemError)?));
+        }
+        let (name, digest) = name.split_once('@').ok_or(ItemError)?;
+        let digest = digest.parse().map_err(|_| ItemError)?;
+        let repository = |name: &str| name.parse().map_err(|_| ItemError);
+        match kind {
+            "tag" => {
+                let (name, tag) = name.rsplit_once(':').ok_or(ItemError)?;
+                Ok(Self::Tag(repository(name)?, tag.parse().map_err(|_| ItemError)?, digest))
+            }
+            "manifest" => Ok(Self::Manifest(repository(name)?, digest)),
+            "link" => Ok(Self::Link(repository(name)?, digest)),
+            _ => Err(ItemError),
+        }
+    }
+}
+
+/// Something that could go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// What.
+    pub item: Item,
+    /// What it frees, in bytes.
+    pub bytes: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Repositories with a link, or a record of the trash.
+    pub repositories: u64,
+    /// Manifests that were read.
+    pub manifests: u64,
+    /// Manifests that are linked and whose bytes are not there.
+    pub absent: u64,
+    /// Blobs and manifests, by their bytes.
+    pub blobs: u64,
+    /// How many bytes all of them have.
+    pub bytes: u64,
+}
+
+/// What a collection would remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In the order in which they would go.
+    pub candidates: Vec<Candidate>,
+    /// Among what.
+    pub counts: Counts,
+}
+
+/// What a run of the collector has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Objects that it removed.
+    pub removed: u64,
+    /// How many bytes they had.
+    pub freed: u64,
+    /// Objects that it found unneeded, for the next run to remove.
+    pub condemned: u64,
+    /// What it looked at.
+    pub counts: Counts,
+}
+
+/// How a collection is made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// The share of all objects that one run removes, at most.
+    pub max_delete: f64,
+    /// The share of the time that it works.
+    pub rate: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hasher::digest_of;
+    use lockgate_oci::Algorithm;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_item_is_read_as_it_was_written(
+            name in "[a-z]{1,5}(/[a-z]{1,5}){0,2}", tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,9}", content in any::<u8>(),
+        ) {
+            let (name, tag): (RepositoryName, Tag) = (name.parse().unwrap(), tag.parse().unwrap());
+            let digest = digest_of(Algorithm::Sha512, &[content]);
+            for item in [
+                Item::Tag(name.clone(), tag, digest.clone()),
+                Item::Manifest(name.clone(), digest.clone()),
+                Item::Link(name, digest.clone()),
+                Item::Blob(digest),
+            ] {
+                prop_assert_eq!(item.to_string().parse(), Ok(item));
+            }
+        }
+
+        #[test]
+        fn what_names_nothing_is_none(text in "(tag|manifest|link|blob|x)? ?[a-z:@]{0,20}") {
+            prop_assert_eq!(text.parse::<Item>(), Err(ItemError));
+        }
+    }
+}

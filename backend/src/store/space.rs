@@ -1,0 +1,47 @@
+//! Making room, and undoing it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use lockgate_oci::{Digest, RepositoryName, TrashId};
+
+use super::Result;
+use super::plan::{Collected, Item, Plan, Terms};
+use super::trash::Trashed;
+
+/// What keeps a store from growing for ever.
+#[async_trait]
+pub trait Space {
+    /// How many bytes of the place are free, where it ends.
+    fn free(&self) -> Result<Option<u64>>;
+
+    /// What was deleted in a repository, or in all, the newest first.
+    async fn trash(&self, repository: Option<&RepositoryName>) -> Result<Vec<Trashed>>;
+
+    /// One record of the trash.
+    async fn trashed(&self, repository: &RepositoryName, id: &TrashId) -> Result<Option<Trashed>>;
+
+    /// The bytes of a manifest, be it in a repository or not; `None` when they are gone or others.
+    async fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Bytes>>;
+
+    /// Makes a blob one of a repository's again. False when its bytes are gone.
+    async fn relink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool>;
+
+    /// Removes a record of the trash, after which the collector takes what nothing else names.
+    async fn forget(&self, trashed: &Trashed) -> Result<()>;
+
+    /// Removes the records of the trash that are older than this. Returns how many.
+    async fn empty_trash(&self, older_than: Duration) -> Result<usize>;
+
+    /// Ends what a collector of any node has left that died while it removed something. To be called from time to time.
+    async fn clean_up_after_collector(&self) -> Result<()>;
+
+    /// Tells what a collection would remove, now or in its second run.
+    async fn plan(&self, terms: &Terms) -> Result<Plan>;
+
+    /// One run of the collector: it removes what the last run found unneeded and nobody needs now either, and finds what is
+    /// unneeded now; of both only what is among `only`, where that is given.
+    async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected>;
+}

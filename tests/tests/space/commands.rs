@@ -1,0 +1,108 @@
+//! The commands, beside a process that serves and without one.
+
+use lockgate_e2e::{Backend, Bucket, Finished, PlainApi, finish, fresh_dir, program};
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A registry and the configuration that its commands name.
+pub(crate) struct Site {
+    data: TempDir,
+    config: TempDir,
+    settings: String,
+    storage: String,
+    bucket: Option<Bucket>,
+}
+
+impl Site {
+    /// A directory.
+    pub(crate) fn in_directory(settings: &str) -> Self {
+        let data = fresh_dir();
+        let storage = data.path().display().to_string();
+        Self { data, config: fresh_dir(), settings: settings.to_owned(), storage, bucket: None }
+    }
+
+    /// A bucket of a server of its own.
+    pub(crate) fn in_bucket(settings: &str) -> Self {
+        let bucket = Bucket::fresh();
+        let settings = bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat() + settings;
+        let storage = bucket.url().to_string();
+        Self { data: fresh_dir(), config: fresh_dir(), settings, storage, bucket: Some(bucket) }
+    }
+
+    pub(crate) fn serve(&self) -> Backend {
+        match &self.bucket {
+            None => Backend::configured_over(self.data.path(), &self.settings),
+            Some(bucket) => Backend::configured_on(bucket, &self.settings),
+        }
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.config.path().join(name)
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Finished {
+        let config = self.file("backend.toml");
+        let text = format!("storage.data = '{}'\n{}\n", self.storage, self.settings);
+        fs::write(&config, text).expect("the directory is ours");
+        let mut command = program("lockgate-backend");
+        finish(command.args(arguments).arg("--config").arg(&config).envs(Bucket::credentials()))
+    }
+
+    /// What a command says that succeeds.
+    #[track_caller]
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
+        self.command(arguments).success().stdout
+    }
+}
+
+/// Whether a registry answers to this path with this status.
+#[track_caller]
+pub(crate) fn answers(backend: &Backend, path: impl Display, status: u16) -> Vec<u8> {
+    PlainApi::at(backend.url()).call("GET", &path.to_string()).expect("it answers").expect(status).body
+}
+
+#[test]
+fn a_command_says_the_same_beside_a_process_that_serves_and_without_one() {
+    let site = Site::in_directory("");
+    assert_eq!(site.says(&["trash", "list"]), "the trash is empty\n");
+    let backend = site.serve();
+    let mut api = PlainApi::at(backend.url());
+    api.push_image("team/app", "v1", b"one");
+    api.call("DELETE", "/v2/team/app/manifests/v1").expect("it answers").expect(202);
+    let beside = site.says(&["trash", "list"]);
+    assert_eq!((beside.lines().count(), beside.contains("team/app:v1")), (1, true), "{beside}");
+    backend.stop();
+    assert_eq!(site.says(&["trash", "list", "team/app"]), beside);
+    assert_eq!(site.says(&["trash", "list", "team/other"]), "the trash is empty\n");
+}
+
+#[test]
+fn who_may_not_ask_the_process_that_serves_is_told_what_to_do() {
+    let site = Site::in_directory("");
+    let backend = site.serve();
+    let socket = site.data().join(".lockgate/socket");
+    lockgate_e2e::eventually(lockgate_e2e::PATIENCE, "the socket", || socket.exists().then_some(()));
+    fs::remove_file(&socket).expect("it is there");
+    let refused = site.command(&["collect"]).failure().output();
+    assert!(refused.contains("another process has") && refused.contains("stop it first"), "{refused}");
+    backend.stop();
+    site.command(&["collect"]).success();
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_not_made_by_a_command() {
+    let site = Site::in_directory("");
+    fs::remove_dir(site.data()).expect("it is empty");
+    for arguments in [&["trash", "list"][..], &["collect"]] {
+        let refused = site.command(arguments).failure().output();
+        assert!(refused.contains("there is no registry in"), "{refused}");
+    }
+    assert!(!site.data().exists());
+}
