@@ -72,14 +72,35 @@ impl Node {
         Ok(self.objects.stat(&key).await?.is_some_and(|stat| is_whole(&key, digest, stat.size)))
     }
 
+    /// A link, and what is asked of the digest that it leads to. Where each answer takes its time, that is asked beside the
+    /// link of the digest that it mostly leads to.
+    async fn follow<T, F: Future<Output = Result<Option<T>>>>(
+        &self,
+        key: &str,
+        digest: &Digest,
+        ask: impl Fn(Digest) -> F,
+    ) -> Result<Option<(Object, Digest, T)>> {
+        let (link, beside) = match self.objects.alone() {
+            Some(_) => (self.objects.get(key).await?, None),
+            None => {
+                let (link, found) = futures_util::try_join!(self.objects.get(key), ask(digest.clone()))?;
+                (link, Some(found))
+            }
+        };
+        let Some(link) = link else { return Ok(None) };
+        let Some(target) = target(key, &link) else { return Ok(None) };
+        let found = match beside {
+            Some(found) if target == *digest => found,
+            _ => ask(target.clone()).await?,
+        };
+        Ok(found.map(|found| (link, target, found)))
+    }
+
     /// A blob of a repository, for somebody who relies on it from here on.
     pub(super) async fn rely(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Held>> {
         let key = keys::layer(repository, digest);
-        let (link, content) = futures_util::try_join!(self.objects.get(&key), self.content(digest))?;
-        let Some(link) = link else { return Ok(None) };
-        let Some(target) = target(&key, &link) else { return Ok(None) };
-        let content = if target == *digest { content } else { self.content(&target).await? };
-        let Some(content) = content else { return Ok(None) };
+        let found = self.follow(&key, digest, |digest| async move { self.content(&digest).await }).await?;
+        let Some((link, target, content)) = found else { return Ok(None) };
         if self.is_to_be_renewed(&link) {
             // So that whoever is told that it is there finds it when he names it.
             let (sight, keys) = (self.sight().await?, [key, keys::blob(&target)]);
@@ -93,11 +114,10 @@ impl Node {
 
     /// The bytes of a manifest of a repository. Who wants them has its digest, which the link may lead away from.
     pub(super) async fn manifest_bytes(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
-        let (revision, data) = (keys::revision(repository, digest), keys::blob(digest));
-        let (link, bytes) = futures_util::try_join!(self.link(&revision), self.objects.get(&data))?;
-        let Some(target) = link else { return Ok(None) };
-        let bytes = if target == *digest { bytes } else { self.objects.get(&keys::blob(&target)).await? };
-        Ok(bytes.map(|object| object.bytes).filter(|bytes| !bytes.is_empty()))
+        let key = keys::revision(repository, digest);
+        let bytes = |digest| async move { self.objects.get(&keys::blob(&digest)).await };
+        let found = self.follow(&key, digest, bytes).await?;
+        Ok(found.map(|(_, _, object)| object.bytes).filter(|bytes| !bytes.is_empty()))
     }
 
     /// Whether a repository has a link, and the bytes that it leads to; with the keys of both, which the collector must not
@@ -125,12 +145,10 @@ impl Node {
 
     /// Whether a repository holds a manifest.
     pub(super) async fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
-        let revision = keys::revision(repository, digest);
-        let (link, is_kept) = futures_util::try_join!(self.link(&revision), self.is_kept(digest))?;
-        match link {
-            Some(target) if target != *digest => self.is_kept(&target).await,
-            link => Ok(link.is_some() && is_kept),
-        }
+        let key = keys::revision(repository, digest);
+        let is_kept = |digest| async move { Ok(self.is_kept(&digest).await?.then_some(())) };
+        let found = self.follow(&key, digest, is_kept).await?;
+        Ok(found.is_some())
     }
 }
 

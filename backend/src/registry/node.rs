@@ -1,7 +1,9 @@
 //! What the rules share within one process, which is a node among others.
 
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -115,15 +117,23 @@ impl Node {
     /// Follows rules, off the async threads where the objects block.
     pub(super) async fn run<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
         self: &Arc<Self>,
-        rules: impl FnOnce(Arc<Self>) -> F,
+        rules: impl FnOnce(Arc<Self>) -> F + Send + 'static,
     ) -> Result<T> {
-        let rules = rules(Arc::clone(self));
+        let node = Arc::clone(self);
         if self.objects.alone().is_none() {
-            return rules.await;
+            return rules(node).await;
         }
-        // Within, nothing waits for another of these threads: they are bounded, and all of them may wait here for a lock.
-        let runtime = Handle::current();
-        blocking(move || runtime.block_on(rules)).await
+        blocking(move || {
+            // It is made where it stays: futures are large, and each move of one is a copy.
+            let mut rules = pin!(rules(node));
+            // Mostly nothing is to be waited for, and a runtime need not be entered.
+            if let Poll::Ready(done) = rules.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                return done;
+            }
+            // Within, nothing waits for another of these threads: they are bounded, and all of them may wait here for a lock.
+            Handle::current().block_on(rules)
+        })
+        .await
     }
 
     /// A stream of what the objects have, read ahead off the async threads where they block.

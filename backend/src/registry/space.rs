@@ -21,23 +21,23 @@ impl Space for ObjectStore {
 
     async fn trash(&self, repository: Option<&RepositoryName>) -> Result<Vec<Trashed>> {
         let repository = repository.cloned();
-        self.node.run(|node| async move { trash::list(&node, repository.as_ref()).await }).await
+        self.node.run(move |node| async move { trash::list(&node, repository.as_ref()).await }).await
     }
 
     async fn trashed(&self, repository: &RepositoryName, id: &TrashId) -> Result<Option<Trashed>> {
         let (repository, id) = (repository.clone(), *id);
-        self.node.run(|node| async move { trash::read(&node, &repository, &id).await }).await
+        self.node.run(move |node| async move { trash::read(&node, &repository, &id).await }).await
     }
 
     async fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Bytes>> {
         let digest = digest.clone();
-        self.node.run(|node| async move { trash::manifest(&node, &digest).await }).await
+        self.node.run(move |node| async move { trash::manifest(&node, &digest).await }).await
     }
 
     async fn relink_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
         let (repository, digest) = (repository.clone(), digest.clone());
         self.node
-            .run(|node| async move {
+            .run(move |node| async move {
                 if !node.is_kept(&digest).await? {
                     return Ok(false);
                 }
@@ -49,24 +49,24 @@ impl Space for ObjectStore {
 
     async fn forget(&self, trashed: &Trashed) -> Result<()> {
         let key = keys::trashed(&trashed.repository, &trashed.id);
-        self.node.run(|node| async move { Ok(node.objects.remove(&key).await?) }).await
+        self.node.run(move |node| async move { Ok(node.objects.remove(&key).await?) }).await
     }
 
     async fn empty_trash(&self, older_than: Duration) -> Result<usize> {
-        self.node.run(|node| async move { trash::empty(&node, older_than).await }).await
+        self.node.run(move |node| async move { trash::empty(&node, older_than).await }).await
     }
 
     async fn clean_up_after_collector(&self) -> Result<()> {
-        self.node.run(|node| async move { collect::clean_up(&node).boxed().await }).await
+        self.node.run(move |node| async move { collect::clean_up(&node).boxed().await }).await
     }
 
     async fn plan(&self, terms: &Terms) -> Result<Plan> {
         let terms = *terms;
-        self.node.run(|node| async move { collect::plan(&node, &terms).boxed().await }).await
+        self.node.run(move |node| async move { collect::plan(&node, &terms).boxed().await }).await
     }
 
     async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected> {
         let (terms, only) = (*terms, only.cloned());
-        self.node.run(|node| async move { collect::run(&node, &terms, only.as_ref()).boxed().await }).await
+        self.node.run(move |node| async move { collect::run(&node, &terms, only.as_ref()).boxed().await }).await
     }
 }

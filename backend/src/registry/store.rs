@@ -136,7 +136,7 @@ impl ObjectStore {
 impl Store for ObjectStore {
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        let held = self.node.run(|node| async move { Ok(node.rely(&repository, &digest).await?) }).await?;
+        let held = self.node.run(move |node| async move { Ok(node.rely(&repository, &digest).await?) }).await?;
         let blob = |Held { target, content }| ObjectBlob {
             content,
             redirect: self.redirects.clone().map(|objects| (objects, keys::blob(&target))),
@@ -172,7 +172,7 @@ impl Store for ObjectStore {
 
     async fn forget_if_corrupt(&self, repository: &RepositoryName, digest: &Digest) -> Result<()> {
         let link = keys::layer(repository, digest);
-        let Some(target) = self.node.run(|node| async move { Ok(node.link(&link).await?) }).await? else {
+        let Some(target) = self.node.run(move |node| async move { Ok(node.link(&link).await?) }).await? else {
             return Ok(());
         };
         Ok(Arc::clone(&self.node.objects).forget_if_corrupt(&keys::blob(&target), &target).await?)
@@ -200,7 +200,7 @@ impl Store for ObjectStore {
 
     async fn manifest(&self, repository: &RepositoryName, reference: &Reference) -> Result<Option<StoredManifest>> {
         let (repository, reference) = (repository.clone(), reference.clone());
-        self.node.run(|node| async move { manifests::read(&node, &repository, &reference).await }).await
+        self.node.run(move |node| async move { manifests::read(&node, &repository, &reference).await }).await
     }
 
     async fn put_manifest(&self, repository: &RepositoryName, manifest: NewManifest) -> Result<()> {
@@ -251,12 +251,12 @@ impl Store for ObjectStore {
 
     async fn tags(&self, repository: &RepositoryName, after: &str, limit: usize) -> Result<Option<Vec<Tag>>> {
         let (repository, after) = (repository.clone(), after.to_owned());
-        self.node.run(|node| async move { node.names.tags(&repository, &after, limit).await }).await
+        self.node.run(move |node| async move { node.names.tags(&repository, &after, limit).await }).await
     }
 
     async fn repositories(&self, after: &str, limit: usize) -> Result<Vec<RepositoryName>> {
         let after = after.to_owned();
-        self.node.run(|node| async move { node.names.repositories(&after, limit).await }).await
+        self.node.run(move |node| async move { node.names.repositories(&after, limit).await }).await
     }
 
     async fn referrers(
@@ -267,14 +267,15 @@ impl Store for ObjectStore {
         limit: usize,
     ) -> Result<Vec<Digest>> {
         let (repository, subject, after) = (repository.clone(), subject.clone(), after.to_owned());
-        let referrers =
-            |node: Arc<Node>| async move { manifests::referrers(&node, &repository, &subject, &after, limit).await };
+        let referrers = move |node: Arc<Node>| async move {
+            manifests::referrers(&node, &repository, &subject, &after, limit).await
+        };
         self.node.run(referrers).await
     }
 
     async fn tag(&self, repository: &RepositoryName, tag: &Tag) -> Result<Option<Digest>> {
         let (repository, tag) = (repository.clone(), tag.clone());
-        self.node.run(|node| async move { manifests::current(&node, &repository, &tag).await }).await
+        self.node.run(move |node| async move { manifests::current(&node, &repository, &tag).await }).await
     }
 
     async fn linked(&self, repository: &RepositoryName, links: Links) -> Result<Vec<Digest>> {

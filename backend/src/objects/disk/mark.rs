@@ -10,6 +10,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
 use crate::lock::held;
 use crate::objects::{Stat, Version};
 
@@ -52,8 +55,10 @@ pub(super) fn stat(metadata: &Metadata) -> io::Result<Stat> {
     let modified = metadata.modified()?;
     let since = since_epoch(modified);
     let is_marked = since.subsec_nanos() == FRACTION;
-    let version = format!("{}.{}-{}", since.as_secs(), since.subsec_nanos(), metadata.ino());
-    Ok(Stat { size: metadata.len(), modified, version: Version(version), mark: is_marked.then(|| MARK.to_owned()) })
+    // Every file that is read has one, and mostly nobody looks at it: it is to cost little.
+    let state = [since.as_secs(), since.subsec_nanos().into(), metadata.ino()].map(u64::to_be_bytes);
+    let version = Version(STANDARD_NO_PAD.encode(state.as_flattened()));
+    Ok(Stat { size: metadata.len(), modified, version, mark: is_marked.then(|| MARK.to_owned()) })
 }
 
 #[cfg(test)]
