@@ -129,7 +129,7 @@ impl Node {
             return Ok(None);
         }
         // The bytes after the link: somebody may have written it anew, who has yet to send them.
-        Ok(self.is_kept(&target).await?.then(|| [key, keys::blob(&target)]))
+        Ok(self.content(&target).await?.map(|_| [key, keys::blob(&target)]))
     }
 
     async fn are_there(&self, keys: &[String]) -> Result<bool> {

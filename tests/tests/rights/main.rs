@@ -11,6 +11,7 @@ mod examples;
 mod exploits;
 mod reload;
 mod tokens;
+mod trash;
 
 use lockgate_e2e::{Curl, DockerRegistry, Gate, GateBuilder, fresh_dir, sha256};
 use tempfile::TempDir;
