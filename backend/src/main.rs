@@ -55,6 +55,8 @@ enum Command {
     /// Remove what nobody needs, while everybody goes on: what no manifest names and nobody has asked for lately
     /// (collect.grace), and what was deleted so long ago that nobody can restore it (storage.trash_age).
     Collect(operating::Collect),
+    /// How much each repository takes: what it has alone, and what others have, too.
+    Usage(operating::Usage),
     /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
     /// 1 if not. For a container's health check.
     Health(ConfigFile),
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Command::Copy(arguments) => with_config(arguments.configuration(), |config| arguments.run(config)),
         Command::Trash(trash) => with_config(Config::load(&trash.config().path), |config| trash.run(config)),
         Command::Collect(collect) => with_config(Config::load(&collect.config().path), |config| collect.run(config)),
+        Command::Usage(usage) => with_config(Config::load(&usage.config().path), |config| usage.run(config)),
         Command::Health(file) => with_config(Config::load(&file.path), |config| check_health(&config.listen.http)),
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);

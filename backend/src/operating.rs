@@ -78,6 +78,25 @@ impl FromStr for Deleted {
     }
 }
 
+#[derive(clap::Args)]
+pub(crate) struct Usage {
+    /// The largest first, in place of the order of their names.
+    #[arg(long)]
+    sort: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Usage {
+    pub(crate) fn config(&self) -> &ConfigFile {
+        &self.config
+    }
+
+    pub(crate) fn run(self, config: Config) -> io::Result<()> {
+        operate(config, Operation::Usage { sort: self.sort }, &mut print)
+    }
+}
+
 impl Trash {
     pub(crate) fn config(&self) -> &ConfigFile {
         match self {

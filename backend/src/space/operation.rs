@@ -1,6 +1,7 @@
 //! A command, from what it asks for to what it says. It is the same wherever it runs: in a process of its own, or in the
 //! one that has the directory.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::report;
 use super::restore::{RestoreError, Restored, restore};
 use crate::registry::Registry;
-use crate::store::{Collected, Item, StoreError, Trashed};
+use crate::store::{Collected, Item, Plan, StoreError, Trashed};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,11 @@ pub enum Operation {
     EmptyTrash {
         /// Of what was deleted so long ago.
         older_than: Duration,
+    },
+    /// Tell what each repository takes.
+    Usage {
+        /// The largest first, in place of the order of their names.
+        sort: bool,
     },
     /// Tell what a collection would remove.
     Plan,
@@ -94,6 +100,17 @@ impl Operation {
                     "forgot {}: what nobody needs of it goes with the next two collections",
                     report::count(removed as u64, "deletion")
                 ));
+                Ok(())
+            }
+            Self::Usage { sort } => {
+                let Plan { mut usage, counts, .. } = registry.store.plan(&registry.terms()).await?;
+                usage.sort_by(|one, other| one.repository.cmp(&other.repository));
+                if sort {
+                    usage.sort_by_key(|usage| Reverse(usage.own + usage.shared));
+                }
+                say(format!("{:>11}  {:>11}  repository", "own", "shared"));
+                usage.iter().for_each(|usage| say(report::usage(usage)));
+                say(report::looked_at(&counts));
                 Ok(())
             }
             Self::Plan => {

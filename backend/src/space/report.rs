@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use lockgate_oci::Tag;
 
-use crate::store::{Candidate, Collected, Counts, Trashed};
+use crate::store::{Candidate, Collected, Counts, Trashed, Usage};
 
 /// The largest unit in which it is at least one.
 pub(super) fn size(bytes: u64) -> String {
@@ -53,6 +53,11 @@ pub(super) fn trashed(trashed: &Trashed) -> String {
         line += &format!("  since {why}");
     }
     line
+}
+
+/// A line of the list of repositories.
+pub(super) fn usage(Usage { repository, own, shared }: &Usage) -> String {
+    format!("{:>11}  {:>11}  {repository}", size(*own), size(*shared))
 }
 
 /// A line of a plan. What names the item comes first, and is read back.

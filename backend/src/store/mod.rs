@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::objects::ObjectsError;
 
-pub use self::plan::{Candidate, Collected, Counts, Item, ItemError, Plan, Terms};
+pub use self::plan::{Candidate, Collected, Counts, Item, ItemError, Plan, Terms, Usage};
 pub use self::space::Space;
 pub use self::trash::{Cause, Deleted, Kind, Trashed};
 

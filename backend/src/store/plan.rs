@@ -85,11 +85,24 @@ pub struct Counts {
     pub bytes: u64,
 }
 
+/// How much a repository takes, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// Which.
+    pub repository: RepositoryName,
+    /// What no other repository has.
+    pub own: u64,
+    /// What others have, too.
+    pub shared: u64,
+}
+
 /// What a collection would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// In the order in which they would go.
     pub candidates: Vec<Candidate>,
+    /// What each repository takes, in no promised order.
+    pub usage: Vec<Usage>,
     /// Among what.
     pub counts: Counts,
 }

@@ -46,8 +46,8 @@ const TRIES: usize = 3;
 /// Tells what a collection would remove, and changes nothing.
 pub(super) async fn plan(node: &Node, rules: &Rules) -> Result<Plan> {
     let now = node.now().await?;
-    let Found { candidates, counts } = survey(node, rules, now).await?;
-    Ok(Plan { candidates, counts })
+    let Found { candidates, usage, counts } = survey(node, rules, now).await?;
+    Ok(Plan { candidates, usage, counts })
 }
 
 async fn survey(node: &Node, rules: &Rules, now: SystemTime) -> Result<Found> {
@@ -63,7 +63,7 @@ async fn survey(node: &Node, rules: &Rules, now: SystemTime) -> Result<Found> {
 pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>) -> Result<Collected> {
     let run = Run::begin(node).await?;
     trash::empty(node, node.ages().trash).await?;
-    let Found { mut candidates, counts } = survey(node, rules, run.now).await?;
+    let Found { mut candidates, counts, .. } = survey(node, rules, run.now).await?;
     if let Some(only) = only {
         candidates.retain(|candidate| only.contains(&candidate.item));
     }

@@ -15,7 +15,7 @@ use crate::hasher::digest_of;
 use crate::objects::{Entry, ReadOnly};
 use crate::registry::keys;
 use crate::registry::node::all;
-use crate::store::{Candidate, Counts, Deleted, Item, Kind, Links, Result, StoreError};
+use crate::store::{Candidate, Counts, Deleted, Item, Kind, Links, Result, StoreError, Usage};
 
 /// Manifests that are read between two rests.
 const BATCH: usize = 64;
@@ -40,6 +40,7 @@ pub(super) struct Terms {
 pub(super) struct Found {
     /// In the order in which they are to go.
     pub(super) candidates: Vec<Candidate>,
+    pub(super) usage: Vec<Usage>,
     pub(super) counts: Counts,
 }
 
@@ -59,7 +60,17 @@ struct Repository {
 
 /// Digests by their beginning: of two with the same one both are kept.
 #[derive(Default)]
-struct Kept(HashSet<u64>);
+struct Kept(HashMap<u64, Held>);
+
+/// Who keeps something.
+#[derive(Default)]
+struct Held {
+    repositories: u32,
+    /// The last of them, by its turn.
+    last: u32,
+    /// In bytes, once they were found.
+    size: u64,
+}
 
 impl Kept {
     fn short(digest: &Compact) -> u64 {
@@ -70,13 +81,23 @@ impl Kept {
         u64::from_be_bytes(bytes.try_into().expect("these are eight"))
     }
 
-    fn insert(&mut self, digest: &Compact) {
-        self.0.insert(Self::short(digest));
+    /// Keeps something for the repository whose turn it is, which begins with 1. Its name here, where this is the first
+    /// time.
+    fn insert(&mut self, digest: &Compact, turn: u32) -> Option<u64> {
+        let short = Self::short(digest);
+        let held = self.0.entry(short).or_default();
+        if held.last == turn {
+            return None;
+        }
+        (held.repositories, held.last) = (held.repositories + 1, turn);
+        Some(short)
     }
+}
 
-    fn has(&self, digest: &Compact) -> bool {
-        self.0.contains(&Self::short(digest))
-    }
+/// What a repository keeps.
+struct Uses {
+    repository: RepositoryName,
+    blobs: Vec<u64>,
 }
 
 pub(super) struct Survey {
@@ -85,12 +106,13 @@ pub(super) struct Survey {
     pace: Pace,
     found: Found,
     kept: Kept,
+    uses: Vec<Uses>,
 }
 
 impl Survey {
     pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace) -> Self {
-        let found = Found { candidates: Vec::new(), counts: Counts::default() };
-        Self { objects, terms, pace, found, kept: Kept::default() }
+        let found = Found { candidates: Vec::new(), usage: Vec::new(), counts: Counts::default() };
+        Self { objects, terms, pace, found, kept: Kept::default(), uses: Vec::new() }
     }
 
     /// Links first, then the trash, then bytes: what is moved from one to the next meanwhile is seen, or was looked for on
@@ -103,17 +125,30 @@ impl Survey {
         self.records(&mut repositories).await?;
         self.found.counts.repositories = repositories.len() as u64;
         let mut links = Vec::new();
-        for (name, repository) in repositories {
+        for (turn, (name, repository)) in (1..).zip(repositories) {
             let Ok(name) = name.parse::<RepositoryName>() else {
                 // Nobody can ask for it, and it is not ours to judge.
-                repository.layers.iter().chain(&repository.revisions).for_each(|link| self.kept.insert(&link.digest));
+                for link in repository.layers.iter().chain(&repository.revisions) {
+                    self.kept.insert(&link.digest, turn);
+                }
                 continue;
             };
-            self.judge(&name, repository, &mut links).await?;
+            let kept = self.judge(&name, repository, &mut links).await?;
+            let blobs = kept.iter().filter_map(|digest| self.kept.insert(digest, turn)).collect();
+            self.uses.push(Uses { repository: name, blobs });
         }
         self.found.candidates.append(&mut links);
         self.blobs().await?;
+        self.found.usage = self.uses.iter().map(|uses| self.usage(uses)).collect();
         Ok(self.found)
+    }
+
+    fn usage(&self, uses: &Uses) -> Usage {
+        let mut usage = Usage { repository: uses.repository.clone(), own: 0, shared: 0 };
+        for held in uses.blobs.iter().filter_map(|short| self.kept.0.get(short)) {
+            *(if held.repositories == 1 { &mut usage.own } else { &mut usage.shared }) += held.size;
+        }
+        usage
     }
 
     fn is_young(&self, entry: &Entry) -> bool {
@@ -161,10 +196,15 @@ impl Survey {
         Ok(())
     }
 
-    /// Tells what of a repository stays.
-    async fn judge(&mut self, name: &RepositoryName, repository: Repository, links: &mut Vec<Candidate>) -> Result<()> {
+    /// Tells what stays for a repository.
+    async fn judge(
+        &mut self,
+        name: &RepositoryName,
+        repository: Repository,
+        links: &mut Vec<Candidate>,
+    ) -> Result<Vec<Compact>> {
         let Repository { layers, revisions, deleted } = repository;
-        let mut needed = HashSet::new();
+        let (mut needed, mut kept) = (HashSet::new(), Vec::new());
         let mut manifests: Vec<Compact> = revisions.into_iter().map(|link| link.digest).collect();
         for Deleted { what, digest, .. } in &deleted {
             match what {
@@ -183,11 +223,11 @@ impl Survey {
                     continue;
                 };
                 self.found.counts.manifests += 1;
-                self.kept.insert(&target);
+                kept.push(target);
                 needed.extend(named);
             }
         }
-        manifests.iter().for_each(|digest| self.kept.insert(digest));
+        kept.append(&mut manifests);
         for Link { digest, is_young } in layers {
             if !is_young && !needed.contains(&digest) {
                 let why = format!("no manifest of {name} names it");
@@ -197,14 +237,12 @@ impl Survey {
                 }
                 continue;
             }
-            self.kept.insert(&digest);
-            if let Some(target) = target(&self.objects, &keys::layer(name, &digest.digest()), &digest).await? {
-                self.kept.insert(&target);
-            }
+            kept.extend(target(&self.objects, &keys::layer(name, &digest.digest()), &digest).await?);
+            kept.push(digest);
         }
         // What nothing links any more is named still: by a record of the trash, or where a blob alone was deleted.
-        needed.iter().for_each(|digest| self.kept.insert(digest));
-        Ok(())
+        kept.extend(needed);
+        Ok(kept)
     }
 
     async fn blobs(&mut self) -> Result<()> {
@@ -214,7 +252,9 @@ impl Survey {
             let Some(digest) = keys::digest_of_blob(&entry.key[keys::BLOBS.len()..]) else { continue };
             self.found.counts.blobs += 1;
             self.found.counts.bytes += entry.size;
-            if !self.kept.has(&Compact::from(&digest)) && !self.is_young(&entry) {
+            if let Some(held) = self.kept.0.get_mut(&Kept::short(&Compact::from(&digest))) {
+                held.size = entry.size;
+            } else if !self.is_young(&entry) {
                 let why = "no repository uses it".to_owned();
                 if self.found.candidates.len() < MOST {
                     self.found.candidates.push(Candidate { item: Item::Blob(digest), bytes: entry.size, why });
