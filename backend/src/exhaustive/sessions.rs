@@ -177,6 +177,16 @@ pub(super) fn goes_on(session: &str, ends: Ends) -> Claim {
     })
 }
 
+/// In the end: who has sent all that there is, and nothing went wrong, was told that it is a blob.
+pub(super) fn is_made() -> Claim {
+    Box::new(move |world| {
+        Box::pin(async move {
+            let is_made = world.has_faults || made(&world.answers).any(|made| made == digest());
+            if is_made { right(&world) } else { Err(format!("it is none: {:?}", world.answers)) }
+        })
+    })
+}
+
 /// In the end: if the bytes of the first program were acknowledged, it is they that the session has.
 pub(super) fn are_those_of_the_first(session: &str) -> Claim {
     let session = session.to_owned();

@@ -3,7 +3,7 @@
 use lockgate_oci::Algorithm;
 
 use super::explorer::{Scenario, holds};
-use super::sessions::{Ask, CONTENT, Ends, are_those_of_the_first, digest, goes_on, kept, program, session};
+use super::sessions::{Ask, CONTENT, Ends, are_those_of_the_first, digest, goes_on, is_made, kept, program, session};
 use crate::hasher::digest_of;
 
 /// A part that is smaller than the content, and one that is not.
@@ -79,6 +79,31 @@ fn a_session_is_finished_or_ended() {
     let programs: [&[_]; 2] = [&[(0, Ask::Finish(2, digest()))], &[(0, Ask::Cancel)]];
     explore(&[2], &programs, Ends::Cancelled, &SMALL);
     explore(&[2], &programs, Ends::Cancelled, &IN_PARTS);
+}
+
+#[test]
+fn what_a_node_knows_of_a_session_that_has_gone_on_elsewhere_is_not_what_it_is() {
+    let elsewhere = [(0, Ask::Patch(2, 7)), (1, Ask::Patch(7, 10)), (0, Ask::Finish(10, digest()))];
+    let here = [(0, Ask::Patch(2, 10)), (0, Ask::Finish(10, digest()))];
+    for (part_size, tails, faults) in SMALL.into_iter().chain(IN_PARTS) {
+        let (found, session) = session(part_size, tails, &[2]);
+        let scenario = Scenario {
+            found,
+            part_size,
+            tails,
+            programs: vec![program(&session, &elsewhere)],
+            faults,
+            stalls: 0,
+            always: kept(&session, Ends::Done),
+            finally: is_made(),
+        };
+        holds(&format!("{elsewhere:?}, parts of {part_size}, tails of {tails:?}"), &scenario);
+    }
+    for other in [Ask::Patch(2, 9), Ask::Cancel] {
+        let ends = if matches!(other, Ask::Cancel) { Ends::Cancelled } else { Ends::Done };
+        explore(&[2], &[&here, &[(0, other.clone())]], ends, &SMALL);
+        explore(&[2], &[&here, &[(0, other)]], ends, &IN_PARTS_ALONE);
+    }
 }
 
 #[test]

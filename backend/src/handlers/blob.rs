@@ -32,7 +32,10 @@ const CONTENT: &str = "application/octet-stream";
 
 /// `GET` and `HEAD`: the blob, or ranges of it.
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, digest: &Digest) -> Outcome {
-    let mut blob = registry.store.blob(name, digest).await?;
+    let mut blob = match request.method {
+        Method::HEAD => registry.store.blob_if_there(name, digest).await?,
+        _ => registry.store.blob(name, digest).await?,
+    };
     if request.method == Method::HEAD && blob.as_ref().is_some_and(|blob| !blob.is_recorded()) {
         blob = looked_at(registry, name, digest).await?;
     }

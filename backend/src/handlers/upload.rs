@@ -73,10 +73,20 @@ pub(crate) async fn push(
 
 /// Takes a session to write to it. A client that was cut off and comes back at once may be ahead of the end of its
 /// first request.
-async fn take(registry: &Registry, name: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>, StoreError> {
+async fn take(
+    registry: &Registry,
+    name: &RepositoryName,
+    id: Uuid,
+    is_added_to: bool,
+) -> Result<Box<dyn Upload>, StoreError> {
     let began = Instant::now();
     loop {
-        match registry.store.resume_upload(name, id).await {
+        let taken = if is_added_to {
+            registry.store.resume_upload(name, id).await
+        } else {
+            registry.store.take_upload_to_commit(name, id).await
+        };
+        match taken {
             Err(StoreError::UploadBusy) if began.elapsed() < BUSY => tokio::time::sleep(PAUSE).await,
             upload => return upload,
         }
@@ -109,7 +119,7 @@ pub(crate) async fn append(
     id: &UploadId,
 ) -> Outcome {
     let id = session(id)?;
-    let mut upload = take(registry, name, id).await?;
+    let mut upload = take(registry, name, id, true).await?;
     if upload.is_finished() {
         return Err(upload_unknown().into());
     }
@@ -133,7 +143,8 @@ pub(crate) async fn finish(
     digest: &Digest,
 ) -> Outcome {
     let id = session(id)?;
-    let mut upload = take(registry, name, id).await?;
+    let is_added_to = body.announced() != Some(0) || request.headers.contains_key(CONTENT_RANGE);
+    let mut upload = take(registry, name, id, is_added_to).await?;
     if upload.is_finished() {
         return Ok(upload.commit(digest).await.map(|()| created(name, digest))?);
     }

@@ -72,20 +72,20 @@ impl Node {
         Ok(self.objects.stat(&key).await?.is_some_and(|stat| is_whole(&key, digest, stat.size)))
     }
 
-    /// A link, and what is asked of the digest that it leads to. Where each answer takes its time, that is asked beside the
-    /// link of the digest that it mostly leads to.
+    /// A link, and what is asked of the digest that it leads to: in turn; or beside the link of the digest that it mostly
+    /// leads to, as each answer of a bucket takes its time.
     async fn follow<T, F: Future<Output = Result<Option<T>>>>(
         &self,
         key: &str,
         digest: &Digest,
+        in_turn: bool,
         ask: impl Fn(Digest) -> F,
     ) -> Result<Option<(Object, Digest, T)>> {
-        let (link, beside) = match self.objects.alone() {
-            Some(_) => (self.objects.get(key).await?, None),
-            None => {
-                let (link, found) = futures_util::try_join!(self.objects.get(key), ask(digest.clone()))?;
-                (link, Some(found))
-            }
+        let (link, beside) = if in_turn || self.objects.alone().is_some() {
+            (self.objects.get(key).await?, None)
+        } else {
+            let (link, found) = futures_util::try_join!(self.objects.get(key), ask(digest.clone()))?;
+            (link, Some(found))
         };
         let Some(link) = link else { return Ok(None) };
         let Some(target) = target(key, &link) else { return Ok(None) };
@@ -98,8 +98,18 @@ impl Node {
 
     /// A blob of a repository, for somebody who relies on it from here on.
     pub(super) async fn rely(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Held>> {
+        self.rely_asking(repository, digest, false).await
+    }
+
+    /// The same for somebody who mostly asks for what is not there, as before a push. Then its link is all that is asked
+    /// for, and nothing else costs a request; what is there takes a round trip more.
+    pub(super) async fn rely_if_there(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Held>> {
+        self.rely_asking(repository, digest, true).await
+    }
+
+    async fn rely_asking(&self, repository: &RepositoryName, digest: &Digest, in_turn: bool) -> Result<Option<Held>> {
         let key = keys::layer(repository, digest);
-        let found = self.follow(&key, digest, |digest| async move { self.content(&digest).await }).await?;
+        let found = self.follow(&key, digest, in_turn, |digest| async move { self.content(&digest).await }).await?;
         let Some((link, target, content)) = found else { return Ok(None) };
         if self.is_to_be_renewed(&link) {
             // So that whoever is told that it is there finds it when he names it.
@@ -116,7 +126,7 @@ impl Node {
     pub(super) async fn manifest_bytes(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Bytes>> {
         let key = keys::revision(repository, digest);
         let bytes = |digest| async move { self.objects.get(&keys::blob(&digest)).await };
-        let found = self.follow(&key, digest, bytes).await?;
+        let found = self.follow(&key, digest, false, bytes).await?;
         Ok(found.map(|(_, _, object)| object.bytes).filter(|bytes| !bytes.is_empty()))
     }
 
@@ -147,7 +157,7 @@ impl Node {
     pub(super) async fn holds_manifest(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool> {
         let key = keys::revision(repository, digest);
         let is_kept = |digest| async move { Ok(self.is_kept(&digest).await?.then_some(())) };
-        let found = self.follow(&key, digest, is_kept).await?;
+        let found = self.follow(&key, digest, false, is_kept).await?;
         Ok(found.is_some())
     }
 }

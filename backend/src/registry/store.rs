@@ -114,6 +114,11 @@ impl ObjectStore {
         Self { node, uploads: Arc::new(Arc::new(uploads)), redirects: None }
     }
 
+    fn opened(&self, Held { target, content }: Held) -> Box<dyn Blob> {
+        let redirect = self.redirects.clone().map(|objects| (objects, keys::blob(&target)));
+        Box::new(ObjectBlob { content, redirect })
+    }
+
     /// The same, which sends clients to where these objects can be read for large blobs.
     pub(crate) fn redirecting(self, to: Arc<dyn BucketObjects>) -> Self {
         Self { redirects: Some(to), ..self }
@@ -137,11 +142,13 @@ impl Store for ObjectStore {
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
         let (repository, digest) = (repository.clone(), digest.clone());
         let held = self.node.run(move |node| async move { Ok(node.rely(&repository, &digest).await?) }).await?;
-        let blob = |Held { target, content }| ObjectBlob {
-            content,
-            redirect: self.redirects.clone().map(|objects| (objects, keys::blob(&target))),
-        };
-        Ok(held.map(|held| Box::new(blob(held)) as Box<dyn Blob>))
+        Ok(held.map(|held| self.opened(held)))
+    }
+
+    async fn blob_if_there(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
+        let (repository, digest) = (repository.clone(), digest.clone());
+        let held = self.node.run(move |node| async move { Ok(node.rely_if_there(&repository, &digest).await?) }).await?;
+        Ok(held.map(|held| self.opened(held)))
     }
 
     async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool> {
@@ -188,6 +195,10 @@ impl Store for ObjectStore {
 
     async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
         self.uploads.resume(repository, id).await
+    }
+
+    async fn take_upload_to_commit(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        self.uploads.take_to_commit(repository, id).await
     }
 
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {

@@ -43,6 +43,11 @@ pub trait Store: Space + Send + Sync + 'static {
     /// A blob of a repository, opened for reading; `None` when the repository does not hold it.
     async fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>>;
 
+    /// The same for somebody who asks whether it is there, and mostly it is not: that costs less then.
+    async fn blob_if_there(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
+        self.blob(repository, digest).await
+    }
+
     /// Makes a blob that `from` holds a blob of `repository` too. False when `from` does not hold it.
     async fn mount_blob(&self, repository: &RepositoryName, from: &RepositoryName, digest: &Digest) -> Result<bool>;
 
@@ -70,6 +75,12 @@ pub trait Store: Space + Send + Sync + 'static {
     /// Takes a session to write to it, until the [`Upload`] is dropped. [`StoreError::UploadBusy`]
     /// when another has it.
     async fn resume_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>>;
+
+    /// The same for [`Upload::commit`] alone, before which nothing is appended: what this process knows of the session need
+    /// not be asked for, and is looked at when it is committed.
+    async fn take_upload_to_commit(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        self.resume_upload(repository, id).await
+    }
 
     /// Ends a session and forgets its bytes. [`StoreError::UploadBusy`] when somebody writes to it.
     async fn cancel_upload(&self, repository: &RepositoryName, id: Uuid) -> Result<()>;

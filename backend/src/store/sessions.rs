@@ -73,6 +73,14 @@ impl<R> Lease<R> {
         self.sessions.table().wake(self.id)
     }
 
+    /// What is kept of the session, which stays kept.
+    pub(crate) fn known(&self) -> Option<R>
+    where
+        R: Clone,
+    {
+        self.sessions.table().resting.get(&self.id).map(|resting| resting.what.clone())
+    }
+
     /// Keeps something of the session for whoever takes it next. What has rested longest makes room.
     pub(crate) fn rest(&self, what: R, weight: usize) {
         let mut table = self.sessions.table();
@@ -118,7 +126,7 @@ mod tests {
         a.rest("a", 4);
         b.rest("b", 4);
         a.rest("a again", 6);
-        assert_eq!(b.wake(), Some("b"));
+        assert_eq!((b.known(), b.wake(), b.known()), (Some("b"), Some("b"), None));
         b.rest("b again", 4);
         c.rest("c", 5);
         assert_eq!((a.wake(), b.wake(), c.wake()), (None, Some("b again"), Some("c")));

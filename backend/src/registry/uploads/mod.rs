@@ -18,6 +18,9 @@ pub(super) trait Uploads: Send + Sync {
     async fn begin(&self, repository: &RepositoryName, algorithm: Algorithm) -> Result<Uuid>;
     async fn size(&self, repository: &RepositoryName, id: Uuid) -> Result<u64>;
     async fn resume(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>>;
+    async fn take_to_commit(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        self.resume(repository, id).await
+    }
     async fn cancel(&self, repository: &RepositoryName, id: Uuid) -> Result<()>;
     async fn remove_stale(&self, deadline: SystemTime) -> Result<usize>;
 }

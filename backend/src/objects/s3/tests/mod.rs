@@ -1,5 +1,6 @@
 //! S3 as it is, and as it is when something goes wrong.
 
+mod costs;
 mod failures;
 mod faults;
 mod lost;

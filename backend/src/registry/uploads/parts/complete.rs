@@ -16,6 +16,7 @@ use super::writer::Writer;
 use crate::hasher::digest_of;
 use crate::objects::{Completed, Version};
 use crate::registry::keys;
+use crate::registry::uploads::Uploads as _;
 use crate::store::{Result, StoreError, Upload};
 
 /// Makes a blob of what a session holds; or of what came since it was taken, when that has the digest and all of it has
@@ -69,6 +70,7 @@ fn is_empty(hash: &Hash) -> bool {
 }
 
 async fn refuse(writer: &Writer, found: Digest) -> Result<()> {
+    writer.lease.wake();
     session::end(&writer.store, writer.lease.id(), &writer.session, &writer.version).await?;
     Err(StoreError::DigestMismatch(found))
 }
@@ -114,6 +116,9 @@ async fn commit_small(mut writer: Writer, digest: &Digest) -> Result<()> {
     if done(&writer.store, id, writer.session.clone(), &writer.version, digest).await? {
         writer.replaced.append(&mut writer.session.pieces);
         writer.forget_replaced();
+    } else if writer.is_unread {
+        // It was none any more that becomes a blob, perhaps.
+        return Err(StoreError::UploadBusy);
     }
     Ok(())
 }
@@ -216,6 +221,34 @@ async fn look_again(
         read += bytes.len() as u64;
     }
     Ok(beginning(&all, (taken_at > 0).then_some(&since), taken_at, digest))
+}
+
+/// A session that nothing is added to, as this process knows it.
+pub(super) struct Whole(pub(super) Writer);
+
+#[async_trait]
+impl Upload for Whole {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    /// What is added is added to a session that was read.
+    async fn append(&mut self, _bytes: Bytes) -> Result<()> {
+        Err(StoreError::UploadBusy)
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        Ok(self.0.size())
+    }
+
+    /// Where it has gone on elsewhere, it is read.
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()> {
+        let (store, repository, id) = (Arc::clone(&self.0.store), self.0.repository.clone(), self.0.lease.id());
+        match commit(self.0, digest).await {
+            Err(StoreError::UploadBusy) => store.resume(&repository, id).await?.commit(digest).await,
+            made => made,
+        }
+    }
 }
 
 /// A session that takes no more bytes: it is on its way to a blob, or is one.

@@ -25,8 +25,9 @@ use futures_util::TryStreamExt as _;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
-use self::complete::Finish;
+use self::complete::{Finish, Whole};
 use self::session::State;
+use self::store::Known;
 pub(in crate::registry) use self::store::{PartStore, Tails};
 use self::writer::Writer;
 use super::Uploads;
@@ -57,6 +58,18 @@ impl Uploads for Arc<PartStore> {
         Ok(Box::new(ObjectUpload(Some(writer))))
     }
 
+    async fn take_to_commit(&self, repository: &RepositoryName, id: Uuid) -> Result<Box<dyn Upload>> {
+        let lease = self.sessions.take(id).ok_or(StoreError::UploadBusy)?;
+        let known = lease.known().filter(|known| known.session.repository == repository.as_str());
+        let Some(Known { session, version, .. }) = known else {
+            drop(lease);
+            return self.resume(repository, id).await;
+        };
+        let mut writer = Writer::new(Arc::clone(self), repository.clone(), lease, session, version);
+        writer.is_unread = true;
+        Ok(Box::new(Whole(writer)))
+    }
+
     async fn cancel(&self, repository: &RepositoryName, id: Uuid) -> Result<()> {
         session::cancel(self, repository, id).await
     }
@@ -71,13 +84,14 @@ impl Uploads for Arc<PartStore> {
             match entry.key[keys::UPLOADS.len()..].split_once('/') {
                 Some((id, "session")) => {
                     let Ok(id) = id.parse() else { continue };
-                    let Some(_lease) = self.sessions.take(id) else { continue };
+                    let Some(lease) = self.sessions.take(id) else { continue };
                     let Some(object) = self.objects.get(&entry.key).await? else { continue };
                     let session = serde_json::from_slice::<session::Session>(&object.bytes).ok();
                     let is_done = session.as_ref().is_some_and(|session| matches!(session.state, State::Done(_)));
                     if object.stat.modified >= if is_done { done } else { deadline } {
                         continue;
                     }
+                    lease.wake();
                     match session {
                         Some(session) => match session::end(self, id, &session, &object.stat.version).await {
                             Err(StoreError::UploadBusy) => continue,
@@ -172,5 +186,22 @@ mod tests {
         one.resume_upload(&name, id).await.unwrap().commit(&digest).await.unwrap();
         let store: AnyStore = Arc::new(other);
         assert!(read(&store, "a", &digest).await.unwrap() == kept, "the blob has other bytes");
+    }
+
+    #[tokio::test]
+    async fn a_session_that_was_ended_at_another_node_is_not_made_a_blob_by_who_knows_it() {
+        let objects = Arc::new(MemoryObjects::default());
+        let [one, other] = [0, 1].map(|_| ObjectStore::over(objects.clone(), 16 << 20, 2));
+        for size in [5, PIECE, 17 << 20] {
+            let (name, content): (RepositoryName, _) = ("a".parse().unwrap(), Bytes::from(vec![b'c'; size]));
+            let id = one.begin_upload(&name, Algorithm::Sha256).await.unwrap();
+            let mut upload = one.resume_upload(&name, id).await.unwrap();
+            upload.append(content.clone()).await.unwrap();
+            upload.suspend().await.unwrap();
+            other.cancel_upload(&name, id).await.unwrap();
+            let upload = one.take_upload_to_commit(&name, id).await.unwrap();
+            let made = upload.commit(&digest_of(Algorithm::Sha256, &content)).await;
+            assert!(matches!(made, Err(StoreError::UploadUnknown)), "{size}: {made:?}");
+        }
     }
 }

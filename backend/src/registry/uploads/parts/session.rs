@@ -95,6 +95,12 @@ impl Session {
         self.pieces.iter().map(|piece| piece.size).sum::<u64>() + self.rest.len() as u64
     }
 
+    /// How many bytes of memory it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        let parts = self.parts.iter().map(|part| size_of::<Part>() + part.tag.len()).sum::<usize>();
+        size_of::<Self>() + self.rest.len() + parts + size_of_val(&self.pieces[..])
+    }
+
     fn to_bytes(&self) -> bytes::Bytes {
         serde_json::to_vec(self).expect("a session is written as JSON").into()
     }
@@ -164,7 +170,6 @@ pub(super) async fn cancel(store: &PartStore, repository: &RepositoryName, id: U
     if matches!(session.state, State::Done(_) | State::Ended) {
         return Err(StoreError::UploadUnknown);
     }
-    end(store, id, &session, &version).await?;
-    drop(lease);
-    Ok(())
+    lease.wake();
+    end(store, id, &session, &version).await
 }

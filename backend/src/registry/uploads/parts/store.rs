@@ -6,17 +6,24 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::room::Room;
+use super::session::Session;
 use crate::objects::{BucketObjects, Version};
 use crate::registry::node::Node;
 use crate::store::sessions::{self, Sessions};
 
-/// Bytes of tails of sessions that rest, which are kept at most so that they need not be read back.
-const ALL_TAILS: usize = 16 << 20;
+/// Bytes of sessions that rest, and of their tails, which are kept at most so that they need not be read back.
+const ALL_KNOWN: usize = 16 << 20;
 
-/// The tail of a session in a state of it.
-pub(super) type Tail = (Version, Bytes);
+/// A session as this process has written it last. Another one may have gone on with it since.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) session: Session,
+    pub(super) version: Version,
+    /// The bytes of its pieces.
+    pub(super) tail: Bytes,
+}
 
-pub(super) type Lease = sessions::Lease<Tail>;
+pub(super) type Lease = sessions::Lease<Known>;
 
 /// How the tails of sessions are kept.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +51,7 @@ pub(in crate::registry) struct PartStore {
     pub(super) parts_in_flight: Arc<Semaphore>,
     /// For what they have at hand: those parts, and one more.
     pub(super) room: Arc<Room>,
-    pub(super) sessions: Sessions<Tail>,
+    pub(super) sessions: Sessions<Known>,
 }
 
 impl PartStore {
@@ -57,7 +64,7 @@ impl PartStore {
     ) -> Self {
         let size = usize::try_from(part_size).expect("a part fits into memory") * (parts_in_flight + 1);
         let room = Arc::new(Room::new(Arc::clone(&objects), size));
-        let (parts_in_flight, sessions) = (Arc::new(Semaphore::new(parts_in_flight)), Sessions::new(ALL_TAILS));
+        let (parts_in_flight, sessions) = (Arc::new(Semaphore::new(parts_in_flight)), Sessions::new(ALL_KNOWN));
         Self { rules, objects, part_size, tails, parts_in_flight, room, sessions }
     }
 }

@@ -17,7 +17,7 @@ use super::hash::Hash;
 use super::piece::Piece;
 use super::room::{Gathering, Leaving};
 use super::session::{self, Session};
-use super::store::{Lease, PartStore, Tails};
+use super::store::{Known, Lease, PartStore, Tails};
 use crate::objects::{MAX_PARTS, Part, Version};
 use crate::registry::keys;
 use crate::store::{Result, StoreError};
@@ -48,6 +48,8 @@ pub(super) struct Writer {
     /// Pieces that are in a part by now.
     pub(super) replaced: Vec<Piece>,
     is_changed: bool,
+    /// The session was found as this process knew it, and not read.
+    pub(super) is_unread: bool,
     /// What has come did not reach the store.
     is_broken: bool,
 }
@@ -80,6 +82,7 @@ impl Writer {
             sending: JoinSet::new(),
             replaced: Vec::new(),
             is_changed: false,
+            is_unread: false,
             is_broken: false,
         }
     }
@@ -244,11 +247,12 @@ impl Writer {
             self.version = session::write(&self.store, self.id(), &self.session, &self.version).await?;
             self.is_changed = false;
             self.forget_replaced();
-            if !self.session.pieces.is_empty()
-                && let Some(tail) = merged.or_else(|| Some([self.tail_at_hand(&found)?, piece].concat().into()))
-            {
-                let weight = tail.len();
-                self.lease.rest((self.version.clone(), tail), weight);
+            let pieces = || Some([self.tail_at_hand(&found)?, piece].concat().into());
+            let tail = if self.session.pieces.is_empty() { Some(Bytes::new()) } else { merged.or_else(pieces) };
+            if let Some(tail) = tail {
+                let weight = self.session.weight() + tail.len();
+                let (session, version) = (self.session.clone(), self.version.clone());
+                self.lease.rest(Known { session, version, tail }, weight);
             }
         }
         Ok(self.session.offset)

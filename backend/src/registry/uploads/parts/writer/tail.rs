@@ -27,7 +27,7 @@ impl Writer {
             return Some(Bytes::new());
         }
         let rested = if pieces == self.found.pieces { self.lease.wake() } else { None };
-        rested.filter(|(of, _)| *of == self.found_in).map(|(_, tail)| tail)
+        rested.filter(|known| known.version == self.found_in).map(|known| known.tail)
     }
 
     /// The bytes of the pieces.

@@ -1,0 +1,59 @@
+//! What a push costs in requests to the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lockgate_oci::{Algorithm, Digest, RepositoryName};
+use uuid::Uuid;
+
+use super::faults::Faults;
+use super::weed::Weed;
+use super::{impatient_at, new_bucket};
+use crate::hasher::digest_of;
+use crate::registry::ObjectStore;
+use crate::store::{Result, Store};
+
+/// Begins an upload, and sends all of it, at nodes.
+async fn sent(name: &RepositoryName, content: &'static [u8], begins: &dyn Store, adds: &dyn Store) -> Result<Uuid> {
+    let id = begins.begin_upload(name, Algorithm::Sha256).await?;
+    let mut upload = adds.resume_upload(name, id).await?;
+    upload.append(Bytes::from_static(content)).await?;
+    upload.suspend().await?;
+    Ok(id)
+}
+
+async fn commit(name: &RepositoryName, id: Uuid, digest: &Digest, at: &dyn Store) -> Result<()> {
+    at.take_upload_to_commit(name, id).await?.commit(digest).await
+}
+
+#[tokio::test]
+async fn a_small_blob_costs_eight_requests_at_one_node_and_one_more_at_another() {
+    let faults = Faults::before(&Weed::shared().address, 0).await;
+    let bucket = new_bucket().await;
+    let [one, other] = [0, 1].map(|_| ObjectStore::over(Arc::new(impatient_at(&faults.address, &bucket)), 16 << 20, 2));
+    let name = "a".parse().unwrap();
+    // What is asked once for all is not of a blob.
+    for (node, content) in [(&one, &b"first"[..]), (&other, b"first of another")] {
+        let id = sent(&name, content, node, node).await.unwrap();
+        commit(&name, id, &digest_of(Algorithm::Sha256, content), node).await.unwrap();
+    }
+    faults.requests();
+    let cost = |operation: &str, expected: &[&str]| {
+        let requests = faults.requests();
+        let methods: Vec<&str> = requests.iter().filter_map(|request| request.split(' ').next()).collect();
+        assert_eq!(methods, expected, "{operation}: {requests:?}");
+    };
+    let (digest, elsewhere) = (digest_of(Algorithm::Sha256, b"second"), digest_of(Algorithm::Sha256, b"third"));
+    assert!(one.blob_if_there(&name, &digest).await.unwrap().is_none());
+    cost("whether it is there", &["GET"]);
+    let id = sent(&name, b"second", &one, &one).await.unwrap();
+    cost("its session and its bytes", &["PUT", "GET", "PUT"]);
+    commit(&name, id, &digest, &one).await.unwrap();
+    cost("the link, the collector's list, the bytes, the session", &["PUT", "GET", "PUT", "PUT"]);
+    assert!(one.blob_if_there(&name, &digest).await.unwrap().is_some());
+    cost("whether it is there, and it is", &["GET", "GET"]);
+    let id = sent(&name, b"third", &one, &other).await.unwrap();
+    cost("its session and its bytes at another node", &["PUT", "GET", "PUT"]);
+    commit(&name, id, &elsewhere, &one).await.unwrap();
+    cost("the same, where the session must be read", &["GET", "PUT", "GET", "PUT", "PUT"]);
+}
