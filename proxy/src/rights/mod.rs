@@ -4,16 +4,12 @@
 //! but by a name in a pattern.
 
 mod address;
-mod glob;
 mod narrowing;
-mod pattern;
 mod right;
-mod tag;
 mod wish;
 
 pub use address::{AddressRange, AddressRangeError};
+pub use lockgate_oci::{Pattern, PatternError, TagPattern, TagPatternError};
 pub use narrowing::Narrowing;
-pub use pattern::{Pattern, PatternError};
 pub use right::{Right, RightError, Rights};
-pub use tag::{TagPattern, TagPatternError};
 pub use wish::Wish;

@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lockgate_oci::{RepositoryName, RepositoryNameError};
-
 use super::glob::{Glob, USER};
+use crate::repository::{RepositoryName, RepositoryNameError};
 
 /// A pattern of repository names, segment by segment: `*` is anything within a segment, `**` is one segment or more,
 /// and `${user}` the caller's name.
@@ -109,7 +108,7 @@ impl Pattern {
     }
 
     /// The segments at its beginning that are the same in each name that matches.
-    pub(crate) fn literal_start(&self) -> impl Iterator<Item = &str> {
+    pub fn literal_start(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().map_while(|segment| match segment {
             Segment::One(glob) => glob.literal(),
             Segment::OneOrMore => None,

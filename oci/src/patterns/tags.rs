@@ -3,9 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lockgate_oci::{Tag, TagError};
-
 use super::glob::Glob;
+use crate::reference::{Tag, TagError};
 
 /// A pattern of tags, in which `*` is anything.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
