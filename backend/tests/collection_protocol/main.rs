@@ -7,15 +7,17 @@
 //! `cargo test --release --test collection_protocol -- --nocapture` prints how many states there were, and the ways.
 
 mod collector;
+mod deletions;
 mod explore;
 mod model;
-mod writers;
+mod processes;
+mod pushes;
 
 use Layer::{Mounted, ReliedOn, Uploaded};
 use Operation::{DeleteBlob, DeleteManifest, DeleteTag, Push, Restore};
 use Tagged::{No, Yes};
 use explore::{Explored, explore};
-use model::{B1, B2, BD, Keys, Layer, Mechanism as M, Operation, R1, R2, Second, State, Tagged, World, Y0, Y1};
+use model::{B1, B2, BD, Keys, LAYER, Layer, Mechanism as M, Operation, R1, R2, Second, State, Tagged, World, Y0, Y1};
 
 const WORLD: World = World {
     operations: &[],
@@ -38,6 +40,7 @@ const LAYERS: &[Start] = &[(0, 0, 0, 0), (Y0, 0, 0, 0), (BD, 0, 0, 0), (Y0 | BD,
 const MANIFEST: &[Start] = &[(FIRST, 0, 1, 0), (FIRST, 1, 1, 0)];
 /// The same with a rule.
 const UNTAGGED: &[Start] = &[(FIRST, 1, 1, 0), (FIRST, 0, 0, 1)];
+const INDEXED: &[Start] = &[(FIRST | R2 | B2, 2, 2, 0)];
 const BOTH: &[Start] = &[(FIRST | R2 | B2, 1, 1, 0), (FIRST | R2 | B2, 2, 2, 0), (FIRST, 1, 1, 0)];
 /// The second manifest in its own repository, and the layer's link in the first.
 const ELSEWHERE: &[Start] = &[(Y0 | BD | Y1 | R2 | B2, 0, 2, 0)];
@@ -64,6 +67,14 @@ const RETENTION_OF_SAME: World = World { operations: &[DeleteTag(Some(1)), Push(
 const INDEX: World = World { operations: &[Push(2, Yes, ReliedOn)], second: Second::IndexOfTheFirst, ..RULE };
 const INDEX_AND_PUSH: World =
     World { operations: &[Push(2, Yes, ReliedOn), Push(1, No, ReliedOn)], expiry: false, ..INDEX };
+
+const RESTORE_INDEX: World = World { operations: &[DeleteTag(Some(2)), Restore(0)], after: &[(1, 0)], ..INDEX };
+const RESTORE_INDEX_ALONE: World = World {
+    operations: &[DeleteManifest(2), Restore(0), DeleteManifest(1)],
+    after: &[(2, 0), (1, 2)],
+    untagged: false,
+    ..INDEX
+};
 
 fn found(name: &str, world: &World, starts: &[Start]) -> Explored {
     let state = |&(there, tag, owed, aged)| State { there, tag, owed, untagged: aged, aged, ..State::default() };
@@ -109,6 +120,8 @@ fn what_a_record_names_can_be_restored_whole_and_stays_then() {
     holds("a manifest that was just pushed", &PUSH_THEN_DELETE, LAYERS);
     holds("a layer", &RESTORE_BLOB, LAYERS);
     holds("a tag, with a rule", &World { untagged: true, ..RESTORE_TAG }, UNTAGGED);
+    holds("an index, with a rule", &RESTORE_INDEX, INDEXED);
+    holds("an index, whose manifest is deleted", &RESTORE_INDEX_ALONE, INDEXED);
     holds("a manifest, with a rule", &World { untagged: true, ..RESTORE }, UNTAGGED);
 }
 
@@ -118,6 +131,20 @@ fn rules_beside_a_push_leave_no_tag_without_its_manifest() {
     holds("a rule and a push of the same", &RETENTION_OF_SAME, UNTAGGED);
     holds("an index", &INDEX, UNTAGGED);
     holds("an index and a push of what it names", &INDEX_AND_PUSH, UNTAGGED);
+}
+
+#[test]
+fn what_nothing_leads_to_goes_in_two_runs_and_not_in_one() {
+    let orphan = State { there: Y0 | BD, ..State::default() };
+    assert_eq!([1, 2].map(|runs| orphan.after_runs(&PUSH, runs).there), [Y0 | BD, 0]);
+    let recorded = State { records: [LAYER, 0, 0], ..orphan };
+    assert_eq!(recorded.after_runs(&PUSH, 9).there, Y0 | BD);
+    let untagged = State { there: FIRST, ..State::default() };
+    assert_eq!(
+        [1, 2, 3, 4].map(|runs| untagged.after_runs(&RETENTION, runs).there & !BD),
+        [R1 | B1 | Y0, B1 | Y0, B1 | Y0, 0]
+    );
+    assert_eq!(untagged.after_runs(&PUSH, 9).there, FIRST, "no rule");
 }
 
 #[test]
@@ -142,6 +169,7 @@ fn without_any_part_of_the_protocol_something_is_lost() {
         (&[M::RestoreLinks], RESTORE_AND_DELETE, MANIFEST),
         (&[M::RecordLooks], RESTORE_BLOB, LAYERS),
         (&[M::RecordLooks, M::TrashLast], PUSH_THEN_DELETE, LAYERS),
+        (&[M::ChildrenRestored], RESTORE_INDEX_ALONE, INDEXED),
         (&[M::ChildrenRenewed], INDEX, UNTAGGED),
         (&[M::RenewedIfThere], INDEX, UNTAGGED),
         (&[M::OneLevelAtOnce], INDEX, UNTAGGED),

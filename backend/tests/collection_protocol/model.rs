@@ -1,14 +1,15 @@
 //! The objects, and what each call on one of them does. Keys are bits, so that a set of them is a byte.
 //!
-//! What is left out, as it makes no difference: a run whose nonce is no longer in the collector's object only reads until it
-//! notices, and a `get` with the `swap` that follows it and succeeds is one step. The collector may condemn what is not
-//! there, which is more than it does. Time is a step of its own: a link grows old at any moment when nobody relies on it who
-//! is not done, and a DELETE that was sent arrives, or expires once nobody waits for its answer.
+//! What is left out, as it makes no difference: a `get` with the `swap` that follows it and succeeds is one step, and all
+//! DELETEs of a run are sent at once and arrive in any order. A run lists bytes that are there when it publishes. Time is a
+//! step of its own: a link grows old at any moment, unless a request relies on it that is not done (it lasts shorter than
+//! half the grace); a DELETE arrives at any moment, or expires once nobody waits for its answer. How long a run takes is not
+//! bounded.
 
 use std::fmt;
 
 use super::collector::Collector;
-use super::writers::Process;
+use super::processes::Process;
 
 pub(crate) type Keys = u8;
 
@@ -69,6 +70,8 @@ pub(crate) enum Mechanism {
     RestoreLooks,
     /// A restore links the layers, and does not ask that they are linked.
     RestoreLinks,
+    /// A restore of an index restores first what its manifests name.
+    ChildrenRestored,
     /// A restore puts the manifest as a push does.
     RestorePuts,
     /// An index renews the links of the manifests that it names.
@@ -148,7 +151,7 @@ impl World {
 
     /// All keys that there can be.
     pub(crate) fn keys(&self) -> Keys {
-        let has_second = self.operations.iter().any(|operation| operation.manifest() == 2);
+        let has_second = self.is_index(2) || self.operations.iter().any(|operation| operation.manifest() == 2);
         self.whole(1) | if has_second { self.whole(2) } else { 0 }
     }
 
@@ -270,15 +273,10 @@ impl State {
         other("passed: the rule's time", 0, &|next| next.aged |= next.untagged);
     }
 
-    /// What is there, though nothing leads to it, after runs that nobody disturbs.
-    pub(crate) fn left_over(&self, world: &World) -> Option<String> {
-        let levels = match (world.untagged, world.second) {
-            (false, _) => 1,
-            (true, Second::IndexOfTheFirst) => 3,
-            (true, _) => 2,
-        };
+    /// How it is after runs that nobody disturbs, when everything has grown old.
+    pub(crate) fn after_runs(&self, world: &World, runs: usize) -> Self {
         let mut state = Self { young: 0, untagged: 3, aged: 3, ..*self };
-        for _ in 0..if world.untagged { 3 * levels } else { 2 } {
+        for _ in 0..runs {
             loop {
                 state.remove(state.sent);
                 state.sent = 0;
@@ -289,11 +287,21 @@ impl State {
                 }
             }
         }
-        let by_revision = |m: &u8| !world.untagged && self.is_there(REVISIONS[*m as usize]);
-        let roots =
-            (1..=2).filter(by_revision).chain(self.records).chain([self.tag].into_iter().filter(|&tag| tag < DYING));
-        let referenced = roots.fold(0, |keys, what| keys | world.whole(what));
-        let left = state.there & !referenced;
+        state
+    }
+
+    /// What is there, though nothing leads to it, when it should be gone.
+    pub(crate) fn left_over(&self, world: &World) -> Option<String> {
+        // With a rule, each level is seen to be untagged, condemned, and removed.
+        let runs = match (world.untagged, world.second) {
+            (false, _) => 2,
+            (true, Second::IndexOfTheFirst) => 9,
+            (true, _) => 6,
+        };
+        let revisions = (1..=2).filter(|&m| !world.untagged && self.is_there(REVISIONS[m as usize]));
+        let tag = Some(self.tag).filter(|&tag| tag < DYING);
+        let led_to = revisions.chain(self.records).chain(tag).fold(0, |keys, what| keys | world.whole(what));
+        let left = self.after_runs(world, runs).there & !led_to;
         (left != 0).then(|| format!("{} stays that nothing leads to", names(left)))
     }
 
