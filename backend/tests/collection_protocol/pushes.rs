@@ -52,6 +52,9 @@ impl State {
             LinkReadAgain if !self.is_there(link) => {
                 ("finds the link gone", if by == By::Relying { self.miss(world, p) } else { Link })
             }
+            LinkReadAgain if by != By::Relying && !is_restore && is_late && world.has(M::SameRun) => {
+                ("sees that a run began", Link)
+            }
             LinkReadAgain => {
                 let has_bytes = by == By::Relying && !world.has(M::BytesAfterLink);
                 ("reads the link again", if has_bytes { Revision } else { Bytes })
