@@ -81,7 +81,7 @@ impl Bucket {
     }
 
     /// The keys of `[s3]`, and their values as they are written there.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 3] {
+    pub fn settings(&self) -> [(&'static str, String); 3] {
         [
             ("s3.endpoint", format!("'{}'", self.endpoint)),
             ("s3.path_style", "true".to_owned()),

@@ -72,6 +72,7 @@ pub(super) async fn delete_blob(
     loop {
         let sight = node.sight().await?;
         if node.objects.stat(&keys[0]).await?.is_none() {
+            record.forget(node).await?;
             return Ok(false);
         }
         record.write(node, &deleted(Kind::Blob, digest, Vec::new(), cause)).await?;
@@ -164,6 +165,9 @@ pub(super) async fn delete(
             deletion.remove(node, &node.layout.referrer(repository, subject, digest)).await?;
         }
         deletion.remove(node, &revision).await?;
+    }
+    if !was_there {
+        record.forget(node).await?;
     }
     if node.objects.alone().is_none() {
         // Last of all: whoever pushes it beside waits for this.

@@ -147,7 +147,8 @@ impl Store for ObjectStore {
 
     async fn blob_if_there(&self, repository: &RepositoryName, digest: &Digest) -> Result<Option<Box<dyn Blob>>> {
         let (repository, digest) = (repository.clone(), digest.clone());
-        let held = self.node.run(move |node| async move { Ok(node.rely_if_there(&repository, &digest).await?) }).await?;
+        let held =
+            self.node.run(move |node| async move { Ok(node.rely_if_there(&repository, &digest).await?) }).await?;
         Ok(held.map(|held| self.opened(held)))
     }
 

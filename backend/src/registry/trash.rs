@@ -31,6 +31,14 @@ impl Record {
         let bytes = serde_json::to_vec(deleted).expect("texts are written as JSON");
         node.objects.put(key, bytes.into(), None).await
     }
+
+    /// Removes it: what it says was not done.
+    pub(super) async fn forget(self, node: &Node) -> objects::Result<()> {
+        match self.0 {
+            Some(key) => node.objects.remove(&key).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// The records of a repository, or of all, the newest first.

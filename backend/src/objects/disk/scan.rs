@@ -21,7 +21,8 @@ struct Walk {
     linked: HashSet<(u64, u64)>,
 }
 
-/// The files whose key begins with `prefix`. What has no name in UTF-8 is passed over. Each step blocks.
+/// The files whose key begins with `prefix`, each directory whole before the next in the order of their names. What has no
+/// name in UTF-8 is passed over. Each step blocks.
 pub(super) fn scan(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Entry>> {
     let (directory, beginning) = prefix.rsplit_once('/').unwrap_or(("", prefix));
     let waiting = vec![(directory.to_owned(), beginning.to_owned())];
@@ -34,7 +35,7 @@ impl Walk {
     /// The files of the next directory; `None` when there is none.
     fn go_on(mut self) -> io::Result<Option<(Vec<Entry>, Self)>> {
         let Some((directory, beginning)) = self.waiting.pop() else { return Ok(None) };
-        let (path, mut files) = (self.root.join(&directory), Vec::new());
+        let (path, mut files, mut below) = (self.root.join(&directory), Vec::new(), Vec::new());
         for entry in if_there(fs::read_dir(&path)).map_err(at(&path))?.into_iter().flatten() {
             let entry = entry.map_err(at(&path))?;
             let name = entry.file_name();
@@ -42,16 +43,18 @@ impl Walk {
             let key = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
             let kind = entry.file_type().map_err(at(&path))?;
             if kind.is_dir() {
-                self.waiting.push((key, String::new()));
+                below.push((key, String::new()));
                 continue;
             }
             let Some(metadata) = if_there(fs::metadata(entry.path())).map_err(at(&path))? else { continue };
             if metadata.is_file() {
                 files.push(Entry { key, size: metadata.len(), modified: metadata.modified().map_err(at(&path))? });
             } else if metadata.is_dir() && self.linked.insert((metadata.dev(), metadata.ino())) {
-                self.waiting.push((key, String::new()));
+                below.push((key, String::new()));
             }
         }
+        below.sort_unstable_by(|one, other| other.cmp(one));
+        self.waiting.append(&mut below);
         Ok(Some((files, self)))
     }
 }

@@ -28,7 +28,7 @@ use super::collection::{Collection, LastLook};
 use super::node::{Node, all};
 use super::{keys, trash};
 use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
-use crate::store::{Candidate, Collected, Item, Plan, Result, StoreError, Terms as Rules};
+use crate::store::{Candidate, Collected, Item, Plan, Result, Terms as Rules};
 
 /// Keys that are removed under one entry of the list.
 const BATCH: usize = 1000;
@@ -36,8 +36,8 @@ const BATCH: usize = 1000;
 /// A run may always remove so many objects, whatever its share of all is: a small registry has few.
 const FLOOR: u64 = 1000;
 
-/// How long a run that says nothing is taken for alive: it sends DELETEs for so long after it has said which, and each is
-/// good for as long again.
+/// After so long no DELETE of a run comes any more: it sends them for [`REMOVAL`] after it has seen that it is its turn, and
+/// each is good for as long again.
 const SILENCE: Duration = Duration::from_secs(2 * REMOVAL.as_secs());
 
 /// How often a removal that failed is tried again.
@@ -195,17 +195,32 @@ impl<'a> Run<'a> {
 
     /// Removes objects that stand on the list. What cannot be removed stays on it, for whoever has the next turn.
     async fn remove_all(&self, keys: &[String]) -> Result<()> {
-        let mut tries = 0;
-        loop {
-            let removals = keys.iter().map(|key| self.node.objects.remove(key).boxed());
-            match all(removals.collect()).await {
-                Ok(_) => return Ok(()),
-                Err(error) if tries == TRIES => return Err(StoreError::from(error)),
-                Err(error) => tracing::warn!(%error, "what is collected cannot be removed; this is tried again"),
+        let mut left: Vec<&String> = keys.iter().collect();
+        for tries in 0.. {
+            // Whoever takes the turn waits until no DELETE can come that was sent before; none is sent later.
+            self.change(|_| {}).await?;
+            let began = Instant::now();
+            let removals = left.iter().map(|key| self.remove_by(key, began + REMOVAL).boxed());
+            let removed = all(removals.collect()).await?;
+            left = left.into_iter().zip(removed).filter(|(_, is_removed)| !is_removed).map(|(key, _)| key).collect();
+            if left.is_empty() {
+                break;
+            } else if tries == TRIES {
+                let message = format!("{} cannot be removed, {} first of all", left.len(), left[0]);
+                return Err(ObjectsError::Unavailable(message).into());
             }
-            tries += 1;
             tokio::time::sleep(REMOVAL).await;
         }
+        Ok(())
+    }
+
+    /// Removes an object. False when it is too late to begin, or nobody knows whether it is removed.
+    async fn remove_by(&self, key: &str, deadline: Instant) -> Result<bool> {
+        if Instant::now() > deadline {
+            return Ok(false);
+        }
+        let removed = self.node.objects.remove(key).await;
+        Ok(removed.inspect_err(|error| tracing::warn!(%error, "this cannot be collected, and is tried again")).is_ok())
     }
 }
 
