@@ -8,6 +8,7 @@
 //! server       accept, a task a connection, drain
 //!   connection   what hyper cannot parse is refused in OCI JSON, too
 //!   lingering    what a client still sends when it is answered
+//!   background   what runs beside
 //!   router     Action -> handler; errors -> OCI JSON
 //!     handlers   one a kind of end-point: blob, upload, manifest, tag, referrer, catalog
 //!       registry     store and settings; the rules over objects; beside it, sweep removes stale uploads
@@ -43,6 +44,7 @@
 // `println!` and `eprintln!` panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod background;
 pub mod config;
 mod connection;
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(crate) use read_only::ReadOnly;
 #[cfg(feature = "s3")]
 pub(crate) use s3::S3Objects;
 #[cfg(all(test, feature = "s3"))]
-pub(crate) use s3::tests::objects as in_a_bucket;
+pub(crate) use s3::tests::{counted, objects as in_a_bucket};
 
 /// The result of an operation on objects.
 pub(crate) type Result<T, E = ObjectsError> = std::result::Result<T, E>;

@@ -1,58 +1,20 @@
-//! What the collector of unreferenced objects has published: one object, which it changes by swaps, and of which those who
-//! write take off what they rely on.
+//! Looking at what the collector has published: one object, which it changes by swaps, and of which those who write take
+//! off what they rely on.
 //!
 //! Whoever has written or read a link looks at it afterwards: what it names as condemned is taken off it, and what is being
 //! deleted is waited for. As long as the list is the one that was known before, no DELETE was on its way to what was written
 //! or read meanwhile; otherwise that is done again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::keys;
 use super::node::Node;
-use crate::objects::{Object, ObjectsError, Read, Result, Version};
+use super::published::{Collection, LastLook};
+use crate::objects::{ObjectsError, Read, Result, Version};
 
 /// How long it is waited for a deletion that is under way, and how long from one look to the next.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// The collector's object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default)]
-pub(super) struct Collection {
-    /// How many runs have begun.
-    pub(super) run: u64,
-    /// Of the run that has it: another stops.
-    pub(super) nonce: Uuid,
-    /// For how long the collector spares what somebody relied on, in milliseconds: a node of another mind learns of it.
-    pub(super) grace: u64,
-    /// Keys that were found unreferenced, and may be deleted by the next run.
-    pub(super) condemned: BTreeSet<String>,
-    /// Keys that are being deleted. Nobody writes them.
-    pub(super) deleting: BTreeSet<String>,
-    /// Since when no tag leads to these manifests, in seconds since 1970, by their link's key.
-    pub(super) untagged: BTreeMap<String, u64>,
-}
-
-/// What was read last.
-#[derive(Clone)]
-pub(super) struct LastLook {
-    pub(super) version: Version,
-    pub(super) collection: Arc<Collection>,
-}
-
-impl LastLook {
-    fn of(object: Object) -> Result<Self> {
-        let collection = serde_json::from_slice(&object.bytes).map_err(|error| {
-            ObjectsError::Refused(format!("{} cannot be read ({error}): see what wrote it", keys::COLLECTION))
-        })?;
-        Ok(Self { version: object.stat.version, collection: Arc::new(collection) })
-    }
-}
 
 /// Which state of the list somebody knew, before what is done under it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,12 +19,15 @@
 
 mod collect;
 mod collection;
+#[cfg(all(test, feature = "s3"))]
+mod costs;
 mod deletion;
 mod keys;
 mod links;
 mod manifests;
 mod names;
 mod node;
+mod published;
 mod removal;
 mod space;
 mod store;
@@ -32,18 +35,12 @@ mod trash;
 mod uploads;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::{Collect, Limits, Storage};
-use crate::space::{answer_commands, collect_sometimes};
 use crate::store::{Store, Terms};
-use crate::sweep::sweep_uploads;
 
 pub use node::Ages;
 pub use store::ObjectStore;
-
-/// From one attempt to list what another program wrote to the next.
-const INDEX_PAUSE: Duration = Duration::from_secs(30);
 
 /// A registry that answers requests, from wherever they come: [`serve`](crate::serve) calls it for those of a
 /// socket, another program may call it for its own.
@@ -69,24 +66,5 @@ impl Registry {
     /// How it collects.
     pub(crate) fn terms(&self) -> Terms {
         Terms { max_delete: self.collect.max_delete.of_one(), rate: self.collect.rate.of_one() }
-    }
-
-    /// What must run beside a registry as long as it answers: what listings need is made, stale uploads are removed, what
-    /// nobody needs is collected, and commands are answered.
-    /// It never ends, and may be dropped at any time.
-    pub fn background(&self) -> impl Future<Output = ()> + Send + use<> {
-        let (store, age, registry) = (Arc::clone(&self.store), self.storage.upload_age.duration(), self.clone());
-        async move {
-            let space = async { tokio::join!(collect_sometimes(registry.clone()), answer_commands(registry.clone())) };
-            tokio::join!(index(Arc::clone(&store)), sweep_uploads(store, age), space);
-        }
-    }
-}
-
-/// Makes what listings are made of, once.
-async fn index(store: Arc<dyn Store>) {
-    while let Err(error) = store.index().await {
-        tracing::warn!(%error, pause = ?INDEX_PAUSE, "cannot list what is in the bucket; this is tried again");
-        tokio::time::sleep(INDEX_PAUSE).await;
     }
 }

@@ -16,9 +16,9 @@ use tokio::sync::{Mutex as AsyncMutex, RwLock, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::collection::LastLook;
 use super::keys::{self, Layout};
 use super::names::Names;
+use super::published::LastLook;
 use crate::lock::held;
 use crate::objects::disk::blocking;
 use crate::objects::{self, Objects, ObjectsError};

@@ -4,6 +4,7 @@
 //! nothing of HTTP, and nothing of what a manifest says. [`ObjectStore`](crate::ObjectStore) keeps it in objects, wherever
 //! these are; `contract.rs` is the suite that it must pass over each of them.
 
+mod error;
 mod plan;
 pub(crate) mod sessions;
 mod space;
@@ -21,14 +22,10 @@ use futures_util::stream::BoxStream;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
-use crate::objects::ObjectsError;
-
+pub use self::error::{Result, StoreError};
 pub use self::plan::{Candidate, Collected, Counts, Item, ItemError, Plan, Terms, Usage};
 pub use self::space::Space;
 pub use self::trash::{Cause, Deleted, Kind, Trashed};
-
-/// The result of a store's operation.
-pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 /// The content of a blob, piece by piece.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -285,47 +282,6 @@ impl Requirement {
     pub fn digest(&self) -> &Digest {
         match self {
             Self::Blob(digest) | Self::Manifest(digest) => digest,
-        }
-    }
-}
-
-/// Why a store did not do as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The repository has no such upload session.
-    #[error("no such upload session")]
-    UploadUnknown,
-    /// Another request has taken the session.
-    #[error("another request writes to this upload session")]
-    UploadBusy,
-    /// The bytes have this digest, not the one asked for.
-    #[error("the content has the digest {0}")]
-    DigestMismatch(Digest),
-    /// These are not in the repository.
-    #[error("{} of the manifest's references are not in the repository", .0.len())]
-    Missing(Vec<Digest>),
-    /// What is there is not what was to be replaced or removed.
-    #[error("the precondition does not hold")]
-    PreconditionFailed,
-    /// A blob has at most so many bytes.
-    #[error("a blob has at most {0} bytes")]
-    TooLarge(u64),
-    /// Something in the store is not what its name says.
-    #[error("{0}")]
-    Corrupt(String),
-    /// The storage failed; the message names the file.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The store of objects did not do as asked; the message says what to do.
-    #[error(transparent)]
-    Objects(ObjectsError),
-}
-
-impl From<ObjectsError> for StoreError {
-    fn from(error: ObjectsError) -> Self {
-        match error {
-            ObjectsError::Io(error) => Self::Io(error),
-            error => Self::Objects(error),
         }
     }
 }

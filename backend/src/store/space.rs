@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
-use super::Result;
+use super::error::Result;
 use super::plan::{Collected, Item, Plan, Terms};
 use super::trash::Trashed;
 

@@ -24,8 +24,8 @@ use uuid::Uuid;
 
 use self::pace::Pace;
 use self::survey::{Found, Survey, Terms};
-use super::collection::{Collection, LastLook};
 use super::node::{Node, all};
+use super::published::{Collection, LastLook};
 use super::{keys, trash};
 use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
 use crate::store::{Candidate, Collected, Item, Plan, Result, Terms as Rules};

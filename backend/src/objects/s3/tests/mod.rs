@@ -1,6 +1,5 @@
 //! S3 as it is, and as it is when something goes wrong.
 
-mod costs;
 mod failures;
 mod faults;
 mod lost;
@@ -62,6 +61,14 @@ async fn new_bucket() -> String {
 /// For the contract.
 pub(crate) async fn objects() -> Arc<dyn BucketObjects> {
     Arc::new(bucket_at(&server(), &new_bucket().await))
+}
+
+/// The same for two nodes, and what they ask since they were asked the last time.
+pub(crate) async fn counted() -> ([Arc<dyn BucketObjects>; 2], impl Fn() -> Vec<String>) {
+    let faults = Faults::before(&Weed::shared().address, 0).await;
+    let bucket = new_bucket().await;
+    let nodes = [0, 1].map(|_| Arc::new(impatient_at(&faults.address, &bucket)) as Arc<dyn BucketObjects>);
+    (nodes, move || faults.requests())
 }
 
 /// The same, where much goes wrong.

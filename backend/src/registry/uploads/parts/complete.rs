@@ -10,7 +10,8 @@ use lockgate_oci::{Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::hash::Hash;
-use super::session::{self, Completion, Session, State};
+use super::session;
+use super::state::{Completion, Session, State};
 use super::store::{Lease, PartStore};
 use super::writer::Writer;
 use crate::hasher::digest_of;

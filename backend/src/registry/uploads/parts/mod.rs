@@ -13,6 +13,7 @@ mod hash;
 mod piece;
 mod room;
 mod session;
+mod state;
 mod store;
 mod writer;
 
@@ -26,7 +27,7 @@ use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
 use self::complete::{Finish, Whole};
-use self::session::State;
+use self::state::{Session, State};
 use self::store::Known;
 pub(in crate::registry) use self::store::{PartStore, Tails};
 use self::writer::Writer;
@@ -86,7 +87,7 @@ impl Uploads for Arc<PartStore> {
                     let Ok(id) = id.parse() else { continue };
                     let Some(lease) = self.sessions.take(id) else { continue };
                     let Some(object) = self.objects.get(&entry.key).await? else { continue };
-                    let session = serde_json::from_slice::<session::Session>(&object.bytes).ok();
+                    let session = serde_json::from_slice::<Session>(&object.bytes).ok();
                     let is_done = session.as_ref().is_some_and(|session| matches!(session.state, State::Done(_)));
                     if object.stat.modified >= if is_done { done } else { deadline } {
                         continue;

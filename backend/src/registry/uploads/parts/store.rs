@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::room::Room;
-use super::session::Session;
+use super::state::Session;
 use crate::objects::{BucketObjects, Version};
 use crate::registry::node::Node;
 use crate::store::sessions::{self, Sessions};

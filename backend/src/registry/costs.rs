@@ -1,16 +1,12 @@
 //! What a push costs in requests to the store.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
-use super::faults::Faults;
-use super::weed::Weed;
-use super::{impatient_at, new_bucket};
+use super::ObjectStore;
 use crate::hasher::digest_of;
-use crate::registry::ObjectStore;
+use crate::objects::counted;
 use crate::store::{Result, Store};
 
 /// Begins an upload, and sends all of it, at nodes.
@@ -28,18 +24,17 @@ async fn commit(name: &RepositoryName, id: Uuid, digest: &Digest, at: &dyn Store
 
 #[tokio::test]
 async fn a_small_blob_costs_eight_requests_at_one_node_and_one_more_at_another() {
-    let faults = Faults::before(&Weed::shared().address, 0).await;
-    let bucket = new_bucket().await;
-    let [one, other] = [0, 1].map(|_| ObjectStore::over(Arc::new(impatient_at(&faults.address, &bucket)), 16 << 20, 2));
+    let (nodes, requests) = counted().await;
+    let [one, other] = nodes.map(|objects| ObjectStore::over(objects, 16 << 20, 2));
     let name = "a".parse().unwrap();
     // What is asked once for all is not of a blob.
     for (node, content) in [(&one, &b"first"[..]), (&other, b"first of another")] {
         let id = sent(&name, content, node, node).await.unwrap();
         commit(&name, id, &digest_of(Algorithm::Sha256, content), node).await.unwrap();
     }
-    faults.requests();
+    requests();
     let cost = |operation: &str, expected: &[&str]| {
-        let requests = faults.requests();
+        let requests = requests();
         let methods: Vec<&str> = requests.iter().filter_map(|request| request.split(' ').next()).collect();
         assert_eq!(methods, expected, "{operation}: {requests:?}");
     };
