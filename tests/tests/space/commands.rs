@@ -26,9 +26,8 @@ impl Site {
     /// A bucket of a server of its own.
     pub(crate) fn in_bucket(settings: &str) -> Self {
         let bucket = Bucket::fresh();
-        let settings = bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat() + settings;
-        let storage = bucket.url().to_string();
-        Self { data: fresh_dir(), config: fresh_dir(), settings, storage, bucket: Some(bucket) }
+        let storage = bucket.url();
+        Self { data: fresh_dir(), config: fresh_dir(), settings: settings.to_owned(), storage, bucket: Some(bucket) }
     }
 
     pub(crate) fn serve(&self) -> Backend {
@@ -49,7 +48,10 @@ impl Site {
     /// Runs a command to its end.
     pub(crate) fn command(&self, arguments: &[&str]) -> Finished {
         let config = self.file("backend.toml");
-        let text = format!("storage.data = '{}'\n{}\n", self.storage, self.settings);
+        let server =
+            self.bucket.as_ref().map(|bucket| bucket.settings().map(|(key, value)| format!("{key} = {value}\n")));
+        let text =
+            format!("storage.data = '{}'\n{}{}\n", self.storage, server.unwrap_or_default().concat(), self.settings);
         fs::write(&config, text).expect("the directory is ours");
         let mut command = program("lockgate-backend");
         finish(command.args(arguments).arg("--config").arg(&config).envs(Bucket::credentials()))
