@@ -57,6 +57,9 @@ enum Command {
     Collect(operating::Collect),
     /// How much each repository takes: what it has alone, and what others have, too.
     Usage(operating::Usage),
+    /// Read everything again, and tell what is damaged and which images that hits: exit 1 if anything is. A run that was cut
+    /// off goes on where it was.
+    Verify(operating::Verify),
     /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
     /// 1 if not. For a container's health check.
     Health(ConfigFile),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Command::Trash(trash) => with_config(Config::load(&trash.config().path), |config| trash.run(config)),
         Command::Collect(collect) => with_config(Config::load(&collect.config().path), |config| collect.run(config)),
         Command::Usage(usage) => with_config(Config::load(&usage.config().path), |config| usage.run(config)),
+        Command::Verify(verify) => with_config(Config::load(&verify.config().path), |config| verify.run(config)),
         Command::Health(file) => with_config(Config::load(&file.path), |config| check_health(&config.listen.http)),
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);

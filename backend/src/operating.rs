@@ -79,6 +79,25 @@ impl FromStr for Deleted {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct Verify {
+    /// Take damaged bytes out of the way (to .lockgate/damaged), so that the next push of the same mends them.
+    #[arg(long)]
+    repair: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Verify {
+    pub(crate) fn config(&self) -> &ConfigFile {
+        &self.config
+    }
+
+    pub(crate) fn run(self, config: Config) -> io::Result<()> {
+        operate(config, Operation::Verify { repair: self.repair }, &mut print)
+    }
+}
+
+#[derive(clap::Args)]
 pub(crate) struct Usage {
     /// The largest first, in place of the order of their names.
     #[arg(long)]

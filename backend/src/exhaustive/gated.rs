@@ -12,7 +12,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use super::gate::{Gate, Kind};
 use crate::objects::{
     BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
-    Version, find,
+    Version, find, keep_aside,
 };
 
 pub(super) struct Gated {
@@ -104,6 +104,10 @@ impl Objects for Gated {
         let written = bytes.clone();
         let swap = self.objects().swap(key, known, bytes);
         self.gate.call(self.node, ("swap", key, Kind::Write), &written, swap, is_some).await
+    }
+
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()> {
+        keep_aside(self, key, to).await
     }
 
     async fn remove(&self, key: &str) -> Result<()> {

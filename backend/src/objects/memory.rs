@@ -13,7 +13,7 @@ use lockgate_oci::Algorithm;
 
 use super::{
     BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
-    Version, find,
+    Version, find, keep_aside,
 };
 use crate::hasher::digest_of;
 
@@ -164,6 +164,10 @@ impl Objects for MemoryObjects {
         let is_known = content.objects.get(key).is_some_and(|object| object.stat.version == *known)
             || self.forgets == Some(Forgotten::Swap);
         Ok(is_known.then(|| content.write(key, bytes, None)))
+    }
+
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()> {
+        keep_aside(self, key, to).await
     }
 
     async fn remove(&self, key: &str) -> Result<()> {

@@ -173,6 +173,9 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// [`create`](Objects::create).
     async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>>;
 
+    /// Keeps the bytes of an object under another key, where they can be looked at. Afterwards it is still there, or is not.
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()>;
+
     /// Removes an object, or nothing where there is none. After `Ok` it is gone; after an error it may go within
     /// [`REMOVAL`], and not later.
     async fn remove(&self, key: &str) -> Result<()>;
@@ -256,6 +259,14 @@ pub(crate) struct Found<O: ?Sized> {
 pub(crate) async fn find<O: BucketObjects + ?Sized>(bucket: Arc<O>, key: &str) -> Result<Option<Box<dyn Opened>>> {
     let Some(stat) = bucket.stat(key).await? else { return Ok(None) };
     Ok(Some(Box::new(Found { bucket, key: key.to_owned(), size: stat.size })))
+}
+
+/// Copies an object of a bucket, if it is there.
+pub(crate) async fn keep_aside<O: BucketObjects + ?Sized>(bucket: &O, key: &str, to: &str) -> Result<()> {
+    match bucket.stat(key).await? {
+        Some(stat) => bucket.copy(key, 0..stat.size, to).await,
+        None => Ok(()),
+    }
 }
 
 impl<O: BucketObjects + ?Sized> Opened for Found<O> {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{
     BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
-    Version, find,
+    Version, find, keep_aside,
 };
 
 /// The object that says who uses the others.
@@ -159,6 +159,10 @@ impl Objects for OneNode {
         let _alone = self.lock(key).await;
         let now = self.objects.stat(key).await?;
         if now.is_some_and(|now| now.version == *known) { self.write(key, bytes).await } else { Ok(None) }
+    }
+
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()> {
+        keep_aside(self, key, to).await
     }
 
     async fn remove(&self, key: &str) -> Result<()> {

@@ -30,6 +30,8 @@
 //! ours, in both
 //! .lockgate/collect                                   what the collector condemned
 //! .lockgate/clock                                     empty, written to learn what time it is
+//! .lockgate/damaged/<digest>                          bytes that have another digest, taken out of blobs/
+//! .lockgate/verify                                    how far a look at all bytes is
 //! .lockgate/trash/<sorted name>/<inverted time>-<id>  what was deleted, and how to restore it
 //! ```
 //!
@@ -40,7 +42,7 @@
 //! name. Therefore names are listed in a bucket from markers that are flat, in which `/` sorts as it does in a repository's
 //! name: `-` is written `!`, `.` is written `-`, and `/` is written `.`.
 
-use lockgate_oci::{Digest, RepositoryName, Tag, TrashId};
+use lockgate_oci::{Algorithm, Digest, RepositoryName, Tag, TrashId};
 use uuid::Uuid;
 
 use crate::store::Links;
@@ -54,11 +56,17 @@ pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
 pub(super) const UPLOADS: &str = ".lockgate/uploads/";
 pub(super) const COLLECTION: &str = ".lockgate/collect";
 pub(super) const CLOCK: &str = ".lockgate/clock";
+pub(super) const VERIFY: &str = ".lockgate/verify";
 pub(super) const TRASH: &str = ".lockgate/trash/";
 
 pub(super) fn blob(digest: &Digest) -> String {
     // Keys that each pull needs are put together without the formatting of text, which takes several times as long.
     [BLOBS, digest.algorithm().as_str(), "/", &digest.hex()[..2], "/", digest.hex(), "/data"].concat()
+}
+
+/// Where the blobs are whose digest begins so, by two hex digits.
+pub(super) fn blobs_of(algorithm: Algorithm, first: u8) -> String {
+    format!("{BLOBS}{algorithm}/{first:02x}/")
 }
 
 /// The digest of the blob that has this key below [`BLOBS`].
@@ -217,6 +225,11 @@ pub(super) fn trashed(repository: &RepositoryName, id: &TrashId) -> String {
 pub(super) fn record(key: &str) -> Option<(RepositoryName, TrashId)> {
     let (repository, id) = key.strip_prefix(TRASH)?.split_once('/')?;
     Some((unsorted(repository).parse().ok()?, id.parse().ok()?))
+}
+
+/// Where the damaged bytes of a blob are kept.
+pub(super) fn damaged(digest: &Digest) -> String {
+    format!(".lockgate/damaged/{}", flat(digest.as_str()))
 }
 
 /// What says that a manifest is being deleted.

@@ -163,7 +163,7 @@ impl Node {
 }
 
 /// Whether so many bytes may be those of a digest: distribution does not sync what it writes, and a crash leaves none.
-fn is_whole(key: &str, digest: &Digest, size: u64) -> bool {
+pub(super) fn is_whole(key: &str, digest: &Digest, size: u64) -> bool {
     let is_whole = size > 0 || digest_of(digest.algorithm(), b"") == *digest;
     if !is_whole {
         tracing::warn!(key, "this is empty and should not be: it counts as missing");

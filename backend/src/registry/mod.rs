@@ -33,6 +33,7 @@ mod space;
 mod store;
 mod trash;
 mod uploads;
+mod verify;
 
 use std::sync::Arc;
 

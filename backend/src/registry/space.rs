@@ -9,9 +9,9 @@ use futures_util::FutureExt as _;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::store::ObjectStore;
-use super::{collect, keys, trash};
+use super::{collect, keys, trash, verify};
 use crate::objects::Alone;
-use crate::store::{Collected, Item, Plan, Result, Space, Terms, Trashed};
+use crate::store::{Collected, Damage, Hit, Item, Plan, Result, Space, Terms, Trashed};
 
 #[async_trait]
 impl Space for ObjectStore {
@@ -58,6 +58,36 @@ impl Space for ObjectStore {
 
     async fn clean_up_after_collector(&self) -> Result<()> {
         self.node.run(move |node| async move { collect::clean_up(&node).boxed().await }).await
+    }
+
+    fn parts(&self) -> u16 {
+        verify::PARTS
+    }
+
+    async fn mark(&self) -> Result<(u16, Vec<Digest>)> {
+        self.node.run(move |node| async move { verify::mark(&node).await }).await
+    }
+
+    async fn set_mark(&self, part: u16, damaged: Vec<Digest>) -> Result<()> {
+        self.node.run(move |node| async move { verify::set_mark(&node, part, damaged).await }).await
+    }
+
+    async fn blobs_of(&self, part: u16) -> Result<Vec<(Digest, u64)>> {
+        self.node.run(move |node| async move { verify::blobs(&node, part).await }).await
+    }
+
+    async fn look_at(&self, digest: &Digest) -> Result<Option<Damage>> {
+        verify::look_at(&self.node, digest).await
+    }
+
+    async fn set_aside(&self, damage: &Damage) -> Result<bool> {
+        let damage = damage.clone();
+        self.node.run(move |node| async move { collect::set_aside(&node, &damage).boxed().await }).await
+    }
+
+    async fn hits(&self, repository: &RepositoryName, damaged: &HashSet<Digest>) -> Result<Vec<Hit>> {
+        let (repository, damaged) = (repository.clone(), damaged.clone());
+        self.node.run(move |node| async move { verify::hits(&node, &repository, &damaged).boxed().await }).await
     }
 
     async fn plan(&self, terms: &Terms) -> Result<Plan> {

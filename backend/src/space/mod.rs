@@ -6,6 +6,7 @@
 //!   operation     a command, from what it asks for to what it says
 //!     report        how things are told to a person
 //!     restore       from the trash back into a repository
+//!     verify        reading everything again
 //! ```
 
 mod background;
@@ -13,6 +14,7 @@ mod operation;
 mod report;
 mod restore;
 mod socket;
+mod verify;
 
 pub(crate) use background::collect_sometimes;
 pub use operation::{Operation, OperationError, Restorable, Say};

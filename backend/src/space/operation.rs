@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report;
 use super::restore::{RestoreError, Restored, restore};
+use super::verify::verify;
 use crate::registry::Registry;
 use crate::store::{Collected, Item, Plan, StoreError, Trashed};
 
@@ -37,6 +38,11 @@ pub enum Operation {
     Usage {
         /// The largest first, in place of the order of their names.
         sort: bool,
+    },
+    /// Read everything, and tell what is damaged.
+    Verify {
+        /// Whether damaged bytes go out of the way.
+        repair: bool,
     },
     /// Tell what a collection would remove.
     Plan,
@@ -113,6 +119,7 @@ impl Operation {
                 say(report::looked_at(&counts));
                 Ok(())
             }
+            Self::Verify { repair } => verify(registry, repair, say).await,
             Self::Plan => {
                 let plan = registry.store.plan(&registry.terms()).await?;
                 let bytes = plan.candidates.iter().map(|candidate| candidate.bytes).sum();

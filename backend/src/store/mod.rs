@@ -23,7 +23,7 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 pub use self::error::{Result, StoreError};
-pub use self::plan::{Candidate, Collected, Counts, Item, ItemError, Plan, Terms, Usage};
+pub use self::plan::{Candidate, Collected, Counts, Damage, Hit, Item, ItemError, Plan, Terms, Usage};
 pub use self::space::Space;
 pub use self::trash::{Cause, Deleted, Kind, Trashed};
 

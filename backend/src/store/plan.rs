@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
 
+use crate::objects::Version;
+
 /// One thing that goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Item {
@@ -118,6 +120,29 @@ pub struct Collected {
     pub condemned: u64,
     /// What it looked at.
     pub counts: Counts,
+}
+
+/// A blob whose bytes are not what its name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Its name.
+    pub digest: Digest,
+    /// What is there, in words.
+    pub found: String,
+    pub(crate) version: Version,
+}
+
+/// An image that is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// Where it is.
+    pub repository: RepositoryName,
+    /// Which.
+    pub manifest: Digest,
+    /// The tags that point at it.
+    pub tags: Vec<Tag>,
+    /// What of it is damaged, or not there.
+    pub lacks: Vec<Digest>,
 }
 
 /// How a collection is made.

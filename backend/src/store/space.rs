@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::error::Result;
-use super::plan::{Collected, Item, Plan, Terms};
+use super::plan::{Collected, Damage, Hit, Item, Plan, Terms};
 use super::trash::Trashed;
 
 /// What keeps a store from growing for ever.
@@ -37,6 +37,28 @@ pub trait Space {
 
     /// Ends what a collector of any node has left that died while it removed something. To be called from time to time.
     async fn clean_up_after_collector(&self) -> Result<()>;
+
+    /// In how many parts everything is read by [`verify`](Space::blobs_of).
+    fn parts(&self) -> u16;
+
+    /// Where a look at everything goes on that was cut off, and what it had found damaged.
+    async fn mark(&self) -> Result<(u16, Vec<Digest>)>;
+
+    /// Writes down which part comes next, and what was found damaged; behind the last one, that there is nothing to go on.
+    async fn set_mark(&self, part: u16, damaged: Vec<Digest>) -> Result<()>;
+
+    /// The blobs of a part, with their sizes in bytes.
+    async fn blobs_of(&self, part: u16) -> Result<Vec<(Digest, u64)>>;
+
+    /// Reads a blob to its end; what is wrong with it, if anything is.
+    async fn look_at(&self, digest: &Digest) -> Result<Option<Damage>>;
+
+    /// Takes damaged bytes out of the way, to where they can be looked at: the blob is missing then, and the next push
+    /// mends it. False when it is another by now.
+    async fn set_aside(&self, damage: &Damage) -> Result<bool>;
+
+    /// The images of a repository that name something of this, or something that is not there.
+    async fn hits(&self, repository: &RepositoryName, damaged: &HashSet<Digest>) -> Result<Vec<Hit>>;
 
     /// Tells what a collection would remove, now or in its second run.
     async fn plan(&self, terms: &Terms) -> Result<Plan>;

@@ -3,3 +3,4 @@
 mod collection;
 mod commands;
 mod trash;
+mod verify;

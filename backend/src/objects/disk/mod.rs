@@ -244,6 +244,11 @@ impl Objects for DirectoryObjects {
         Ok(self.write_if(key, &bytes, |now| now.is_some_and(|now| now.version == *known))?)
     }
 
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()> {
+        let _alone = self.lock(key);
+        Ok(self.durable.rename(&self.path(key), &self.path(to))?)
+    }
+
     async fn remove(&self, key: &str) -> Result<()> {
         let _alone = self.lock(key);
         if self.stat(key)?.is_some() {

@@ -38,7 +38,7 @@ use request::Request;
 
 use super::{
     BucketObjects, Completed, Entry, Multipart, Object, Objects, ObjectsError, Opened, Part, Read, Result, Stat,
-    Version, find,
+    Version, find, keep_aside,
 };
 use crate::config::{Bucket, S3};
 
@@ -103,6 +103,10 @@ impl Objects for S3Objects {
 
     async fn swap(&self, key: &str, known: &Version, bytes: Bytes) -> Result<Option<Version>> {
         conditional::write(&self.client, key, bytes, None, Condition::Is(known)).await
+    }
+
+    async fn keep_aside(&self, key: &str, to: &str) -> Result<()> {
+        keep_aside(self, key, to).await
     }
 
     async fn remove(&self, key: &str) -> Result<()> {

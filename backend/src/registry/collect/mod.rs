@@ -28,7 +28,7 @@ use super::node::{Node, all};
 use super::published::{Collection, LastLook};
 use super::{keys, trash};
 use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
-use crate::store::{Candidate, Collected, Item, Plan, Result, Terms as Rules};
+use crate::store::{Candidate, Collected, Damage, Item, Plan, Result, Terms as Rules};
 
 /// Keys that are removed under one entry of the list.
 const BATCH: usize = 1000;
@@ -95,6 +95,24 @@ pub(super) async fn clean_up(node: &Node) -> Result<()> {
         *seen = None;
     }
     Ok(())
+}
+
+/// Takes damaged bytes out of the way, as what is being deleted, so that nobody writes them meanwhile. False when they are
+/// others by now.
+pub(super) async fn set_aside(node: &Node, damage: &Damage) -> Result<bool> {
+    let (run, key) = (Run::begin(node).await?, keys::blob(&damage.digest));
+    run.change(|collection| {
+        collection.condemned.remove(&key);
+        collection.deleting = BTreeSet::from([key.clone()]);
+    })
+    .await?;
+    let is_same = node.objects.stat(&key).await?.is_some_and(|stat| stat.version == damage.version);
+    if is_same {
+        node.objects.keep_aside(&key, &keys::damaged(&damage.digest)).await?;
+        run.remove_all(std::slice::from_ref(&key)).await?;
+    }
+    run.change(|collection| collection.deleting.clear()).await?;
+    Ok(is_same)
 }
 
 fn key(item: &Item) -> String {
