@@ -2,6 +2,7 @@
 //! default. Any key can be overridden by the environment, as in `LOCKGATE_BACKEND_STORAGE_DATA`.
 
 mod data;
+mod retention;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 pub use data::{Bucket, Data, DataError, S3Server, S3ServerError};
+pub(crate) use retention::told;
+pub use retention::{Keep, List, Retention};
 
 /// All sections, in the order in which `conf/backend.toml` has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -27,6 +30,11 @@ pub struct Config {
     pub s3: S3,
     /// How what nobody needs any more is removed.
     pub collect: Collect,
+    /// Which tags are kept, as many blocks as you like; each begins with a line [[retention]]. A change counts from the
+    /// next run of the collector on, without a restart. lockgate-backend collect --plan FILE shows what a rule would
+    /// remove.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retention: Vec<Retention>,
     /// How long a client is waited for.
     pub limits: Limits,
     /// What is written to standard error.
@@ -37,6 +45,10 @@ pub struct Config {
 
 impl Configuration for Config {
     const PREFIX: Prefix = Prefix::new("LOCKGATE_BACKEND");
+
+    fn example() -> Self {
+        Self { retention: Retention::examples(), ..Self::default() }
+    }
 }
 
 /// `[listen]`
@@ -237,6 +249,55 @@ mod tests {
         let problems = problems.to_string();
         assert!(problems.contains("backend.toml:2:") && problems.contains("small letters"), "{problems}");
         assert!(problems.contains("backend.toml:4:") && problems.contains("5MiB"), "{problems}");
+    }
+
+    #[test]
+    fn what_is_kept_is_told_by_blocks() {
+        let text = "[[retention]]\nrepositories = [\"team/**\"]\nkeep = [{ tags = [\"latest\", \"v*\"] }, \
+            { tags = \"dev-*\", newest = 10 }, { pushed = \"30d\" }, { pulled = \"90d\" }]\nuntagged = \"7d\"\n\
+            [[retention]]\nrepositories = \"**\"\n";
+        let [team, others] = &parse(text, &[]).unwrap().retention[..] else { panic!("two blocks") };
+        assert!(team.is_about(&"team/app".parse().unwrap()) && !team.is_about(&"other".parse().unwrap()));
+        assert_eq!(team.untagged, Some(const { Period::from_secs(7 * 24 * 60 * 60) }));
+        let told: Vec<String> = team.keep.iter().map(ToString::to_string).collect();
+        let expected = [
+            r#"{ tags = ["latest", "v*"] }"#,
+            r#"{ tags = ["dev-*"], newest = 10 }"#,
+            r#"{ pushed = "30d" }"#,
+            r#"{ pulled = "90d" }"#,
+        ];
+        assert_eq!(told, expected);
+        assert_eq!((others.keep.len(), others.untagged), (0, None));
+    }
+
+    #[test]
+    fn the_example_of_a_block_can_be_used() {
+        let commented = EXAMPLE.lines().skip_while(|line| *line != "#[[retention]]");
+        let block: String = commented
+            .take_while(|line| line.starts_with('#') || line.is_empty())
+            .filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(parse(&block, &[]).unwrap().retention, Retention::examples(), "{block}");
+    }
+
+    #[test]
+    fn a_mistake_in_a_rule_is_told_with_its_line() {
+        for (block, line, told) in [
+            ("keep = [{ newest = 1 }]", 1, "repositories is missing"),
+            ("repositories = []", 2, "there is nothing in it"),
+            ("repositories = ['Team/*']", 2, "lower case"),
+            ("repositories = ['home/${user}']", 2, "no name of a user"),
+            ("repositories = 'a'\nkeep = [{}]", 3, "say what is kept"),
+            ("repositories = 'a'\nkeep = [{ newst = 1 }]", 3, "did you mean newest"),
+            ("repositories = 'a'\nkeep = [{ newest = 0 }]", 3, "from 1 to 1000000"),
+            ("repositories = 'a'\nkeep = [{ tags = ['a', 'b/c'] }]", 3, "no tag can match it"),
+            ("repositories = 'a'\nkeep = [{ pushed = 30 }]", 3, "a duration needs a unit"),
+            ("repositories = 'a'\nuntaged = '7d'", 3, "did you mean untagged"),
+        ] {
+            let problems = parse(&format!("[[retention]]\n{block}\n"), &[]).unwrap_err().to_string();
+            assert!(problems.contains(&format!("backend.toml:{line}:")) && problems.contains(told), "{problems}");
+        }
     }
 
     #[test]

@@ -21,15 +21,18 @@ pub struct Reference {
 struct Section {
     name: String,
     text: String,
-    /// It stands in the place of another one, and is not there unless it is written.
-    is_instead: bool,
+    /// It is not there unless it is written: it stands in the place of another one, or there may be several.
+    is_optional: bool,
+    /// There may be several, each below a line of its name in two brackets.
+    is_repeated: bool,
     keys: Vec<Key>,
 }
 
 #[derive(Debug)]
 struct Key {
     name: String,
-    variable: String,
+    /// By which it is overridden; none has what there may be several of.
+    variable: Option<String>,
     text: String,
     /// What its values are, as in `a whole number from 1 to 256`.
     kind: String,
@@ -53,23 +56,28 @@ impl Reference {
         }
         let unless_written = toml::to_string(&T::default()).expect("a default can be written");
         let with_all = toml::to_string(&T::example()).expect("an example can be written");
+        let values: toml::Table = toml::from_str(&with_all).expect("what was written can be read");
         let mut sections: Vec<Section> = Vec::new();
         // toml writes the header of a section and each key with its value on a line of its own.
-        for line in with_all.lines() {
-            if let Some(name) = line.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
-                let is_instead = !unless_written.lines().any(|written| written == line);
-                let text = text(&schema["properties"][name]);
-                sections.push(Section { name: name.to_owned(), text, is_instead, keys: Vec::new() });
+        let mut lines = with_all.lines().peekable();
+        while let Some(line) = lines.next() {
+            let header = line.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+            let repeated = header.and_then(|name| name.strip_prefix('[')?.strip_suffix(']'));
+            if let Some((name, key)) = repeated.and_then(|path| path.split_once('.')) {
+                // Tables within one: shown in one line, once.
+                let section = sections.last_mut().expect("it stands in a section");
+                if !section.keys.iter().any(|known| known.name == key) {
+                    let example = values[name][0][key].to_string();
+                    section.keys.push(Key::of::<T>(&schema, section, key, &example));
+                }
+                while lines.next_if(|line| !line.starts_with('[')).is_some() {}
+            } else if let Some(name) = repeated.or(header) {
+                let is_optional = !unless_written.lines().any(|written| written == line);
+                let (name, text) = (name.to_owned(), text(&schema["properties"][name]));
+                sections.push(Section { name, text, is_optional, is_repeated: repeated.is_some(), keys: Vec::new() });
             } else if let Some((name, default)) = line.split_once(" = ") {
                 let section = sections.last_mut().expect("each key stands in a section");
-                let about = &schema["properties"][&section.name]["properties"][name];
-                section.keys.push(Key {
-                    name: name.to_owned(),
-                    variable: T::PREFIX.variable(&section.name, name),
-                    text: text(about),
-                    kind: kind(about),
-                    default: default.to_owned(),
-                });
+                section.keys.push(Key::of::<T>(&schema, section, name, default));
             }
         }
         Self { schema, sections }
@@ -80,15 +88,16 @@ impl Reference {
     pub fn example(&self, introduction: &str, schema: &str) -> String {
         let mut file = format!("#:schema {schema}\n\n");
         comment(&mut file, introduction);
-        for Section { name, text, is_instead, keys } in &self.sections {
-            let mark = if *is_instead { "#" } else { "" };
+        for section @ Section { text, is_optional, keys, .. } in &self.sections {
+            let mark = if *is_optional { "#" } else { "" };
             file.push('\n');
             comment(&mut file, text);
-            let _ = writeln!(file, "{mark}[{name}]");
+            let _ = writeln!(file, "{mark}{}", section.header());
             for (index, Key { name, variable, text, kind, default }) in keys.iter().enumerate() {
                 file.push_str(if index == 0 { "" } else { "\n" });
                 comment(&mut file, text);
-                comment(&mut file, &format!("{variable}: {kind}"));
+                let variable = variable.as_ref().map_or(String::new(), |variable| format!("{variable}: "));
+                comment(&mut file, &format!("{variable}{kind}"));
                 let _ = writeln!(file, "{mark}{name} = {default}");
             }
         }
@@ -98,11 +107,14 @@ impl Reference {
     /// The same as Markdown, below a heading.
     pub fn markdown(&self, heading: &str) -> String {
         let mut page = format!("## {heading}\n");
-        for Section { name, text, keys, .. } in &self.sections {
-            let _ = write!(page, "\n### `[{name}]`\n\n{text}\n");
+        for section @ Section { name, text, keys, .. } in &self.sections {
+            let _ = write!(page, "\n### `{}`\n\n{text}\n", section.header());
             for Key { name: key, variable, text, kind, default } in keys {
                 let _ = write!(page, "\n#### `{name}.{key}`\n\n{text}\n\n");
-                let _ = writeln!(page, "Default `{default}` · {kind} · `{variable}`");
+                let _ = match variable {
+                    Some(variable) => writeln!(page, "Default `{default}` · {kind} · `{variable}`"),
+                    None => writeln!(page, "As in `{default}` · {kind}"),
+                };
             }
         }
         page
@@ -116,6 +128,27 @@ impl Reference {
         let mut text = serde_json::to_string_pretty(&self.schema).expect("a JSON value can be written");
         text.push('\n');
         text
+    }
+}
+
+impl Section {
+    /// The line above its keys.
+    fn header(&self) -> String {
+        if self.is_repeated { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
+    }
+}
+
+impl Key {
+    fn of<T: Configuration>(schema: &Value, section: &Section, name: &str, default: &str) -> Self {
+        let about = &schema["properties"][&section.name];
+        let about = &(if section.is_repeated { &about["items"] } else { about })["properties"][name];
+        Self {
+            name: name.to_owned(),
+            variable: (!section.is_repeated).then(|| T::PREFIX.variable(&section.name, name)),
+            text: text(about),
+            kind: kind(about),
+            default: default.to_owned(),
+        }
     }
 }
 
@@ -140,6 +173,7 @@ fn kind(about: &Value) -> String {
     match about["type"].as_str() {
         Some("boolean") => "true or false",
         Some("integer") => "a whole number",
+        Some("array") if about["items"]["type"] == "object" => "tables, in brackets",
         Some("array") => "an array, written the same in the environment",
         _ => "a text",
     }

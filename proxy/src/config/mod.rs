@@ -33,7 +33,7 @@ pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
-pub use lockgate_backend::config::{Collect, Data, S3, Storage};
+pub use lockgate_backend::config::{Collect, Data, Retention, S3, Storage};
 pub use lockgate_settings::Log;
 pub use origin::Origin;
 pub use origins::Origins;
@@ -66,6 +66,10 @@ pub struct Config {
     pub s3: S3,
     /// How what nobody needs any more is removed, with `[storage]`.
     pub collect: Collect,
+    /// Which tags are kept, with `[storage]`; as many blocks as you like. A change counts from the next run of the
+    /// collector on, without a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retention: Vec<Retention>,
     /// Clients too old for the registry API.
     pub clients: ClientRule,
     /// What one client can take from the others. No limit concerns the size of an image.
@@ -107,6 +111,6 @@ impl Configuration for Config {
     }];
 
     fn example() -> Self {
-        Self { storage: Some(Storage::default()), ..Self::default() }
+        Self { storage: Some(Storage::default()), retention: Retention::examples(), ..Self::default() }
     }
 }
