@@ -11,6 +11,9 @@ use crate::sweep::sweep_uploads;
 /// From one attempt to list what another program wrote to the next.
 const INDEX_PAUSE: Duration = Duration::from_secs(30);
 
+/// How often it is written which manifests were pulled.
+const PULLS_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
 impl Registry {
     /// What must run beside a registry as long as it answers: what listings need is made, stale uploads are removed, what
     /// nobody needs is collected, and commands are answered. It never ends, and may be dropped at any time.
@@ -20,10 +23,21 @@ impl Registry {
             let (store, age) = (Arc::clone(&registry.store), registry.storage.upload_age.duration());
             tokio::join!(
                 index(Arc::clone(&store)),
-                sweep_uploads(store, age),
+                write_pulls(&*store),
+                sweep_uploads(Arc::clone(&store), age),
                 collect_sometimes(registry.clone()),
                 answer_commands(registry),
             );
+        }
+    }
+}
+
+/// Writes from time to time which manifests were pulled.
+async fn write_pulls(store: &dyn Store) {
+    loop {
+        tokio::time::sleep(PULLS_INTERVAL).await;
+        if let Err(error) = store.write_pulls().await {
+            tracing::warn!(%error, "it cannot be written which manifests were pulled; this is tried again");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lockgate_backend::config::Config;
-use lockgate_backend::{Listener, serve};
+use lockgate_backend::{Listener, Registry, Rules, serve_registry};
 use lockgate_settings::{Configuration as _, Endpoint, Problems, complain, raise_open_files, reachable};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -74,7 +74,7 @@ struct ConfigFile {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve(file) => with_config(Config::load(&file.path), run),
+        Command::Serve(file) => with_config(Config::load(&file.path), |config| run(config, file.path.clone())),
         Command::Copy(arguments) => with_config(arguments.configuration(), |config| arguments.run(config)),
         Command::Trash(trash) => with_config(Config::load(&trash.config().path), |config| trash.run(config)),
         Command::Collect(collect) => with_config(Config::load(&collect.config().path), |config| collect.run(config)),
@@ -112,7 +112,7 @@ fn unusable(problems: &Problems) -> ExitCode {
     ExitCode::from(BAD_CONFIGURATION)
 }
 
-fn run(config: Config) -> io::Result<()> {
+fn run(config: Config, file: PathBuf) -> io::Result<()> {
     config.log.start(&["hyper"]);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -127,12 +127,14 @@ fn run(config: Config) -> io::Result<()> {
                 tokio::select! {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read again; a change of the configuration needs a restart"),
+                    _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read again; a change of the configuration needs a restart, but for [[retention]], which each collection reads again"),
                 }
             }
             tracing::info!("stopping");
         };
-        serve(listener, store, config, shutdown).await;
+        let rules = Rules::read_again(config.retention, move || Config::load(&file).map(|config| config.retention));
+        let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).retaining(rules);
+        serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })

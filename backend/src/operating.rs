@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use lockgate_backend::config::Config;
-use lockgate_backend::{Operation, Registry, Restorable, ask};
+use lockgate_backend::{Operation, Registry, Restorable, Rules, ask};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::{PeriodOrZero, raise_open_files};
 
@@ -180,7 +180,9 @@ fn operate(config: Config, operation: Operation, say: &mut (dyn FnMut(String) + 
         match (store, config.storage.data.directory()) {
             (Err(error), Some(data)) if error.kind() == io::ErrorKind::ResourceBusy => ask(data, &operation, say).await,
             (store, _) => {
-                let registry = Registry::new(store?, config.storage, config.limits).collecting(config.collect);
+                let registry = Registry::new(store?, config.storage, config.limits)
+                    .collecting(config.collect)
+                    .retaining(Rules::fixed(config.retention));
                 operation.run(&registry, say).await.map_err(io::Error::other)
             }
         }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::connection::{Connection, Debt};
 use crate::lingering::Lingering;
 use crate::listener::{Listener, Stream};
-use crate::registry::Registry;
+use crate::registry::{Registry, Rules};
 use crate::store::Store;
 
 /// Bytes that a connection buffers of what it reads, at most. A request's head must fit.
@@ -36,11 +36,21 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) {
+    let rules = Rules::fixed(config.retention);
+    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).retaining(rules);
+    serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
+}
+
+/// The same for a registry that is made already, whose requests may run so long after `shutdown` is ready.
+pub async fn serve_registry(
+    listener: impl Into<Listener>,
+    registry: Registry,
+    grace: Duration,
+    shutdown: impl Future<Output = ()>,
+) {
     let listener = listener.into();
-    let grace = config.shutdown.grace.duration();
     // What runs in it ends when it is dropped.
     let mut background = JoinSet::new();
-    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect);
     let registry = Arc::new(registry);
     background.spawn(registry.background());
     let (stop, stopping) = watch::channel(());
@@ -70,6 +80,7 @@ pub async fn serve(
     drop(listener);
     drop(stop);
     drain(connections, grace).await;
+    registry.finish().await;
 }
 
 async fn drain(mut connections: JoinSet<()>, grace: Duration) {

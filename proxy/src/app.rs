@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lockgate_backend::Registry;
 use lockgate_backend::config::Limits;
+use lockgate_backend::{Registry, Rules};
 use tokio::task::JoinSet;
 
 use crate::access::{Access, AccessError, Authorizer};
@@ -57,6 +57,8 @@ pub struct App {
     acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
     audit: Arc<Audit>,
+    /// The one within.
+    registry: Option<Registry>,
 }
 
 /// What is loaded from the files that a configuration names.
@@ -76,7 +78,7 @@ impl App {
     ///
     /// # Errors
     /// Every file that is missing or wrong at once; or why there is no socket.
-    pub async fn start(config: &Config, given: Option<TcpListener>) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, rules: Rules, given: Option<TcpListener>) -> Result<Self, StartError> {
         let contradictions = config.contradictions();
         if !contradictions.is_empty() {
             let line = |(key, why): &(&str, &str)| format!("{key}: {why}");
@@ -99,8 +101,12 @@ impl App {
         let judges = Judges { authenticator, authorizer, audit: audit.clone() };
         let tls = tls::server_config(files.certificates.clone(), config.tls.versions, config.listen.http2)?;
         let mut background = JoinSet::new();
-        let destination = open_destination(config, &mut background).await?;
+        let destination = open_destination(config, rules, &mut background).await?;
         let socket = ListeningSocket::open(&config.listen, given).await?;
+        let registry = match &destination {
+            Destination::Registry(registry) => Some(registry.clone()),
+            _ => None,
+        };
 
         background.spawn(reload::certificates(files.certificates));
         background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier, audit.clone()));
@@ -110,7 +116,7 @@ impl App {
         let gate = Gate::new(config, limits.clone(), own_fields.clone(), judges, destination);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
-        Ok(Self { socket, acceptor, background, audit })
+        Ok(Self { socket, acceptor, background, audit, registry })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
@@ -124,7 +130,7 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut socket, acceptor, mut background, audit } = self;
+        let Self { mut socket, acceptor, mut background, audit, registry } = self;
         tokio::pin!(shutdown);
         let predecessor = socket.predecessor();
         let end = async {
@@ -154,6 +160,9 @@ impl App {
             }
         };
         background.shutdown().await;
+        if let Some(registry) = registry {
+            registry.finish().await;
+        }
         audit.end().await;
         let closed = closed?;
         match closed.cut {
@@ -165,7 +174,11 @@ impl App {
 }
 
 /// What is behind the gate, and what keeps it up to date in the background.
-async fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Result<Destination, StartError> {
+async fn open_destination(
+    config: &Config,
+    rules: Rules,
+    background: &mut JoinSet<()>,
+) -> Result<Destination, StartError> {
     match &config.storage {
         None => {
             let upstream = Arc::new(Upstream::new(&config.upstream));
@@ -178,7 +191,9 @@ async fn open_destination(config: &Config, background: &mut JoinSet<()>) -> Resu
         Some(storage) => {
             let store =
                 lockgate_backend::open(storage, &config.collect, &config.s3).await.map_err(StartError::Storage)?;
-            let registry = Registry::new(store, storage.clone(), Limits::default()).collecting(config.collect.clone());
+            let registry = Registry::new(store, storage.clone(), Limits::default())
+                .collecting(config.collect.clone())
+                .retaining(rules);
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))
         }

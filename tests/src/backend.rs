@@ -18,7 +18,7 @@ use tempfile::TempDir;
 pub struct Backend {
     process: Process,
     url: String,
-    _config: TempDir,
+    config: TempDir,
 }
 
 impl Backend {
@@ -85,7 +85,17 @@ impl Backend {
     fn listening_at(address: impl Display, data: impl Display, settings: &str) -> Self {
         let (process, config) = start(data, &address.to_string(), settings);
         let url = format!("http://{}", listening_address(process.stderr()));
-        Self { process, url, _config: config }
+        Self { process, url, config }
+    }
+
+    /// Changes its configuration file, while it serves.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn rewrite_config(&self, change: impl FnOnce(String) -> String) {
+        let file = self.config.path().join("backend.toml");
+        let text = change(fs::read_to_string(&file).expect("it was written"));
+        fs::write(file, text).expect("the directory is ours");
     }
 
     /// The same on a Unix socket.
@@ -96,7 +106,7 @@ impl Backend {
         let (process, config) = start(data.display(), &format!("unix:{}", socket.display()), "");
         eventually(PATIENCE, "the backend's socket", || socket.exists().then_some(()));
         process.stderr().await_line(PATIENCE, "the line that it listens", |line| line.contains("listening"));
-        Self { process, url: format!("unix:{}", socket.display()), _config: config }
+        Self { process, url: format!("unix:{}", socket.display()), config }
     }
 
     /// What `upstream.url` must say.

@@ -1,9 +1,9 @@
 //! `/v2/<name>/manifests/<reference>`
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
+use http::{Method, StatusCode};
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
 
 use super::conditional;
@@ -25,6 +25,10 @@ fn unknown(reference: &Reference) -> OciError {
 pub(crate) async fn get(registry: &Registry, request: &Parts, name: &RepositoryName, reference: &Reference) -> Outcome {
     let stored = registry.store.manifest(name, reference).await?.ok_or_else(|| unknown(reference))?;
     let StoredManifest { digest, content } = stored;
+    if request.method == Method::GET {
+        // Of who asks by HEAD nobody knows whether he has it already, or only looks.
+        registry.store.note_pull(name, &digest);
+    }
     if let Some(reply) = conditional::instead_of(request, &digest)? {
         return Ok(reply);
     }

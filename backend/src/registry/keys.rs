@@ -29,6 +29,8 @@
 //!
 //! ours, in both
 //! .lockgate/collect                                   what the collector condemned
+//! .lockgate/pulled                                    when manifests were pulled last
+//! .lockgate/pulls/<uuid>                              what a node has seen pulled since
 //! .lockgate/clock                                     empty, written to learn what time it is
 //! .lockgate/damaged/<digest>                          bytes that have another digest, taken out of blobs/
 //! .lockgate/verify                                    how far a look at all bytes is
@@ -55,6 +57,8 @@ pub(super) const NAMES_COMPLETE: &str = ".lockgate/names/complete";
 pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
 pub(super) const UPLOADS: &str = ".lockgate/uploads/";
 pub(super) const COLLECTION: &str = ".lockgate/collect";
+pub(super) const PULLED: &str = ".lockgate/pulled";
+pub(super) const PULLS: &str = ".lockgate/pulls/";
 pub(super) const CLOCK: &str = ".lockgate/clock";
 pub(super) const VERIFY: &str = ".lockgate/verify";
 pub(super) const TRASH: &str = ".lockgate/trash/";
@@ -109,6 +113,12 @@ pub(super) fn link_at(path: &str) -> Option<(Links, Digest)> {
         None => (Links::Manifests, path.strip_prefix("_manifests/revisions/")?),
     };
     Some((kind, digest_of_link(path)?))
+}
+
+/// Which tag's link stands at this path below a repository.
+pub(super) fn tag_at(path: &str) -> Option<&str> {
+    let tag = path.strip_prefix("_manifests/tags/")?.strip_suffix("/current/link")?;
+    (!tag.contains('/')).then_some(tag)
 }
 
 /// The digest of the link that has this key below [`links`].
@@ -230,6 +240,11 @@ pub(super) fn record(key: &str) -> Option<(RepositoryName, TrashId)> {
 /// Where the damaged bytes of a blob are kept.
 pub(super) fn damaged(digest: &Digest) -> String {
     format!(".lockgate/damaged/{}", flat(digest.as_str()))
+}
+
+/// What a node has seen pulled.
+pub(super) fn batch_of_pulls(id: Uuid) -> String {
+    format!("{PULLS}{}", id.hyphenated())
 }
 
 /// What says that a manifest is being deleted.

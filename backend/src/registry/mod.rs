@@ -28,19 +28,23 @@ mod manifests;
 mod names;
 mod node;
 mod published;
+mod pulls;
 mod removal;
+mod rules;
 mod space;
 mod store;
 mod trash;
 mod uploads;
 mod verify;
 
+use std::io;
 use std::sync::Arc;
 
 use crate::config::{Collect, Limits, Storage};
-use crate::store::{Store, Terms};
+use crate::store::{Store, StoreError, Terms};
 
 pub use node::Ages;
+pub use rules::Rules;
 pub use store::ObjectStore;
 
 /// A registry that answers requests, from wherever they come: [`serve`](crate::serve) calls it for those of a
@@ -51,12 +55,13 @@ pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) collect: Collect,
+    rules: Arc<Rules>,
 }
 
 impl Registry {
     /// A registry over this store. Of `limits`, that of idle connections is the server's.
     pub fn new(store: Arc<dyn Store>, storage: Storage, limits: Limits) -> Self {
-        Self { store, storage, limits, collect: Collect::default() }
+        Self { store, storage, limits, collect: Collect::default(), rules: Arc::new(Rules::fixed(Vec::new())) }
     }
 
     /// The same that collects otherwise.
@@ -64,8 +69,22 @@ impl Registry {
         Self { collect, ..self }
     }
 
-    /// How it collects.
-    pub(crate) fn terms(&self) -> Terms {
-        Terms { max_delete: self.collect.max_delete.of_one(), rate: self.collect.rate.of_one() }
+    /// The same that keeps what these rules say.
+    pub fn retaining(self, rules: Rules) -> Self {
+        Self { rules: Arc::new(rules), ..self }
+    }
+
+    /// How it collects, by the rules as they are now.
+    pub(crate) async fn terms(&self) -> Result<Terms, StoreError> {
+        let rules = Arc::clone(&self.rules);
+        let retention = tokio::task::spawn_blocking(move || rules.current()).await.map_err(io::Error::other)?;
+        Ok(Terms { max_delete: self.collect.max_delete.of_one(), rate: self.collect.rate.of_one(), retention })
+    }
+
+    /// Writes what would else be forgotten at the end: which manifests were pulled lately.
+    pub async fn finish(&self) {
+        if let Err(error) = self.store.write_pulls().await {
+            tracing::warn!(%error, "it cannot be written which manifests were pulled lately");
+        }
     }
 }

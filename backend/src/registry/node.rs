@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::keys::{self, Layout};
 use super::names::Names;
 use super::published::LastLook;
+use super::pulls::RecentPulls;
 use crate::lock::held;
 use crate::objects::disk::blocking;
 use crate::objects::{self, Objects, ObjectsError};
@@ -66,6 +67,7 @@ pub(super) struct Node {
     pub(super) last_look: AsyncMutex<Option<Option<LastLook>>>,
     /// The run of a collector that removes something, and since when it was seen to.
     pub(super) last_collector: AsyncMutex<Option<(Uuid, Instant)>>,
+    pub(super) pulls: RecentPulls,
     ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
 }
@@ -74,7 +76,8 @@ impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
         let (last_look, last_collector) = (AsyncMutex::default(), AsyncMutex::default());
-        Self { objects, names, layout, is_relied_on, last_look, last_collector, ages: Mutex::default(), locks }
+        let (pulls, ages) = (RecentPulls::default(), Mutex::default());
+        Self { objects, names, layout, is_relied_on, last_look, last_collector, pulls, ages, locks }
     }
 
     pub(super) fn ages(&self) -> Ages {

@@ -90,13 +90,21 @@ impl Space for ObjectStore {
         self.node.run(move |node| async move { verify::hits(&node, &repository, &damaged).boxed().await }).await
     }
 
+    fn note_pull(&self, repository: &RepositoryName, digest: &Digest) {
+        self.node.pulls.note(repository, digest);
+    }
+
+    async fn write_pulls(&self) -> Result<()> {
+        self.node.run(move |node| async move { Ok(node.write_pulls().await?) }).await
+    }
+
     async fn plan(&self, terms: &Terms) -> Result<Plan> {
-        let terms = *terms;
+        let terms = terms.clone();
         self.node.run(move |node| async move { collect::plan(&node, &terms).boxed().await }).await
     }
 
     async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected> {
-        let (terms, only) = (*terms, only.cloned());
+        let (terms, only) = (terms.clone(), only.cloned());
         self.node.run(move |node| async move { collect::run(&node, &terms, only.as_ref()).boxed().await }).await
     }
 }

@@ -22,7 +22,8 @@ async fn collect(registry: &Registry) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        match registry.store.collect(&registry.terms(), None).await {
+        let collected = async { registry.store.collect(&registry.terms().await?, None).await };
+        match collected.await {
             Ok(collected) => {
                 tracing::info!("{}; {}", report::looked_at(&collected.counts), report::collected(&collected))
             }

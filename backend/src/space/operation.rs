@@ -109,7 +109,7 @@ impl Operation {
                 Ok(())
             }
             Self::Usage { sort } => {
-                let Plan { mut usage, counts, .. } = registry.store.plan(&registry.terms()).await?;
+                let Plan { mut usage, counts, .. } = registry.store.plan(&registry.terms().await?).await?;
                 usage.sort_by(|one, other| one.repository.cmp(&other.repository));
                 if sort {
                     usage.sort_by_key(|usage| Reverse(usage.own + usage.shared));
@@ -121,7 +121,7 @@ impl Operation {
             }
             Self::Verify { repair } => verify(registry, repair, say).await,
             Self::Plan => {
-                let plan = registry.store.plan(&registry.terms()).await?;
+                let plan = registry.store.plan(&registry.terms().await?).await?;
                 let bytes = plan.candidates.iter().map(|candidate| candidate.bytes).sum();
                 let candidates = plan.candidates.len() as u64;
                 say(format!("# {}", report::looked_at(&plan.counts)));
@@ -140,11 +140,12 @@ impl Operation {
 async fn collect(registry: &Registry, only: Option<Vec<String>>, say: Say<'_>) -> Result<(), OperationError> {
     let items = only.map(|only| only.iter().map(|line| line.parse::<Item>()).collect::<Result<HashSet<Item>, _>>());
     let items = items.transpose().map_err(|error| OperationError(error.to_string()))?;
-    let terms = registry.terms();
+    let terms = registry.terms().await?;
     let first = registry.store.collect(&terms, items.as_ref()).await?;
     say(report::looked_at(&first.counts));
     let second = registry.store.collect(&terms, items.as_ref()).await?;
-    let both = Collected { removed: first.removed + second.removed, freed: first.freed + second.freed, ..second };
+    let tags = first.tags + second.tags;
+    let both = Collected { tags, removed: first.removed + second.removed, freed: first.freed + second.freed, ..second };
     say(report::collected(&both));
     Ok(())
 }

@@ -82,9 +82,10 @@ pub(super) fn looked_at(counts: &Counts) -> String {
 }
 
 pub(super) fn collected(collected: &Collected) -> String {
-    let Collected { removed, freed, condemned, .. } = *collected;
+    let Collected { tags, removed, freed, condemned, .. } = *collected;
+    let tags = if tags > 0 { format!("removed {} that no rule keeps; ", count(tags, "tag")) } else { String::new() };
     format!(
-        "removed {}, {} freed; {} found that nobody needs, for the next run",
+        "{tags}removed {}, {} freed; {} found that nobody needs, for the next run",
         count(removed, "object"),
         size(freed),
         count(condemned, "object")

@@ -15,6 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// bytes go out of the way, so that the next push mends them.
 pub(super) async fn verify(registry: &Registry, repair: bool, say: Say<'_>) -> Result<(), OperationError> {
     let (store, parts) = (&registry.store, registry.store.parts());
+    let rate = registry.collect.rate.of_one();
     let (first, mut damaged) = store.mark().await?;
     if first > 0 {
         say(format!(
@@ -34,7 +35,7 @@ pub(super) async fn verify(registry: &Registry, repair: bool, say: Say<'_>) -> R
                 damaged.push(digest);
             }
             (blobs, bytes) = (blobs + 1, bytes + size);
-            tokio::time::sleep(began.elapsed().mul_f64(1.0 / registry.terms().rate - 1.0)).await;
+            tokio::time::sleep(began.elapsed().mul_f64(1.0 / rate - 1.0)).await;
             if told.elapsed() > INTERVAL {
                 let done = u32::from(part) * 100 / u32::from(parts);
                 say(format!("{done} % read, {} ({})", report::count(blobs, "blob"), report::size(bytes)));

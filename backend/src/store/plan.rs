@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
 
+use crate::config::Retention;
 use crate::objects::Version;
 
 /// One thing that goes.
@@ -112,6 +113,8 @@ pub struct Plan {
 /// What a run of the collector has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Collected {
+    /// Tags that it removed, since no rule keeps them.
+    pub tags: u64,
     /// Objects that it removed.
     pub removed: u64,
     /// How many bytes they had.
@@ -146,12 +149,14 @@ pub struct Hit {
 }
 
 /// How a collection is made.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
     /// The share of all objects that one run removes, at most.
     pub max_delete: f64,
     /// The share of the time that it works.
     pub rate: f64,
+    /// What is kept; of several rules the first that is about a repository.
+    pub retention: Vec<Retention>,
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ pub trait Space {
 
     /// The images of a repository that name something of this, or something that is not there.
     async fn hits(&self, repository: &RepositoryName, damaged: &HashSet<Digest>) -> Result<Vec<Hit>>;
+    /// Notes that a manifest is pulled. It is written some time later.
+    fn note_pull(&self, repository: &RepositoryName, digest: &Digest);
+
+    /// Writes which manifests were pulled, if any were. To be called from time to time, and at the end.
+    async fn write_pulls(&self) -> Result<()>;
 
     /// Tells what a collection would remove, now or in its second run.
     async fn plan(&self, terms: &Terms) -> Result<Plan>;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lockgate_backend::Rules;
 use lockgate_settings::{Configuration as _, flush_log};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,18 +40,21 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let given = supervisor::given_listener().map_err(ListenError::Given).map_err(StartError::from)?;
     let config = Config::load(&args.config)?;
     config.log.start(TALKATIVE);
-    on_workers(&config.clone(), async move { serve(&config, given, |_| {}).await })
+    let file = args.config.clone();
+    let rules = Rules::read_again(config.retention.clone(), move || Config::load(&file).map(|config| config.retention));
+    on_workers(&config.clone(), async move { serve(&config, rules, given, |_| {}).await })
 }
 
 /// Serves until a signal ends it; `welcome` is told the address once it is bound.
 pub(super) async fn serve(
     config: &Config,
+    rules: Rules,
     given: Option<TcpListener>,
     welcome: impl FnOnce(SocketAddr),
 ) -> Result<(), Error> {
     let (stop, stop_at_once) = stop_signals().map_err(failed)?;
     let hung_up = hung_up().map_err(failed)?;
-    let app = App::start(config, given).await?;
+    let app = App::start(config, rules, given).await?;
     welcome(app.address());
     tokio::select! {
         served = app.serve(stop) => drop(served?),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use lockgate_backend::Rules;
 use lockgate_settings::{Configuration as _, complain};
 
 use super::certs::SubjectName;
@@ -68,10 +69,11 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     }
     init::make_missing(init::plain(&args.dir), &names)?;
     config.log.start(serve::TALKATIVE);
-    serve::on_workers(
-        &config.clone(),
-        async move { serve::serve(&config, None, |address| welcome(address, &data)).await },
-    )
+    // There is no file that could change.
+    let rules = Rules::fixed(config.retention.clone());
+    serve::on_workers(&config.clone(), async move {
+        serve::serve(&config, rules, None, |address| welcome(address, &data)).await
+    })
 }
 
 /// The default configuration, with everything below the directory and the registry within the process.

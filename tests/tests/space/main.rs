@@ -2,5 +2,6 @@
 
 mod collection;
 mod commands;
+mod retention;
 mod trash;
 mod verify;

@@ -62,6 +62,17 @@ pub(super) fn named_in(manifest: &[u8]) -> Vec<Compact> {
     named
 }
 
+/// What a manifest is about, its subject; and every other digest that stands in it.
+pub(super) fn subject_apart(manifest: &[u8]) -> (Option<Compact>, Vec<Compact>) {
+    let Ok(serde_json::Value::Object(mut fields)) = serde_json::from_slice(manifest) else {
+        return (None, named_in(manifest));
+    };
+    let Some(subject) = fields.remove("subject") else { return (None, named_in(manifest)) };
+    let digest = subject["digest"].as_str().and_then(|text| text.parse::<Digest>().ok());
+    let rest = serde_json::to_vec(&fields).expect("what was read as JSON is written as such");
+    (digest.as_ref().map(Compact::from), named_in(&rest))
+}
+
 fn written_in(bytes: &[u8]) -> Vec<Compact> {
     let digest_at = |colon: usize| {
         let algorithm = [Algorithm::Sha256, Algorithm::Sha512]
@@ -99,6 +110,23 @@ mod tests {
         fn no_text_around_a_digest_hides_it(before in "[^s]{0,9}", after in "[^\\\\]{0,9}") {
             let digest = digest_of(Algorithm::Sha512, b"x");
             prop_assert_eq!(named_in(format!("{before}{digest}{after}").as_bytes()), [Compact::from(&digest)]);
+        }
+    }
+
+    #[test]
+    fn a_subject_is_apart_from_what_is_named_otherwise() {
+        let [image, layer] = ["image", "layer"].map(|content| digest_of(Algorithm::Sha256, content.as_bytes()));
+        let layers = format!(r#""layers":[{{"digest":"{layer}"}}]"#);
+        let [image, layer] = [&image, &layer].map(|digest| (digest, Compact::from(digest)));
+        let about = format!(r#""subject":{{"digest":"{}"}}"#, image.0);
+        for (manifest, subject, named) in [
+            (format!("{{{layers},{about}}}"), Some(&image.1), vec![&layer.1]),
+            (format!("{{{layers}}}"), None, vec![&layer.1]),
+            (format!("{{{layers},\"subject\":3}}"), None, vec![&layer.1]),
+            (format!("[{{{layers}}}"), None, vec![&layer.1]),
+            (format!(r#"{{"manifests":[{{"digest":"{}"}}],{about}}}"#, image.0), Some(&image.1), vec![&image.1]),
+        ] {
+            assert_eq!(subject_apart(manifest.as_bytes()), (subject.cloned(), named.into_iter().cloned().collect()));
         }
     }
 

@@ -7,12 +7,18 @@
 //! ```text
 //! mod           a run: whose turn it is, what is removed, what is published
 //!   survey        what nobody needs; it only reads
+//!     ruled         what of a repository a rule takes
+//!       retention     which tags a rule keeps
+//!       pulls         when manifests were pulled last
 //!     compact       digests by the million
 //!     pace          how much of the time it takes
 //! ```
 
 mod compact;
 mod pace;
+mod pulls;
+mod retention;
+mod ruled;
 mod survey;
 
 use std::collections::{BTreeSet, HashSet};
@@ -23,12 +29,14 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::pace::Pace;
+use self::pulls::Pulls;
 use self::survey::{Found, Survey, Terms};
 use super::node::{Node, all};
 use super::published::{Collection, LastLook};
+use super::removal::delete_tag_of;
 use super::{keys, trash};
 use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
-use crate::store::{Candidate, Collected, Damage, Item, Plan, Result, Terms as Rules};
+use crate::store::{Candidate, Cause, Collected, Damage, Item, Plan, Result, Terms as Rules};
 
 /// Keys that are removed under one entry of the list.
 const BATCH: usize = 1000;
@@ -45,35 +53,52 @@ const TRIES: usize = 3;
 
 /// Tells what a collection would remove, and changes nothing.
 pub(super) async fn plan(node: &Node, rules: &Rules) -> Result<Plan> {
+    if let Err(error) = node.write_pulls().await {
+        // What is read alone can still be planned for.
+        tracing::warn!(%error, "it cannot be written which manifests were pulled lately: the plan does not know of them");
+    }
     let now = node.now().await?;
-    let Found { candidates, usage, counts } = survey(node, rules, now).await?;
-    Ok(Plan { candidates, usage, counts })
+    let pulls = Pulls::known(node, now).await?;
+    let Found { tags, manifests, candidates, usage, counts, .. } = survey(node, rules, now, pulls).await?;
+    Ok(Plan { candidates: tags.into_iter().chain(manifests).chain(candidates).collect(), usage, counts })
 }
 
-async fn survey(node: &Node, rules: &Rules, now: SystemTime) -> Result<Found> {
+async fn survey(node: &Node, rules: &Rules, now: SystemTime, pulls: Pulls) -> Result<Found> {
     let ages = node.ages();
     // Stores other than files have whole seconds.
     let margin = if node.objects.alone().is_some() { Duration::ZERO } else { Duration::from_secs(1) };
-    let terms = Terms { now, margin, grace: ages.grace, trash: ages.trash };
+    let last = node.collection().await?;
+    let untagged = last.map(|last| last.collection.untagged.clone()).unwrap_or_default();
+    let retention = rules.retention.clone();
+    let terms = Terms { now, margin, grace: ages.grace, trash: ages.trash, retention, untagged, pulls };
     Survey::new(ReadOnly::new(&node.objects), terms, Pace::new(rules.rate)).run().await
 }
 
-/// Removes what the run before has published and nobody needs, and publishes what nobody needs now; of both only what is
-/// among `only`, where that is given.
+/// Removes the tags that no rule keeps, and what the run before has published and nobody needs; and publishes what nobody
+/// needs now. Of all three only what is among `only`, where that is given.
 pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>) -> Result<Collected> {
     let run = Run::begin(node).await?;
     trash::empty(node, node.ages().trash).await?;
-    let Found { mut candidates, counts, .. } = survey(node, rules, run.now).await?;
+    let pulls = Pulls::merge(node, run.now).await?;
+    let Found { mut tags, manifests, candidates, counts, untagged, .. } = survey(node, rules, run.now, pulls).await?;
+    let mut candidates: Vec<Candidate> = manifests.into_iter().chain(candidates).collect();
     if let Some(only) = only {
+        tags.retain(|candidate| only.contains(&candidate.item));
         candidates.retain(|candidate| only.contains(&candidate.item));
     }
     let most = FLOOR.max((counts.blobs as f64 * rules.max_delete) as u64);
     let mut collected = Collected { counts, ..Collected::default() };
-    let removed = run.remove(&candidates, usize::try_from(most).unwrap_or(usize::MAX), &mut collected).await?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    collected.tags = run.remove_tags(&tags[..tags.len().min(most)]).await?;
+    let removed = run.remove(&candidates, most, &mut collected).await?;
     let condemned = candidates.iter().map(|candidate| key(&candidate.item)).filter(|key| !removed.contains(key));
     let condemned: BTreeSet<String> = condemned.collect();
     collected.condemned = condemned.len() as u64;
-    run.change(|collection| collection.condemned = condemned.clone()).await?;
+    let change = |collection: &mut Collection| {
+        (collection.condemned, collection.untagged) = (condemned.clone(), untagged.clone());
+        collection.untagged.retain(|key, _| !removed.contains(key));
+    };
+    run.change(change).await?;
     Ok(collected)
 }
 
@@ -174,6 +199,25 @@ impl<'a> Run<'a> {
                 return Ok(changed);
             }
         }
+    }
+
+    /// Removes tags that are still what was judged. Returns how many were.
+    async fn remove_tags(&self, tags: &[Candidate]) -> Result<u64> {
+        let mut removed = 0;
+        for batch in tags.chunks(BATCH) {
+            // Whoever has the turn now judges by rules that are newer.
+            self.change(|_| ()).await?;
+            for Candidate { item, why, .. } in batch {
+                let Item::Tag(repository, tag, digest) = item else { continue };
+                let cause = Cause { by: None, why: Some(why.clone()) };
+                let _alone = self.node.lock(repository).write().await;
+                if delete_tag_of(self.node, repository, tag, digest, &cause).await? {
+                    tracing::info!(%repository, %tag, %digest, why, "removed a tag");
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes those of the candidates that the run before has published, `most` at most. Returns their keys.

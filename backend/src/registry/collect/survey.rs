@@ -1,16 +1,22 @@
 //! Looking at everything once, to tell what nobody needs. Nothing here can write.
 //!
 //! Roots are the manifests of every repository, records of the trash, and links that somebody has relied on a short while
-//! ago. What a root names stays, and so do its bytes; a blob that no repository links stays while it is young.
+//! ago. What a root names stays, and so do its bytes; a blob that no repository links stays while it is young. A rule
+//! condemns tags and manifests, and nothing that they name: as long as a manifest is there, all of that stays.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, RepositoryName};
 
 use super::compact::{Compact, named_in};
 use super::pace::Pace;
+use super::pulls::Pulls;
+use super::ruled::{Leads, Ruled};
+use crate::config::Retention;
 use crate::hasher::digest_of;
 use crate::objects::{Entry, ReadOnly};
 use crate::registry::keys;
@@ -21,10 +27,10 @@ use crate::store::{Candidate, Counts, Deleted, Item, Kind, Links, Result, StoreE
 const BATCH: usize = 64;
 
 /// Candidates that are named, at most; the next survey finds the others.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 
 /// By what it is judged.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Terms {
     /// By the clock of the store.
     pub(super) now: SystemTime,
@@ -34,20 +40,32 @@ pub(super) struct Terms {
     pub(super) grace: Duration,
     /// Records that are older are no roots.
     pub(super) trash: Duration,
+    /// What is kept; of several rules the first that is about a repository.
+    pub(super) retention: Vec<Retention>,
+    /// Since when no tag leads to these manifests, as the last run has it.
+    pub(super) untagged: BTreeMap<String, u64>,
+    pub(super) pulls: Pulls,
 }
 
 /// What nobody needs.
+#[derive(Default)]
 pub(super) struct Found {
-    /// In the order in which they are to go.
+    /// Tags that no rule keeps.
+    pub(super) tags: Vec<Candidate>,
+    /// Manifests that no tag leads to, for so long that a rule takes them.
+    pub(super) manifests: Vec<Candidate>,
+    /// Links and bytes that nobody needs. In the order in which they are to go, after the manifests.
     pub(super) candidates: Vec<Candidate>,
     pub(super) usage: Vec<Usage>,
+    /// Since when no tag leads to manifests for which a rule says how long they stay.
+    pub(super) untagged: BTreeMap<String, u64>,
     pub(super) counts: Counts,
 }
 
 /// A link to a blob or a manifest.
-struct Link {
-    digest: Compact,
-    is_young: bool,
+pub(super) struct Link {
+    pub(super) digest: Compact,
+    pub(super) is_young: bool,
 }
 
 /// What there is of a repository.
@@ -56,6 +74,10 @@ struct Repository {
     layers: Vec<Link>,
     revisions: Vec<Link>,
     deleted: Vec<Deleted>,
+    /// Which of the rules is about it.
+    rule: Option<usize>,
+    /// Where one is.
+    tags: Vec<String>,
 }
 
 /// Digests by their beginning: of two with the same one both are kept.
@@ -102,7 +124,7 @@ struct Uses {
 
 pub(super) struct Survey {
     objects: ReadOnly,
-    terms: Terms,
+    terms: Arc<Terms>,
     pace: Pace,
     found: Found,
     kept: Kept,
@@ -111,8 +133,8 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace) -> Self {
-        let found = Found { candidates: Vec::new(), usage: Vec::new(), counts: Counts::default() };
-        Self { objects, terms, pace, found, kept: Kept::default(), uses: Vec::new() }
+        let found = Found::default();
+        Self { objects, terms: Arc::new(terms), pace, found, kept: Kept::default(), uses: Vec::new() }
     }
 
     /// Links first, then the trash, then bytes: what is moved from one to the next meanwhile is seen, or was looked for on
@@ -163,11 +185,17 @@ impl Survey {
         while let Some(entry) = entries.try_next().await? {
             self.pace.go_on().await;
             let Some((name, path)) = keys::in_repository(&entry.key) else { continue };
-            let Some((kind, digest)) = keys::link_at(path) else { continue };
+            let (tag, link) = (keys::tag_at(path), keys::link_at(path));
+            if tag.is_none() && link.is_none() {
+                continue;
+            }
             if !repositories.contains_key(name) {
-                repositories.insert(name.to_owned(), Repository::default());
+                let rule = self.rule_about(name);
+                repositories.insert(name.to_owned(), Repository { rule, ..Repository::default() });
             }
             let repository = repositories.get_mut(name).expect("it was put there");
+            repository.tags.extend(tag.filter(|_| repository.rule.is_some()).map(str::to_owned));
+            let Some((kind, digest)) = link else { continue };
             let link = Link { digest: Compact::from(&digest), is_young: self.is_young(&entry) };
             match kind {
                 Links::Blobs => repository.layers.push(link),
@@ -175,6 +203,11 @@ impl Survey {
             }
         }
         Ok(repositories)
+    }
+
+    fn rule_about(&self, name: &str) -> Option<usize> {
+        let name = name.parse().ok()?;
+        self.terms.retention.iter().position(|rule| rule.is_about(&name))
     }
 
     async fn records(&mut self, repositories: &mut HashMap<String, Repository>) -> Result<()> {
@@ -203,9 +236,12 @@ impl Survey {
         repository: Repository,
         links: &mut Vec<Candidate>,
     ) -> Result<Vec<Compact>> {
-        let Repository { layers, revisions, deleted } = repository;
+        let Repository { layers, revisions, deleted, rule, tags } = repository;
+        let terms = Arc::clone(&self.terms);
+        let ruled = |index| Ruled { name, number: index + 1, rule: &terms.retention[index], terms: &terms };
+        let ruled = rule.map(ruled);
         let (mut needed, mut kept) = (HashSet::new(), Vec::new());
-        let mut manifests: Vec<Compact> = revisions.into_iter().map(|link| link.digest).collect();
+        let mut manifests: Vec<Compact> = revisions.iter().map(|link| link.digest.clone()).collect();
         for Deleted { what, digest, .. } in &deleted {
             match what {
                 Kind::Blob => drop(needed.insert(Compact::from(digest))),
@@ -214,18 +250,26 @@ impl Survey {
         }
         manifests.sort_unstable();
         manifests.dedup();
+        let restorable = deleted.iter().map(|deleted| Compact::from(&deleted.digest));
+        let mut leads = if ruled.is_some() { Leads::of(&manifests, restorable) } else { Leads::default() };
         for some in manifests.chunks(BATCH) {
             self.pace.go_on().await;
-            let manifests = some.iter().map(|digest| read(&self.objects, name, digest).boxed());
-            for manifest in all(manifests.collect()).await? {
-                let Some((target, named)) = manifest else {
+            let contents = some.iter().map(|digest| read(&self.objects, name, digest).boxed());
+            for (digest, manifest) in some.iter().zip(all(contents.collect()).await?) {
+                let Some((target, content)) = manifest else {
                     self.found.counts.absent += 1;
                     continue;
                 };
                 self.found.counts.manifests += 1;
+                needed.extend(named_in(&content));
+                if ruled.as_ref().is_some_and(Ruled::takes_untagged) {
+                    leads.read(digest, &target, &content);
+                }
                 kept.push(target);
-                needed.extend(named);
             }
+        }
+        if let Some(ruled) = &ruled {
+            ruled.judge(&self.objects, &mut self.pace, (&tags, &revisions), &leads, &mut self.found).await?;
         }
         kept.append(&mut manifests);
         for Link { digest, is_young } in layers {
@@ -276,8 +320,8 @@ async fn target(objects: &ReadOnly, key: &str, digest: &Compact) -> Result<Optio
     Ok(target.as_ref().map(Compact::from))
 }
 
-/// Under which digest a manifest is kept, and what it names; `None` when its bytes are not there.
-async fn read(objects: &ReadOnly, name: &RepositoryName, digest: &Compact) -> Result<Option<(Compact, Vec<Compact>)>> {
+/// Under which digest a manifest is kept, and its bytes; `None` when these are not there.
+async fn read(objects: &ReadOnly, name: &RepositoryName, digest: &Compact) -> Result<Option<(Compact, Bytes)>> {
     let target = target(objects, &keys::revision(name, &digest.digest()), digest).await?;
     let target = target.unwrap_or_else(|| digest.clone());
     let kept_as = target.digest();
@@ -291,5 +335,5 @@ async fn read(objects: &ReadOnly, name: &RepositoryName, digest: &Compact) -> Re
             digest.digest()
         )));
     }
-    Ok(Some((target, named_in(&object.bytes))))
+    Ok(Some((target, object.bytes)))
 }
