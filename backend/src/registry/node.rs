@@ -13,8 +13,6 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use lockgate_oci::RepositoryName;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, RwLock, mpsc};
-use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::keys::{self, Layout};
 use super::names::Names;
@@ -65,8 +63,6 @@ pub(super) struct Node {
     pub(super) is_relied_on: bool,
     /// What was read last of the collector's list, if it was: there may be none.
     pub(super) last_look: AsyncMutex<Option<Option<LastLook>>>,
-    /// The run of a collector that removes something, and since when it was seen to.
-    pub(super) last_collector: AsyncMutex<Option<(Uuid, Instant)>>,
     pub(super) pulls: RecentPulls,
     ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
@@ -75,9 +71,9 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
-        let (last_look, last_collector) = (AsyncMutex::default(), AsyncMutex::default());
+        let last_look = AsyncMutex::default();
         let (pulls, ages) = (RecentPulls::default(), Mutex::default());
-        Self { objects, names, layout, is_relied_on, last_look, last_collector, pulls, ages, locks }
+        Self { objects, names, layout, is_relied_on, last_look, pulls, ages, locks }
     }
 
     pub(super) fn ages(&self) -> Ages {

@@ -6,12 +6,8 @@ use std::sync::Mutex;
 
 use lockgate_oci::{Digest, RepositoryName};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::keys;
-use super::node::Node;
 use crate::lock::held;
-use crate::objects::Result;
 
 /// How many manifests are remembered until they are written.
 const MOST: usize = 100_000;
@@ -55,29 +51,16 @@ impl RecentPulls {
         }
     }
 
-    fn take(&self) -> Option<Batch> {
+    pub(super) fn take(&self) -> Option<Batch> {
         let recent = std::mem::take(&mut *held(self.0.lock()));
         (recent.count > 0).then_some(recent.batch)
     }
 
     /// Notes again what could not be written.
-    fn put_back(&self, batch: &Batch) {
+    pub(super) fn put_back(&self, batch: &Batch) {
         let pulls = batch.pulled.iter().flat_map(|(name, digests)| digests.iter().map(move |digest| (name, digest)));
         pulls.for_each(|(name, digest)| self.note(name, digest));
         held(self.0.lock()).batch.is_incomplete |= batch.is_incomplete;
-    }
-}
-
-impl Node {
-    /// Writes which manifests were pulled, if any were.
-    pub(super) async fn write_pulls(&self) -> Result<()> {
-        let Some(batch) = self.pulls.take() else { return Ok(()) };
-        let bytes = serde_json::to_vec(&batch).expect("names and digests are written as JSON").into();
-        let written = self.objects.put(&keys::batch_of_pulls(Uuid::new_v4()), bytes, None).await;
-        if written.is_err() {
-            self.pulls.put_back(&batch);
-        }
-        written
     }
 }
 

@@ -95,7 +95,7 @@ impl Space for ObjectStore {
     }
 
     async fn write_pulls(&self) -> Result<()> {
-        self.node.run(move |node| async move { Ok(node.write_pulls().await?) }).await
+        self.node.run(move |node| async move { Ok(collect::write_pulls(&node).await?) }).await
     }
 
     async fn plan(&self, terms: &Terms) -> Result<Plan> {

@@ -11,13 +11,15 @@
 
 mod background;
 mod operation;
+mod outcome;
 mod report;
 mod restore;
 mod socket;
 mod verify;
 
 pub(crate) use background::collect_sometimes;
-pub use operation::{Operation, OperationError, Restorable, Say};
+pub use operation::{Operation, Restorable};
+pub use outcome::{OperationError, Say};
 pub(crate) use restore::{RestoreError, Restored, restore};
 pub(crate) use socket::answer_commands;
 pub use socket::ask;

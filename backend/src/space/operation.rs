@@ -8,11 +8,12 @@ use std::time::Duration;
 use lockgate_oci::{Digest, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{OperationError, Say};
 use super::report;
 use super::restore::{RestoreError, Restored, restore};
 use super::verify::verify;
 use crate::registry::Registry;
-use crate::store::{Collected, Item, Plan, StoreError, Trashed};
+use crate::store::{Collected, Item, Plan, Trashed};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,25 +63,11 @@ pub enum Restorable {
     Digest(Digest),
 }
 
-/// Why a command failed, in words that say what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct OperationError(pub(crate) String);
-
-impl From<StoreError> for OperationError {
-    fn from(error: StoreError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl From<RestoreError> for OperationError {
     fn from(error: RestoreError) -> Self {
         Self(error.to_string())
     }
 }
-
-/// Takes the lines that a command says.
-pub type Say<'a> = &'a mut (dyn FnMut(String) + Send);
 
 impl Operation {
     /// Does it, and says line by line what comes of it.

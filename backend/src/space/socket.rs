@@ -16,7 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::operation::{Operation, OperationError, Say};
+use super::operation::Operation;
+use super::outcome::{OperationError, Say};
 use crate::registry::Registry;
 
 /// Below the data directory.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::operation::{OperationError, Say};
+use super::outcome::{OperationError, Say};
 use super::report;
 use crate::registry::Registry;
 use crate::store::Hit;

@@ -19,6 +19,7 @@ mod pace;
 mod pulls;
 mod retention;
 mod ruled;
+mod seen;
 mod survey;
 
 use std::collections::{BTreeSet, HashSet};
@@ -30,12 +31,14 @@ use uuid::Uuid;
 
 use self::pace::Pace;
 use self::pulls::Pulls;
-use self::survey::{Found, Survey, Terms};
+pub(super) use self::pulls::write as write_pulls;
+use self::seen::{Found, Terms};
+use self::survey::Survey;
 use super::node::{Node, all};
 use super::published::{Collection, LastLook};
 use super::removal::delete_tag_of;
 use super::{keys, trash};
-use crate::objects::{ObjectsError, REMOVAL, ReadOnly};
+use crate::objects::{ObjectsError, REMOVAL, ReadOnly, Version};
 use crate::store::{Candidate, Cause, Collected, Damage, Item, Plan, Result, Terms as Rules};
 
 /// Keys that are removed under one entry of the list.
@@ -48,12 +51,15 @@ const FLOOR: u64 = 1000;
 /// each is good for as long again.
 const SILENCE: Duration = Duration::from_secs(2 * REMOVAL.as_secs());
 
+/// From one look at what another run removes to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// How often a removal that failed is tried again.
 const TRIES: usize = 3;
 
 /// Tells what a collection would remove, and changes nothing.
 pub(super) async fn plan(node: &Node, rules: &Rules) -> Result<Plan> {
-    if let Err(error) = node.write_pulls().await {
+    if let Err(error) = write_pulls(node).await {
         // What is read alone can still be planned for.
         tracing::warn!(%error, "it cannot be written which manifests were pulled lately: the plan does not know of them");
     }
@@ -104,20 +110,8 @@ pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>
 
 /// Ends what a collector has left that died while it removed something: until then nobody can write that.
 pub(super) async fn clean_up(node: &Node) -> Result<()> {
-    let mut seen = node.last_collector.lock().await;
-    let Some(LastLook { collection, .. }) =
-        node.collection().await?.filter(|last| !last.collection.deleting.is_empty())
-    else {
-        *seen = None;
-        return Ok(());
-    };
-    let since = match *seen {
-        Some((nonce, since)) if nonce == collection.nonce => since,
-        _ => seen.insert((collection.nonce, Instant::now())).1,
-    };
-    if node.objects.alone().is_some() || since.elapsed() > SILENCE {
+    if node.collection().await?.is_some_and(|last| !last.collection.deleting.is_empty()) {
         Run::begin(node).await?;
-        *seen = None;
     }
     Ok(())
 }
@@ -161,7 +155,13 @@ impl<'a> Run<'a> {
     async fn begin(node: &'a Node) -> Result<Self> {
         let nonce = Uuid::new_v4();
         let collection = loop {
+            let left = if node.objects.alone().is_none() { Self::let_others_end(node).await? } else { None };
             let last = node.collection().await?;
+            let is_removing = last.as_ref().is_some_and(|last| !last.collection.deleting.is_empty());
+            if is_removing && node.objects.alone().is_none() && last.as_ref().map(|last| &last.version) != left.as_ref()
+            {
+                continue;
+            }
             let (known, before) = last.map(|last| (last.version, Collection::clone(&last.collection))).unzip();
             let mut collection = before.unwrap_or_default();
             (collection.run, collection.nonce) = (collection.run + 1, nonce);
@@ -183,6 +183,25 @@ impl<'a> Run<'a> {
         let gone = || ObjectsError::Unavailable(format!("{} was written, and is not there", keys::COLLECTION));
         run.now = node.objects.stat(keys::COLLECTION).await?.ok_or_else(gone)?.modified;
         Ok(run)
+    }
+
+    /// Waits for who is removing something, until he has done it, or has said nothing for longer than whoever takes his
+    /// place would: of several who wait, none takes the turn from another who does. What he has left then.
+    async fn let_others_end(node: &Node) -> Result<Option<Version>> {
+        let mut seen = None;
+        while let Some(LastLook { version, .. }) =
+            node.collection().await?.filter(|last| !last.collection.deleting.is_empty())
+        {
+            let since = match &seen {
+                Some((known, since)) if *known == version => *since,
+                _ => seen.insert((version.clone(), Instant::now())).1,
+            };
+            if since.elapsed() > 2 * SILENCE {
+                return Ok(Some(version));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(None)
     }
 
     /// Changes the list, as long as it is this run's turn. What it is then.

@@ -7,8 +7,9 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, RepositoryName};
 use lockgate_settings::Period;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::objects::{Entry, ReadOnly, Version};
+use crate::objects::{self, Entry, ReadOnly, Version};
 use crate::registry::keys;
 use crate::registry::node::{Node, all};
 use crate::registry::pulls::Batch;
@@ -53,7 +54,7 @@ impl Pulls {
 
     /// What is known, of which all but the sum is removed.
     pub(super) async fn merge(node: &Node, now: SystemTime) -> Result<Self> {
-        node.write_pulls().await?;
+        write(node).await?;
         let Merged { mut pulls, version, batches } = merged(&ReadOnly::new(&node.objects), now).await?;
         if pulls.since == 0 {
             pulls.since = seconds(now);
@@ -106,4 +107,15 @@ async fn merged(objects: &ReadOnly, now: SystemTime) -> Result<Merged> {
         pulls.add(batch, seconds(object.stat.modified) + 1);
     }
     Ok(Merged { pulls, version, batches })
+}
+
+/// Writes which manifests were pulled at this node, if any were.
+pub(in crate::registry) async fn write(node: &Node) -> objects::Result<()> {
+    let Some(batch) = node.pulls.take() else { return Ok(()) };
+    let bytes = serde_json::to_vec(&batch).expect("names and digests are written as JSON").into();
+    let written = node.objects.put(&keys::batch_of_pulls(Uuid::new_v4()), bytes, None).await;
+    if written.is_err() {
+        node.pulls.put_back(&batch);
+    }
+    written
 }

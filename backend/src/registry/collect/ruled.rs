@@ -9,7 +9,7 @@ use lockgate_oci::{Digest, RepositoryName};
 use super::compact::{Compact, subject_apart};
 use super::pace::Pace;
 use super::retention::{Moment, Tagged, subject_by_name, unkept};
-use super::survey::{Found, Link, MOST, Terms};
+use super::seen::{Found, Link, MOST, Terms};
 use crate::config::Retention;
 use crate::objects::ReadOnly;
 use crate::registry::keys;

@@ -4,9 +4,8 @@
 //! ago. What a root names stays, and so do its bytes; a blob that no repository links stays while it is young. A rule
 //! condemns tags and manifests, and nothing that they name: as long as a manifest is there, all of that stays.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, TryStreamExt as _};
@@ -14,59 +13,16 @@ use lockgate_oci::{Digest, RepositoryName};
 
 use super::compact::{Compact, named_in};
 use super::pace::Pace;
-use super::pulls::Pulls;
 use super::ruled::{Leads, Ruled};
-use crate::config::Retention;
+use super::seen::{Found, Link, MOST, Terms};
 use crate::hasher::digest_of;
 use crate::objects::{Entry, ReadOnly};
 use crate::registry::keys;
 use crate::registry::node::all;
-use crate::store::{Candidate, Counts, Deleted, Item, Kind, Links, Result, StoreError, Usage};
+use crate::store::{Candidate, Deleted, Item, Kind, Links, Result, StoreError, Usage};
 
 /// Manifests that are read between two rests.
 const BATCH: usize = 64;
-
-/// Candidates that are named, at most; the next survey finds the others.
-pub(super) const MOST: usize = 100_000;
-
-/// By what it is judged.
-#[derive(Debug)]
-pub(super) struct Terms {
-    /// By the clock of the store.
-    pub(super) now: SystemTime,
-    /// How much the times of objects are rounded down.
-    pub(super) margin: Duration,
-    /// What is younger stays.
-    pub(super) grace: Duration,
-    /// Records that are older are no roots.
-    pub(super) trash: Duration,
-    /// What is kept; of several rules the first that is about a repository.
-    pub(super) retention: Vec<Retention>,
-    /// Since when no tag leads to these manifests, as the last run has it.
-    pub(super) untagged: BTreeMap<String, u64>,
-    pub(super) pulls: Pulls,
-}
-
-/// What nobody needs.
-#[derive(Default)]
-pub(super) struct Found {
-    /// Tags that no rule keeps.
-    pub(super) tags: Vec<Candidate>,
-    /// Manifests that no tag leads to, for so long that a rule takes them.
-    pub(super) manifests: Vec<Candidate>,
-    /// Links and bytes that nobody needs. In the order in which they are to go, after the manifests.
-    pub(super) candidates: Vec<Candidate>,
-    pub(super) usage: Vec<Usage>,
-    /// Since when no tag leads to manifests for which a rule says how long they stay.
-    pub(super) untagged: BTreeMap<String, u64>,
-    pub(super) counts: Counts,
-}
-
-/// A link to a blob or a manifest.
-pub(super) struct Link {
-    pub(super) digest: Compact,
-    pub(super) is_young: bool,
-}
 
 /// What there is of a repository.
 #[derive(Default)]
