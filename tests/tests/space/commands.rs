@@ -4,14 +4,16 @@ use lockgate_e2e::{Backend, Bucket, Finished, PlainApi, finish, fresh_dir, progr
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
+
+const CONFIG: &str = "backend.toml";
 
 /// A registry and the configuration that its commands name.
 pub(crate) struct Site {
     data: TempDir,
     config: TempDir,
     settings: String,
-    storage: String,
     bucket: Option<Bucket>,
 }
 
@@ -20,14 +22,15 @@ impl Site {
     pub(crate) fn in_directory(settings: &str) -> Self {
         let data = fresh_dir();
         let storage = data.path().display().to_string();
-        Self { data, config: fresh_dir(), settings: settings.to_owned(), storage, bucket: None }
+        Self { data, config: configured(&storage, settings), settings: settings.to_owned(), bucket: None }
     }
 
     /// A bucket of a server of its own.
     pub(crate) fn in_bucket(settings: &str) -> Self {
         let bucket = Bucket::fresh();
-        let storage = bucket.url();
-        Self { data: fresh_dir(), config: fresh_dir(), settings: settings.to_owned(), storage, bucket: Some(bucket) }
+        let of_bucket = bucket.settings().map(|(key, value)| format!("{key} = {value}\n")).concat();
+        let config = configured(&bucket.url(), &(of_bucket + settings));
+        Self { data: fresh_dir(), config, settings: settings.to_owned(), bucket: Some(bucket) }
     }
 
     pub(crate) fn serve(&self) -> Backend {
@@ -35,6 +38,10 @@ impl Site {
             None => Backend::configured_over(self.data.path(), &self.settings),
             Some(bucket) => Backend::configured_on(bucket, &self.settings),
         }
+    }
+
+    pub(crate) fn is_a_directory(&self) -> bool {
+        self.bucket.is_none()
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -45,16 +52,24 @@ impl Site {
         self.config.path().join(name)
     }
 
+    /// A command, to be run.
+    pub(crate) fn asking(&self, arguments: &[&str]) -> Command {
+        let mut command = program("lockgate-backend");
+        command.args(arguments).arg("--config").arg(self.file(CONFIG)).envs(Bucket::credentials());
+        command
+    }
+
     /// Runs a command to its end.
     pub(crate) fn command(&self, arguments: &[&str]) -> Finished {
-        let config = self.file("backend.toml");
-        let server =
-            self.bucket.as_ref().map(|bucket| bucket.settings().map(|(key, value)| format!("{key} = {value}\n")));
-        let text =
-            format!("storage.data = '{}'\n{}{}\n", self.storage, server.unwrap_or_default().concat(), self.settings);
-        fs::write(&config, text).expect("the directory is ours");
-        let mut command = program("lockgate-backend");
-        finish(command.args(arguments).arg("--config").arg(&config).envs(Bucket::credentials()))
+        finish(&mut self.asking(arguments))
+    }
+
+    /// The keys that begin with a directory's.
+    pub(crate) fn keys(&self, directory: &str) -> Vec<String> {
+        match &self.bucket {
+            None => files(self.data.path(), directory.trim_end_matches('/')),
+            Some(bucket) => bucket.keys(directory),
+        }
     }
 
     /// What a command says that succeeds.
@@ -62,6 +77,23 @@ impl Site {
     pub(crate) fn says(&self, arguments: &[&str]) -> String {
         self.command(arguments).success().stdout
     }
+}
+
+fn configured(storage: &str, settings: &str) -> TempDir {
+    let config = fresh_dir();
+    let text = format!("storage.data = '{storage}'\n{settings}\n");
+    fs::write(config.path().join(CONFIG), text).expect("the directory is ours");
+    config
+}
+
+/// The files below a directory, which may go meanwhile.
+fn files(data: &Path, directory: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(data.join(directory)) else { return Vec::new() };
+    let below = entries.flatten().flat_map(|entry| {
+        let key = format!("{directory}/{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() { files(data, &key) } else { vec![key] }
+    });
+    below.collect()
 }
 
 /// Whether a registry answers to this path with this status.

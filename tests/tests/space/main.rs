@@ -1,7 +1,10 @@
 //! Promise: what was deleted comes back, what nobody needs goes by itself, and nothing is ever lost on the way.
 
+mod chaos;
 mod collection;
 mod commands;
+mod model;
+mod pusher;
 mod retention;
 mod trash;
 mod verify;

@@ -1,0 +1,281 @@
+//! Nothing is ever lost: clients push images of shared layers, mount, move, delete and restore, everything collects all the
+//! time with ages of seconds, and any process is killed at any moment. After each round every image that was acknowledged
+//! and not deleted is whole, and so is whatever else answers.
+//!
+//! The moments are drawn from a seed, which is printed; `LOCKGATE_SEED` repeats one. `LOCKGATE_ROUNDS` makes it longer: a
+//! night has 200 on each store.
+
+use crate::commands::Site;
+use crate::model::Layer;
+use crate::pusher::{Counts, Pusher, World};
+use lockgate_e2e::{Backend, Dice, PATIENCE, PlainApi, Process, asked_for, digest_of, eventually, seed};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const ROUNDS: u64 = 6;
+const ROUND: Duration = Duration::from_secs(3);
+const CLIENTS: u64 = 5;
+/// The longest time between two events, in milliseconds.
+const LULL: u64 = 600;
+const LONGEST_LAYER: u64 = 20_000;
+const SETTINGS: &str = "storage.trash_age = '2s'\nstorage.min_free = 0\ncollect.grace = '3s'\ncollect.interval = '1s'\n\
+                        collect.rate = '100%'\ncollect.max_delete = '100%'";
+const BLOBS: &str = "docker/registry/v2/blobs/";
+const REPOSITORIES: &str = "docker/registry/v2/repositories/";
+
+/// What differs between the stores.
+struct Terms {
+    nodes: usize,
+    /// So many that some are not needed for a while, and then pushed again.
+    layers: u64,
+    /// What was deleted more lately comes back: a bucket's times have whole seconds.
+    way_back: Duration,
+    /// Something that a node may still do that was killed is done by then, or given up.
+    given_up: Duration,
+    /// Until everything is gone that was deleted.
+    bound: Duration,
+}
+
+/// What runs of it.
+struct Running {
+    nodes: Vec<Option<Backend>>,
+    command: Option<Process>,
+    killed: u64,
+    removed: u64,
+}
+
+impl Running {
+    fn complete(&mut self, world: &World) {
+        for at in 0..self.nodes.len() {
+            self.start(at, world);
+        }
+        self.announce(world);
+    }
+
+    fn start(&mut self, at: usize, world: &World) {
+        if world.site.is_a_directory() {
+            // One that runs when a node is gone has the directory.
+            self.end_command();
+        }
+        self.nodes[at].get_or_insert_with(|| world.serve());
+    }
+
+    fn announce(&self, world: &World) {
+        let urls = self.nodes.iter().flatten().map(|node| node.url().to_owned());
+        *world.nodes.write().expect("no client has failed") = urls.collect();
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self, at: usize) {
+        if let Some(node) = self.nodes[at].take() {
+            self.removed += removed_by(&node.process().stderr().text());
+            self.killed += 1;
+        }
+    }
+
+    /// The command has ended, or is killed.
+    fn end_command(&mut self) {
+        if let Some(mut command) = self.command.take() {
+            self.killed += u64::from(command.is_running());
+            self.removed += removed_by(&command.stdout().text());
+        }
+    }
+
+    fn event(&mut self, world: &World, dice: &mut Dice) {
+        match dice.below(4) {
+            0 => self.end_command(),
+            1 if self.command.is_none() => self.command = Some(Process::start(&mut world.site.asking(&["collect"]))),
+            _ => {
+                let at = dice.below(self.nodes.len() as u64) as usize;
+                let is_last = self.nodes.iter().flatten().count() == 1;
+                let is_killed = self.nodes[at].is_some();
+                self.kill(at);
+                if is_last || !is_killed {
+                    self.start(at, world);
+                }
+                self.announce(world);
+            }
+        }
+    }
+}
+
+/// How many objects were removed, by what was said of it.
+fn removed_by(said: &str) -> u64 {
+    let counts = said.split("removed ").skip(1).filter(|rest| rest.contains(" object"));
+    counts.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+/// The manifests and tags that the store has, by the names of their repositories.
+fn visible(site: &Site) -> Vec<(String, String)> {
+    let keys = site.keys(REPOSITORIES);
+    let references = keys.iter().filter_map(|key| {
+        let (name, rest) = key.strip_prefix(REPOSITORIES)?.split_once("/_manifests/")?;
+        let reference = match rest.strip_suffix("/link")?.split_once('/')? {
+            ("revisions", digest) => digest.replacen('/', ":", 1),
+            (_, tag) => tag.strip_suffix("/current")?.to_owned(),
+        };
+        Some((name.to_owned(), reference))
+    });
+    references.collect()
+}
+
+/// Everything that answers is whole.
+fn nothing_is_half_there(world: &World, api: &mut PlainApi) {
+    let mut seen = HashSet::new();
+    for (name, reference) in visible(&world.site) {
+        let path = format!("/v2/{name}/manifests/{reference}");
+        let Ok(manifest) = api.call("GET", &path) else { continue };
+        if manifest.head.status() != 200 {
+            assert!(matches!(manifest.head.status(), 404 | 503), "{path}: {}", manifest.head.start_line);
+            continue;
+        }
+        assert_eq!(digest_of(&manifest.body), manifest.head.one("docker-content-digest"));
+        for layer in manifest.json()["layers"].as_array().expect("an image") {
+            let path = format!("/v2/{name}/blobs/{}", layer["digest"].as_str().expect("a descriptor"));
+            if seen.insert(path.clone()) {
+                let is_there = api
+                    .call("GET", &path)
+                    .is_ok_and(|answer| answer.head.status() == 200 && layer["digest"] == *digest_of(&answer.body));
+                assert!(is_there, "HALF: {name}:{reference} answers, and {path} of it does not");
+            }
+        }
+    }
+}
+
+/// Deletes what nobody counts on, so that it does not become more and more.
+fn tidy(
+    world: &World,
+    api: &mut PlainApi,
+    pushers: &[Pusher],
+    since: &mut BTreeMap<(String, String), Instant>,
+    age: Duration,
+) {
+    let is_ours = |(name, digest): &(String, String)| !pushers.iter().any(|it| it.counts_on(name, digest));
+    let seen = visible(&world.site).into_iter().filter(|(_, reference)| reference.contains(':')).filter(is_ours);
+    let seen: Vec<_> = seen.collect();
+    since.retain(|item, _| seen.contains(item));
+    for item in seen {
+        let first = *since.entry(item.clone()).or_insert_with(Instant::now);
+        if first.elapsed() >= age {
+            let (name, digest) = item;
+            // Whoever is asked may wait for a node that was killed.
+            let _ = api.call("DELETE", &format!("/v2/{name}/manifests/{digest}"));
+        }
+    }
+}
+
+/// Ends the clients however the round ends.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn round(world: &World, running: &mut Running, pushers: &mut [Pusher], dice: &mut Dice) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for pusher in pushers {
+            scope.spawn(|| {
+                let _ending = Ending(&is_over);
+                while !is_over.load(Ordering::Relaxed) {
+                    pusher.turn();
+                }
+            });
+        }
+        let _ending = Ending(&is_over);
+        let begun = Instant::now();
+        while begun.elapsed() < ROUND && !is_over.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(dice.below(LULL)));
+            running.event(world, dice);
+        }
+    });
+    running.end_command();
+    running.complete(world);
+}
+
+fn api(running: &Running) -> PlainApi {
+    PlainApi::at(running.nodes[0].as_ref().expect("all are there").url())
+}
+
+fn everything_goes_in_the_end(world: &World, running: &mut Running, bound: Duration) {
+    let mut api = api(running);
+    eventually(bound, "the end of all manifests", || {
+        let digests: Vec<_> = visible(&world.site).into_iter().filter(|(_, it)| it.contains(':')).collect();
+        for (name, digest) in &digests {
+            let _ = api.call("DELETE", &format!("/v2/{name}/manifests/{digest}"));
+        }
+        digests.is_empty().then_some(())
+    });
+    eventually(bound, "the end of all blobs", || {
+        let finished = world.site.command(&["collect"]);
+        running.removed += removed_by(&finished.stdout);
+        world.site.keys(BLOBS).is_empty().then_some(())
+    });
+}
+
+fn nothing_is_lost(site: Site, terms: &Terms) {
+    let (seed, rounds) = (seed(), asked_for("LOCKGATE_ROUNDS").unwrap_or(ROUNDS));
+    println!("LOCKGATE_SEED={seed} LOCKGATE_ROUNDS={rounds}");
+    let mut dice = Dice::new(seed);
+    let layers = (0..terms.layers).map(|_| {
+        let content = dice.bytes(LONGEST_LAYER);
+        Layer { digest: digest_of(&content), content }
+    });
+    let (layers, way_back) = (layers.collect(), terms.way_back);
+    let world = World { site, layers, way_back, nodes: RwLock::default(), commands: RwLock::default() };
+    let nodes = (0..terms.nodes).map(|_| None).collect();
+    let mut running = Running { nodes, command: None, killed: 0, removed: 0 };
+    running.complete(&world);
+    let mut pushers: Vec<Pusher> = (0..CLIENTS).map(|id| Pusher::new(&world, id, seed)).collect();
+    let mut unclaimed = BTreeMap::new();
+    let (begun, mut most) = (Instant::now(), 0);
+    for number in 1..=rounds {
+        round(&world, &mut running, &mut pushers, &mut dice);
+        let mut api = api(&running);
+        pushers.iter_mut().for_each(|pusher| pusher.everything_is_there(&mut api));
+        nothing_is_half_there(&world, &mut api);
+        tidy(&world, &mut api, &pushers, &mut unclaimed, terms.given_up);
+        let images: usize = pushers.iter().map(Pusher::images).sum();
+        most = most.max(images);
+        println!("round {number} after {:.0?}: {images} images are whole, {} kills", begun.elapsed(), running.killed);
+    }
+    everything_goes_in_the_end(&world, &mut running, terms.bound);
+    (0..terms.nodes).for_each(|at| running.kill(at));
+    let sum = |count: fn(&Counts) -> u64| pushers.iter().map(|it| count(&it.counts)).sum::<u64>();
+    let (pushed, restored, removed) = (sum(|it| it.pushed), sum(|it| it.restored), running.removed);
+    println!(
+        "{rounds} rounds, {} kills, {removed} objects collected, {most} images at most; {pushed} pushes, {} uploads of \
+         layers, {} mounts, {} moves, {} deletes, {restored} restores, {} pulls; {} pushes began anew, {} answers of 503, \
+         {} unanswered, {} restores too late",
+        running.killed,
+        sum(|it| it.uploaded),
+        sum(|it| it.mounted),
+        sum(|it| it.moved),
+        sum(|it| it.deleted),
+        sum(|it| it.pulled),
+        sum(|it| it.again),
+        sum(|it| it.put_off),
+        sum(|it| it.unanswered),
+        sum(|it| it.too_late),
+    );
+    let happened = pushed > 5 * rounds && restored > rounds && removed > 5 * rounds && running.killed > rounds / 2;
+    assert!(happened, "hardly anything happened between the kills");
+}
+
+#[test]
+fn nothing_is_lost_in_a_directory_whatever_is_killed_while_it_is_collected() {
+    let way_back = Duration::from_millis(1500);
+    let terms = Terms { nodes: 1, layers: 200, way_back, given_up: Duration::ZERO, bound: PATIENCE };
+    nothing_is_lost(Site::in_directory(SETTINGS), &terms);
+}
+
+#[test]
+fn nothing_is_lost_in_a_bucket_whichever_of_its_nodes_is_killed_while_it_is_collected() {
+    let (way_back, given_up) = (Duration::from_millis(500), Duration::from_secs(75));
+    let terms = Terms { nodes: 3, layers: 100, way_back, given_up, bound: Duration::from_secs(240) };
+    nothing_is_lost(Site::in_bucket(SETTINGS), &terms);
+}
