@@ -34,6 +34,7 @@ struct Terms {
     way_back: Duration,
     /// Something that a node may still do that was killed is done by then, or given up.
     given_up: Duration,
+    rounds_of_a_store: u64,
     /// Until everything is gone that was deleted.
     bound: Duration,
 }
@@ -81,6 +82,12 @@ impl Running {
             self.killed += u64::from(command.is_running());
             self.removed += removed_by(&command.stdout().text());
         }
+    }
+
+    /// How many objects were collected until now.
+    fn collected(&self) -> u64 {
+        let running = self.nodes.iter().flatten().map(|node| removed_by(&node.process().stderr().text()));
+        self.removed + running.sum::<u64>()
     }
 
     fn event(&mut self, world: &World, dice: &mut Dice) {
@@ -201,7 +208,7 @@ fn api(running: &Running) -> PlainApi {
     PlainApi::at(running.nodes[0].as_ref().expect("all are there").url())
 }
 
-fn everything_goes_in_the_end(world: &World, running: &mut Running, bound: Duration) {
+fn everything_goes_in_the_end(world: &World, running: &Running, bound: Duration) {
     let mut api = api(running);
     eventually(bound, "the end of all manifests", || {
         let digests: Vec<_> = visible(&world.site).into_iter().filter(|(_, it)| it.contains(':')).collect();
@@ -211,47 +218,73 @@ fn everything_goes_in_the_end(world: &World, running: &mut Running, bound: Durat
         digests.is_empty().then_some(())
     });
     eventually(bound, "the end of all blobs", || {
-        let finished = world.site.command(&["collect"]);
-        running.removed += removed_by(&finished.stdout);
+        // It fails where a node begins another meanwhile.
+        let _ = world.site.command(&["collect"]);
         world.site.keys(BLOBS).is_empty().then_some(())
     });
 }
 
-fn nothing_is_lost(site: Site, terms: &Terms) {
-    let (seed, rounds) = (seed(), asked_for("LOCKGATE_ROUNDS").unwrap_or(ROUNDS));
-    println!("LOCKGATE_SEED={seed} LOCKGATE_ROUNDS={rounds}");
+/// What happened.
+#[derive(Default)]
+struct Story {
+    rounds: u64,
+    killed: u64,
+    collected: u64,
+    counts: Vec<Counts>,
+}
+
+/// Some rounds on a store.
+fn rounds(site: Site, terms: &Terms, (number, is_last): (u64, bool), seed: u64, story: &mut Story) {
     let mut dice = Dice::new(seed);
     let layers = (0..terms.layers).map(|_| {
         let content = dice.bytes(LONGEST_LAYER);
         Layer { digest: digest_of(&content), content }
     });
-    let (layers, way_back) = (layers.collect(), terms.way_back);
-    let world = World { site, layers, way_back, nodes: RwLock::default(), commands: RwLock::default() };
+    let layers = layers.collect();
+    let world = World { site, layers, way_back: terms.way_back, nodes: RwLock::default(), commands: RwLock::default() };
     let nodes = (0..terms.nodes).map(|_| None).collect();
     let mut running = Running { nodes, command: None, killed: 0, removed: 0 };
     running.complete(&world);
     let mut pushers: Vec<Pusher> = (0..CLIENTS).map(|id| Pusher::new(&world, id, seed)).collect();
-    let mut unclaimed = BTreeMap::new();
-    let (begun, mut most) = (Instant::now(), 0);
-    for number in 1..=rounds {
+    let (mut unclaimed, begun) = (BTreeMap::new(), Instant::now());
+    for _ in 0..number {
         round(&world, &mut running, &mut pushers, &mut dice);
         let mut api = api(&running);
         pushers.iter_mut().for_each(|pusher| pusher.everything_is_there(&mut api));
         nothing_is_half_there(&world, &mut api);
         tidy(&world, &mut api, &pushers, &mut unclaimed, terms.given_up);
+        story.rounds += 1;
         let images: usize = pushers.iter().map(Pusher::images).sum();
-        most = most.max(images);
-        println!("round {number} after {:.0?}: {images} images are whole, {} kills", begun.elapsed(), running.killed);
+        let (time, kills, collected) = (begun.elapsed(), running.killed, running.collected());
+        println!(
+            "round {} after {time:.0?}: {images} images whole, {kills} kills, {collected} objects collected",
+            story.rounds
+        );
     }
-    everything_goes_in_the_end(&world, &mut running, terms.bound);
-    (0..terms.nodes).for_each(|at| running.kill(at));
-    let sum = |count: fn(&Counts) -> u64| pushers.iter().map(|it| count(&it.counts)).sum::<u64>();
-    let (pushed, restored, removed) = (sum(|it| it.pushed), sum(|it| it.restored), running.removed);
+    story.killed += running.killed;
+    story.collected += running.collected();
+    story.counts.extend(pushers.iter().map(|pusher| pusher.counts));
+    if is_last {
+        everything_goes_in_the_end(&world, &running, terms.bound);
+    }
+}
+
+fn nothing_is_lost(site: impl Fn(&str) -> Site, terms: &Terms) {
+    let (seed, all) = (seed(), asked_for("LOCKGATE_ROUNDS").unwrap_or(ROUNDS));
+    println!("LOCKGATE_SEED={seed} LOCKGATE_ROUNDS={all}");
+    let mut story = Story::default();
+    while story.rounds < all {
+        let number = terms.rounds_of_a_store.min(all - story.rounds);
+        let (is_last, seed) = (story.rounds + number == all, seed + story.rounds);
+        rounds(site(SETTINGS), terms, (number, is_last), seed, &mut story);
+    }
+    let sum = |count: fn(&Counts) -> u64| story.counts.iter().map(count).sum::<u64>();
+    let Story { killed, collected, .. } = story;
+    let (pushed, restored) = (sum(|it| it.pushed), sum(|it| it.restored));
     println!(
-        "{rounds} rounds, {} kills, {removed} objects collected, {most} images at most; {pushed} pushes, {} uploads of \
-         layers, {} mounts, {} moves, {} deletes, {restored} restores, {} pulls; {} pushes began anew, {} answers of 503, \
-         {} unanswered, {} restores too late",
-        running.killed,
+        "{all} rounds, {killed} kills, {collected} objects collected; {pushed} pushes, {} uploads of layers, {} mounts, \
+         {} moves, {} deletes, {restored} restores, {} pulls; {} pushes began anew, {} answers of 503, {} unanswered, {} \
+         restores too late",
         sum(|it| it.uploaded),
         sum(|it| it.mounted),
         sum(|it| it.moved),
@@ -262,20 +295,35 @@ fn nothing_is_lost(site: Site, terms: &Terms) {
         sum(|it| it.unanswered),
         sum(|it| it.too_late),
     );
-    let happened = pushed > 5 * rounds && restored > rounds && removed > 5 * rounds && running.killed > rounds / 2;
+    let happened = pushed > 5 * all && restored > all / 2 && collected > all && killed > all / 2;
     assert!(happened, "hardly anything happened between the kills");
 }
 
 #[test]
 fn nothing_is_lost_in_a_directory_whatever_is_killed_while_it_is_collected() {
     let way_back = Duration::from_millis(1500);
-    let terms = Terms { nodes: 1, layers: 200, way_back, given_up: Duration::ZERO, bound: PATIENCE };
-    nothing_is_lost(Site::in_directory(SETTINGS), &terms);
+    let terms = Terms {
+        nodes: 1,
+        layers: 200,
+        way_back,
+        given_up: Duration::ZERO,
+        rounds_of_a_store: u64::MAX,
+        bound: PATIENCE,
+    };
+    nothing_is_lost(Site::in_directory, &terms);
 }
 
 #[test]
 fn nothing_is_lost_in_a_bucket_whichever_of_its_nodes_is_killed_while_it_is_collected() {
     let (way_back, given_up) = (Duration::from_millis(500), Duration::from_secs(75));
-    let terms = Terms { nodes: 3, layers: 100, way_back, given_up, bound: Duration::from_secs(240) };
-    nothing_is_lost(Site::in_bucket(SETTINGS), &terms);
+    let terms = Terms {
+        nodes: 3,
+        layers: 100,
+        way_back,
+        given_up,
+        // What a collector was removing that is killed holds up the others for a minute each time.
+        rounds_of_a_store: 6,
+        bound: Duration::from_secs(240),
+    };
+    nothing_is_lost(Site::in_bucket, &terms);
 }

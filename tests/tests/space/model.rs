@@ -59,6 +59,8 @@ pub(crate) struct Repository {
     pub(crate) doubtful: BTreeSet<usize>,
     /// Tags and digests of which something was asked that was not answered. It may be done at any later time.
     lost: BTreeSet<String>,
+    /// Whether that is so of restoring something, with tags of which nobody knows.
+    pub(crate) is_restored_some_time: bool,
 }
 
 impl Repository {
@@ -70,6 +72,7 @@ impl Repository {
     pub(crate) fn is_there(&mut self, image: &Image, tag: Option<&str>) {
         if self.lost.contains(&image.digest) {
             self.doubtful.extend(&image.layers);
+            tag.into_iter().for_each(|tag| self.is_doubtful_tag(tag));
             return;
         }
         self.images.insert(image.digest.clone(), image.clone());

@@ -336,7 +336,8 @@ impl<'a> Pusher<'a> {
         };
         let repository = &mut self.repositories[at];
         let Some(tags): Option<Vec<String>> = restored else {
-            // An image that was there is there; of another nobody knows.
+            // An image that was there is there; of another nobody knows, nor of tags that none is known to have.
+            repository.is_restored_some_time = true;
             if !repository.images.contains_key(&image.digest) {
                 repository.is_doubtful(image);
             }
@@ -346,7 +347,9 @@ impl<'a> Pusher<'a> {
         for tag in tags {
             let is_free = repository.tags.get(&tag).is_none_or(|at| *at == image.digest);
             assert!(is_free, "restoring has moved {name}:{tag}");
-            repository.is_there(image, Some(&tag));
+            if !repository.is_restored_some_time {
+                repository.is_there(image, Some(&tag));
+            }
         }
         self.counts.restored += 1;
     }
@@ -413,7 +416,8 @@ impl<'a> Pusher<'a> {
                     api.call("GET", &path).ok().filter(|answer| answer.head.status() != 503)
                 });
                 let is_whole = seen.head.status() == 200 && digest_of(&seen.body) == *digest;
-                assert!(is_whole, "LOST: {path}, {digest}: {}", seen.head.start_line);
+                let found = digest_of(&seen.body);
+                assert!(is_whole, "LOST: {path}, {digest}, is {found}: {}", seen.head.start_line);
             };
             for image in repository.images.values() {
                 get(format!("/v2/{name}/manifests/{}", image.digest), &image.digest);
