@@ -7,8 +7,10 @@
 
 use crate::commands::Site;
 use crate::model::Layer;
-use crate::pusher::{Counts, Pusher, World};
-use lockgate_e2e::{Backend, Dice, PATIENCE, PlainApi, Process, asked_for, digest_of, eventually, seed};
+use crate::pusher::Pusher;
+use crate::running::Running;
+use crate::world::{Counts, World};
+use lockgate_e2e::{Dice, PATIENCE, PlainApi, asked_for, digest_of, eventually, seed};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,81 +39,6 @@ struct Terms {
     rounds_of_a_store: u64,
     /// Until everything is gone that was deleted.
     bound: Duration,
-}
-
-/// What runs of it.
-struct Running {
-    nodes: Vec<Option<Backend>>,
-    command: Option<Process>,
-    killed: u64,
-    removed: u64,
-}
-
-impl Running {
-    fn complete(&mut self, world: &World) {
-        for at in 0..self.nodes.len() {
-            self.start(at, world);
-        }
-        self.announce(world);
-    }
-
-    fn start(&mut self, at: usize, world: &World) {
-        if world.site.is_a_directory() {
-            // One that runs when a node is gone has the directory.
-            self.end_command();
-        }
-        self.nodes[at].get_or_insert_with(|| world.serve());
-    }
-
-    fn announce(&self, world: &World) {
-        let urls = self.nodes.iter().flatten().map(|node| node.url().to_owned());
-        *world.nodes.write().expect("no client has failed") = urls.collect();
-    }
-
-    /// SIGKILL.
-    fn kill(&mut self, at: usize) {
-        if let Some(node) = self.nodes[at].take() {
-            self.removed += removed_by(&node.process().stderr().text());
-            self.killed += 1;
-        }
-    }
-
-    /// The command has ended, or is killed.
-    fn end_command(&mut self) {
-        if let Some(mut command) = self.command.take() {
-            self.killed += u64::from(command.is_running());
-            self.removed += removed_by(&command.stdout().text());
-        }
-    }
-
-    /// How many objects were collected until now.
-    fn collected(&self) -> u64 {
-        let running = self.nodes.iter().flatten().map(|node| removed_by(&node.process().stderr().text()));
-        self.removed + running.sum::<u64>()
-    }
-
-    fn event(&mut self, world: &World, dice: &mut Dice) {
-        match dice.below(4) {
-            0 => self.end_command(),
-            1 if self.command.is_none() => self.command = Some(Process::start(&mut world.site.asking(&["collect"]))),
-            _ => {
-                let at = dice.below(self.nodes.len() as u64) as usize;
-                let is_last = self.nodes.iter().flatten().count() == 1;
-                let is_killed = self.nodes[at].is_some();
-                self.kill(at);
-                if is_last || !is_killed {
-                    self.start(at, world);
-                }
-                self.announce(world);
-            }
-        }
-    }
-}
-
-/// How many objects were removed, by what was said of it.
-fn removed_by(said: &str) -> u64 {
-    let counts = said.split("removed ").skip(1).filter(|rest| rest.contains(" object"));
-    counts.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 /// The manifests and tags that the store has, by the names of their repositories.
@@ -204,12 +131,8 @@ fn round(world: &World, running: &mut Running, pushers: &mut [Pusher], dice: &mu
     running.complete(world);
 }
 
-fn api(running: &Running) -> PlainApi {
-    PlainApi::at(running.nodes[0].as_ref().expect("all are there").url())
-}
-
 fn everything_goes_in_the_end(world: &World, running: &Running, bound: Duration) {
-    let mut api = api(running);
+    let mut api = running.api();
     eventually(bound, "the end of all manifests", || {
         let digests: Vec<_> = visible(&world.site).into_iter().filter(|(_, it)| it.contains(':')).collect();
         for (name, digest) in &digests {
@@ -242,14 +165,12 @@ fn rounds(site: Site, terms: &Terms, (number, is_last): (u64, bool), seed: u64, 
     });
     let layers = layers.collect();
     let world = World { site, layers, way_back: terms.way_back, nodes: RwLock::default(), commands: RwLock::default() };
-    let nodes = (0..terms.nodes).map(|_| None).collect();
-    let mut running = Running { nodes, command: None, killed: 0, removed: 0 };
-    running.complete(&world);
+    let mut running = Running::start(terms.nodes, &world);
     let mut pushers: Vec<Pusher> = (0..CLIENTS).map(|id| Pusher::new(&world, id, seed)).collect();
     let (mut unclaimed, begun) = (BTreeMap::new(), Instant::now());
     for _ in 0..number {
         round(&world, &mut running, &mut pushers, &mut dice);
-        let mut api = api(&running);
+        let mut api = running.api();
         pushers.iter_mut().for_each(|pusher| pusher.everything_is_there(&mut api));
         nothing_is_half_there(&world, &mut api);
         tidy(&world, &mut api, &pushers, &mut unclaimed, terms.given_up);

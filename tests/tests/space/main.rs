@@ -6,5 +6,7 @@ mod commands;
 mod model;
 mod pusher;
 mod retention;
+mod running;
 mod trash;
 mod verify;
+mod world;

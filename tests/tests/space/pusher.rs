@@ -1,10 +1,12 @@
 //! A client of the chaos: it pushes, moves, deletes and restores in repositories of its own, of layers that all share.
 
-use crate::commands::Site;
+mod pulling;
+mod restoring;
+
 use crate::model::{Image, Layer, Repository};
-use lockgate_e2e::{Backend, Dice, PATIENCE, PlainApi, RequestBody, Response, digest_of, eventually, finish};
+use crate::world::{Counts, World};
+use lockgate_e2e::{Dice, PlainApi, RequestBody, Response};
 use std::io;
-use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 /// How many repositories a client has at a time.
@@ -22,47 +24,6 @@ const LONG_REST: u64 = 2000;
 const SAFE: Duration = Duration::from_secs(1);
 /// How often a push begins anew that is told that a layer is gone.
 const TRIES: usize = 4;
-
-/// What all clients see.
-pub(crate) struct World {
-    pub(crate) site: Site,
-    pub(crate) layers: Vec<Layer>,
-    /// What was deleted more lately comes back.
-    pub(crate) way_back: Duration,
-    /// Where nodes listen, or did a moment ago.
-    pub(crate) nodes: RwLock<Vec<String>>,
-    /// Held by who runs a command: it may have the directory, and a node that is started then is refused.
-    pub(crate) commands: RwLock<()>,
-}
-
-impl World {
-    /// Starts a node.
-    pub(crate) fn serve(&self) -> Backend {
-        let _none = self.site.is_a_directory().then(|| self.commands.write().expect("no client has failed"));
-        self.site.serve()
-    }
-}
-
-/// What happened.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Counts {
-    pub(crate) pushed: u64,
-    pub(crate) uploaded: u64,
-    pub(crate) mounted: u64,
-    pub(crate) moved: u64,
-    pub(crate) deleted: u64,
-    pub(crate) restored: u64,
-    /// Pulls of images, each whole.
-    pub(crate) pulled: u64,
-    /// Pushes that were told that a layer is gone meanwhile, and began anew.
-    pub(crate) again: u64,
-    /// Answers of 503, as from one who waits for a collector that was killed.
-    pub(crate) put_off: u64,
-    /// Acts without an answer.
-    pub(crate) unanswered: u64,
-    /// What was asked back and was gone, in time.
-    pub(crate) too_late: u64,
-}
 
 /// How a request ended.
 enum Answer {
@@ -298,137 +259,6 @@ impl<'a> Pusher<'a> {
             // It may be done later, when an image needs it.
             Answer::Unknown => self.begin_another(at),
             Answer::Told(answer) => assert!(matches!(answer.head.status(), 202 | 404), "{}", text(&answer)),
-        }
-    }
-
-    fn restore(&mut self, at: usize) {
-        let Some(deleted) = self.repositories[at].deleted.pop() else { return };
-        let name = self.repositories[at].name.clone();
-        let image = &deleted.image;
-        let restored = if self.dice.below(4) == 0 {
-            self.restore_by_command(&name, image)
-        } else {
-            match self.restore_over_http(&name, image, deleted.tag.as_ref(), at) {
-                Some(Answer::NotAsked) => return,
-                Some(Answer::Unknown) => None,
-                Some(Answer::Told(answer)) if matches!(answer.head.status(), 201 | 409) => {
-                    // Of a tag of which it was not told what it is, it may be told here.
-                    (answer.head.status() == 201).then(|| {
-                        answer
-                            .head
-                            .all("oci-tag")
-                            .join(",")
-                            .split(',')
-                            .map(|tag| tag.trim().to_owned())
-                            .filter(|tag| !tag.is_empty())
-                            .collect()
-                    })
-                }
-                gone => {
-                    let why =
-                        gone.map(|gone| if let Answer::Told(answer) = gone { text(&answer) } else { String::new() });
-                    let is_young = deleted.is_younger_than(self.world.way_back);
-                    assert!(!is_young, "{name}@{} was just deleted, and is gone: {why:?}", image.digest);
-                    self.counts.too_late += 1;
-                    return;
-                }
-            }
-        };
-        let repository = &mut self.repositories[at];
-        let Some(tags): Option<Vec<String>> = restored else {
-            // An image that was there is there; of another nobody knows, nor of tags that none is known to have.
-            repository.is_restored_some_time = true;
-            if !repository.images.contains_key(&image.digest) {
-                repository.is_doubtful(image);
-            }
-            return;
-        };
-        repository.is_there(image, None);
-        for tag in tags {
-            let is_free = repository.tags.get(&tag).is_none_or(|at| *at == image.digest);
-            assert!(is_free, "restoring has moved {name}:{tag}");
-            if !repository.is_restored_some_time {
-                repository.is_there(image, Some(&tag));
-            }
-        }
-        self.counts.restored += 1;
-    }
-
-    /// What the answer is; `None` when there is no record of it.
-    fn restore_over_http(&mut self, name: &str, image: &Image, tag: Option<&String>, at: usize) -> Option<Answer> {
-        let list = match self.ask(|api| api.call("GET", &format!("/v2/{name}/_lockgate/trash/"))) {
-            Answer::Told(list) => list.expect(200).json(),
-            // Nothing is asked for yet.
-            Answer::Unknown | Answer::NotAsked => return Some(Answer::NotAsked),
-        };
-        let what = if tag.is_some() { "tag" } else { "manifest" };
-        let records = list["deleted"].as_array().expect("a list");
-        let record = records.iter().find(|it| {
-            let has_tag = |tag: &String| it["tags"].as_array().is_some_and(|tags| tags.iter().any(|it| it == tag));
-            it["what"] == what && it["digest"] == *image.digest && tag.is_none_or(has_tag)
-        })?;
-        let tags = record["tags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str());
-        let is_free = |tag: &&str| self.repositories[at].tags.get(*tag).is_none_or(|at| *at == image.digest);
-        let tags: Vec<String> = tags.filter(is_free).map(|tag| format!("tag={tag}")).collect();
-        let id = record["id"].as_str().expect("it has one");
-        let path = format!("/v2/{name}/_lockgate/trash/{id}?{}", tags.join("&"));
-        Some(self.ask(|api| api.call("POST", path.trim_end_matches('?'))))
-    }
-
-    /// The tags with which it was restored.
-    fn restore_by_command(&mut self, name: &str, image: &Image) -> Option<Vec<String>> {
-        let what = format!("{name}@{}", image.digest);
-        let _running = self.world.commands.read().expect("each node has started");
-        let finished = finish(&mut self.world.site.asking(&["trash", "restore", &what]));
-        if !finished.status.success() {
-            // Nobody was there to do it, or it is gone.
-            return None;
-        }
-        let said = finished.stdout.lines().next().unwrap_or_default();
-        let tags = said.strip_prefix(&format!("restored {what}")).unwrap_or_else(|| panic!("{what}: {said}"));
-        Some(tags.trim_start_matches(" as ").split(", ").filter(|tag| !tag.is_empty()).map(str::to_owned).collect())
-    }
-
-    /// An image that is there, in the midst of all.
-    fn pull(&mut self, at: usize) {
-        let Some(image) = self.image(at) else { return };
-        let (world, name) = (self.world, self.repositories[at].name.clone());
-        let manifest = format!("/v2/{name}/manifests/{}", image.digest);
-        let Some(answer) = self.told(|api| api.call("GET", &manifest)) else { return };
-        assert_eq!(digest_of(&answer.expect(200).body), image.digest);
-        for layer in &image.layers {
-            let Layer { digest, content } = &world.layers[*layer];
-            let path = format!("/v2/{name}/blobs/{digest}");
-            let Some(answer) = self.told(|api| api.call("GET", &path)) else { return };
-            let is_there = answer.head.status() == 200 && answer.body == *content;
-            assert!(is_there, "LOST: {path} of {manifest}: {}", answer.head.start_line);
-        }
-        self.counts.pulled += 1;
-    }
-
-    /// When nothing goes away any more: all that it counts on.
-    pub(crate) fn everything_is_there(&mut self, api: &mut PlainApi) {
-        let world = self.world;
-        for repository in &self.repositories {
-            let name = &repository.name;
-            let mut get = |path: String, digest: &String| {
-                let seen = eventually(PATIENCE, "an answer", || {
-                    api.call("GET", &path).ok().filter(|answer| answer.head.status() != 503)
-                });
-                let is_whole = seen.head.status() == 200 && digest_of(&seen.body) == *digest;
-                let found = digest_of(&seen.body);
-                assert!(is_whole, "LOST: {path}, {digest}, is {found}: {}", seen.head.start_line);
-            };
-            for image in repository.images.values() {
-                get(format!("/v2/{name}/manifests/{}", image.digest), &image.digest);
-                for layer in &image.layers {
-                    let digest = &world.layers[*layer].digest;
-                    get(format!("/v2/{name}/blobs/{digest}"), digest);
-                }
-            }
-            for (tag, digest) in &repository.tags {
-                get(format!("/v2/{name}/manifests/{tag}"), digest);
-            }
         }
     }
 
