@@ -148,7 +148,7 @@ impl Node {
     }
 
     /// Whether a link is so old that the collector takes it soon. The store's clock is compared with this machine's here.
-    fn is_to_be_renewed(&self, link: &Object) -> bool {
+    pub(super) fn is_to_be_renewed(&self, link: &Object) -> bool {
         let age = SystemTime::now().duration_since(link.stat.modified).unwrap_or_default();
         self.is_relied_on && age > self.ages().grace / 2
     }

@@ -191,7 +191,15 @@ async fn point(
         }
         let is_free = again || *condition == Precondition::default();
         let is_there = is_free && now.digest.as_ref() == Some(digest);
-        if is_there && is_noted && !again {
+        if let Some(link) = &now.link
+            && is_there
+            && is_noted
+            && !again
+        {
+            // So that a rule of what is kept counts from this push.
+            if node.is_to_be_renewed(link) && !node.objects.renew(&key, link).await? {
+                continue;
+            }
             return Ok(());
         }
         if !is_there && *condition != Precondition::default() {
