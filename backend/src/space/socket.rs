@@ -52,7 +52,8 @@ pub(crate) async fn answer_commands(registry: Registry) {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(converse(stream, registry.clone()))),
+                Ok((stream, _)) if is_ours(&stream) => drop(connections.spawn(converse(stream, registry.clone()))),
+                Ok(_) => tracing::warn!("another user asked over the socket in the data directory, and was not answered"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a command");
                     tokio::time::sleep(PAUSE).await;
@@ -60,6 +61,12 @@ pub(crate) async fn answer_commands(registry: Registry) {
             },
         }
     }
+}
+
+/// Whether it is this process's user who asks, or root: for a moment others may reach a socket that was just made.
+fn is_ours(stream: &UnixStream) -> bool {
+    let ours = [0, rustix::process::geteuid().as_raw()];
+    stream.peer_cred().is_ok_and(|peer| ours.contains(&peer.uid()))
 }
 
 /// A path that is short enough for a socket, however long that of its directory is; good as long as the directory is open.
