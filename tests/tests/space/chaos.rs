@@ -22,14 +22,16 @@ const CLIENTS: u64 = 5;
 /// The longest time between two events, in milliseconds.
 const LULL: u64 = 600;
 const LONGEST_LAYER: u64 = 20_000;
-const SETTINGS: &str = "storage.trash_age = '2s'\nstorage.min_free = 0\ncollect.grace = '3s'\ncollect.interval = '1s'\n\
-                        collect.rate = '100%'\ncollect.max_delete = '100%'";
+const SETTINGS: &str = "storage.trash_age = '2s'\nstorage.min_free = 0\ncollect.grace = '3s'\ncollect.rate = '100%'\n\
+                        collect.max_delete = '100%'\n";
 const BLOBS: &str = "docker/registry/v2/blobs/";
 const REPOSITORIES: &str = "docker/registry/v2/repositories/";
 
 /// What differs between the stores.
 struct Terms {
     nodes: usize,
+    /// How often each collects. Who begins goes on in place of another, so that many are seldom done.
+    interval: &'static str,
     /// So many that some are not needed for a while, and then pushed again.
     layers: u64,
     /// What was deleted more lately comes back: a bucket's times have whole seconds.
@@ -193,11 +195,12 @@ fn rounds(site: Site, terms: &Terms, (number, is_last): (u64, bool), seed: u64, 
 fn nothing_is_lost(site: impl Fn(&str) -> Site, terms: &Terms) {
     let (seed, all) = (seed(), asked_for("LOCKGATE_ROUNDS").unwrap_or(ROUNDS));
     println!("LOCKGATE_SEED={seed} LOCKGATE_ROUNDS={all}");
+    let settings = format!("{SETTINGS}collect.interval = '{}'", terms.interval);
     let mut story = Story::default();
     while story.rounds < all {
         let number = terms.rounds_of_a_store.min(all - story.rounds);
         let (is_last, seed) = (story.rounds + number == all, seed + story.rounds);
-        rounds(site(SETTINGS), terms, (number, is_last), seed, &mut story);
+        rounds(site(&settings), terms, (number, is_last), seed, &mut story);
     }
     let sum = |count: fn(&Counts) -> u64| story.counts.iter().map(count).sum::<u64>();
     let Story { killed, collected, .. } = story;
@@ -225,6 +228,7 @@ fn nothing_is_lost_in_a_directory_whatever_is_killed_while_it_is_collected() {
     let way_back = Duration::from_millis(1500);
     let terms = Terms {
         nodes: 1,
+        interval: "1s",
         layers: 200,
         way_back,
         given_up: Duration::ZERO,
@@ -239,6 +243,7 @@ fn nothing_is_lost_in_a_bucket_whichever_of_its_nodes_is_killed_while_it_is_coll
     let (way_back, given_up) = (Duration::from_millis(500), Duration::from_secs(75));
     let terms = Terms {
         nodes: 3,
+        interval: "4s",
         layers: 100,
         way_back,
         given_up,
