@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 const ROUNDS: u64 = 6;
 const ROUND: Duration = Duration::from_secs(3);
 const CLIENTS: u64 = 5;
-/// The longest time between two events, in milliseconds.
-const LULL: u64 = 600;
 const LONGEST_LAYER: u64 = 20_000;
 const SETTINGS: &str = "storage.trash_age = '2s'\nstorage.min_free = 0\ncollect.grace = '3s'\ncollect.rate = '100%'\n\
                         collect.max_delete = '100%'\n";
@@ -30,6 +28,8 @@ const REPOSITORIES: &str = "docker/registry/v2/repositories/";
 /// What differs between the stores.
 struct Terms {
     nodes: usize,
+    /// The longest time between two events, in milliseconds.
+    lull: u64,
     /// How often each collects. Who begins goes on in place of another, so that many are seldom done.
     interval: &'static str,
     /// So many that some are not needed for a while, and then pushed again.
@@ -111,7 +111,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-fn round(world: &World, running: &mut Running, pushers: &mut [Pusher], dice: &mut Dice) {
+fn round(world: &World, running: &mut Running, pushers: &mut [Pusher], lull: u64, dice: &mut Dice) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for pusher in pushers {
@@ -125,7 +125,7 @@ fn round(world: &World, running: &mut Running, pushers: &mut [Pusher], dice: &mu
         let _ending = Ending(&is_over);
         let begun = Instant::now();
         while begun.elapsed() < ROUND && !is_over.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_millis(dice.below(LULL)));
+            std::thread::sleep(Duration::from_millis(dice.below(lull)));
             running.event(world, dice);
         }
     });
@@ -171,7 +171,7 @@ fn rounds(site: Site, terms: &Terms, (number, is_last): (u64, bool), seed: u64, 
     let mut pushers: Vec<Pusher> = (0..CLIENTS).map(|id| Pusher::new(&world, id, seed)).collect();
     let (mut unclaimed, begun) = (BTreeMap::new(), Instant::now());
     for _ in 0..number {
-        round(&world, &mut running, &mut pushers, &mut dice);
+        round(&world, &mut running, &mut pushers, terms.lull, &mut dice);
         let mut api = running.api();
         pushers.iter_mut().for_each(|pusher| pusher.everything_is_there(&mut api));
         nothing_is_half_there(&world, &mut api);
@@ -228,6 +228,7 @@ fn nothing_is_lost_in_a_directory_whatever_is_killed_while_it_is_collected() {
     let way_back = Duration::from_millis(1500);
     let terms = Terms {
         nodes: 1,
+        lull: 600,
         interval: "1s",
         layers: 200,
         way_back,
@@ -243,7 +244,8 @@ fn nothing_is_lost_in_a_bucket_whichever_of_its_nodes_is_killed_while_it_is_coll
     let (way_back, given_up) = (Duration::from_millis(500), Duration::from_secs(75));
     let terms = Terms {
         nodes: 3,
-        interval: "4s",
+        lull: 1500,
+        interval: "2s",
         layers: 100,
         way_back,
         given_up,
