@@ -14,8 +14,14 @@ fn on_both(settings: &str, claim: impl Fn(&Site)) {
 }
 
 fn tags(backend: &Backend, repository: &str) -> Vec<String> {
-    let list: Value = serde_json::from_slice(&answers(backend, format!("/v2/{repository}/tags/list"), 200)).unwrap();
-    list["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
+    let list: Value =
+        serde_json::from_slice(&answers(backend, format!("/v2/{repository}/tags/list"), 200)).expect("it is JSON");
+    list["tags"]
+        .as_array()
+        .expect("it is a list")
+        .iter()
+        .map(|tag| tag.as_str().expect("it is a text").to_owned())
+        .collect()
 }
 
 #[test]

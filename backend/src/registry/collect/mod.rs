@@ -230,6 +230,11 @@ impl<'a> Run<'a> {
                 let Item::Tag(repository, tag, digest) = item else { continue };
                 let cause = Cause { by: None, why: Some(why.clone()) };
                 let _alone = self.node.lock(repository).write().await;
+                // Whoever has pushed it again meanwhile has not been judged, though it is the same image.
+                let stat = self.node.objects.stat(&keys::tag(repository, tag.as_str())).await?;
+                if stat.is_none_or(|stat| stat.modified > self.now) {
+                    continue;
+                }
                 if delete_tag_of(self.node, repository, tag, digest, &cause).await? {
                     tracing::info!(%repository, %tag, %digest, why, "removed a tag");
                     removed += 1;

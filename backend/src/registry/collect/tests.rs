@@ -363,6 +363,20 @@ async fn tags_that_no_rule_keeps_go_into_the_trash_and_those_of_other_repositori
 }
 
 #[tokio::test]
+async fn who_pushes_the_same_image_once_more_pushes_its_tag() {
+    for site in sites() {
+        let rules = keeping("repositories = '**'\nkeep = [{ pushed = '30d' }]");
+        for tag in ["again", "old"] {
+            site.push("a", tag, "layer").await;
+        }
+        site.later(31 * 24 * HOUR);
+        site.put("a", "again", "layer").await.expect("its layer is there");
+        assert_eq!(site.collect_by(&rules).await.tags, 1);
+        assert_eq!(site.tags("a").await, ["again"]);
+    }
+}
+
+#[tokio::test]
 async fn the_first_block_that_is_about_a_repository_counts_and_of_a_plan_what_was_left_in_it() {
     for site in sites() {
         for tag in ["one", "two"] {
