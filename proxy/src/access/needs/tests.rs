@@ -18,7 +18,7 @@ const END: &str = "<!-- the end of it -->\n";
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What a request may say, by the words that stand for it in the documents.
-const SAMPLES: [(&str, &str); 7] = [
+const SAMPLES: [(&str, &str); 8] = [
     ("<extension>", "x"),
     ("<path>", "y"),
     ("<name>", "team/app"),
@@ -26,10 +26,11 @@ const SAMPLES: [(&str, &str); 7] = [
     ("<tag>", "v1"),
     ("<digest>", DIGEST),
     ("<id>", "6b3c"),
+    ("<record>", "fffffe5dd3fce5ab-93ae63509971495e914d76439c471c74"),
 ];
 
 /// Every end-point, and what of its queries takes something else.
-const TARGETS: [(&str, &[&str]); 13] = [
+const TARGETS: [(&str, &[&str]); 16] = [
     ("/v2/", METHODS),
     ("/v2/_catalog", METHODS),
     ("/v2/_<extension>/<path>", METHODS),
@@ -43,6 +44,9 @@ const TARGETS: [(&str, &[&str]); 13] = [
     ("/v2/<name>/blobs/uploads/?digest=<digest>", &["POST"]),
     ("/v2/<name>/blobs/uploads/?mount=<digest>&from=<other>", &["POST"]),
     ("/v2/<name>/blobs/uploads/<id>", METHODS),
+    ("/v2/<name>/_lockgate/trash/", METHODS),
+    ("/v2/<name>/_lockgate/trash/<record>", METHODS),
+    ("/v2/<name>/_lockgate/trash/<record>?tag=<tag>", &["POST"]),
 ];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -67,6 +71,12 @@ fn takes(method: &str, target: &str) -> Option<String> {
         Need::In(_, Wish::Delete) => "`delete` without `tags`".to_owned(),
         Need::In(_, Wish::CreateTag(_) | Wish::MoveTag(_)) => unreachable!("that comes on top"),
     };
+    if matches!(action, Action::Trash(_)) {
+        words += ", and `pull`";
+    }
+    if matches!(&action, Action::Restore { tags, .. } if !tags.is_empty()) {
+        words += ", with this tag, which is not there yet";
+    }
     let is_mount = matches!(action, Action::Mount { .. });
     let permit = who_may_create(action);
     if permit.as_ref().is_some_and(|permit| !permit.only_new().is_empty()) {
