@@ -21,6 +21,11 @@ use crate::store::Result;
 /// Bytes that gather in a buffer which grows with them. For more there is one of a part's size.
 const SMALL: usize = 1 << 20;
 
+/// What has a buffer of more than this from glibc has it from the system for itself, whatever was freed before, and gives
+/// it back at once. Of smaller ones it keeps up to twice as much, for each thread; and of a larger one only those bytes
+/// take memory that were written.
+const APART: usize = 32 << 20;
+
 /// How much room there is, and who has it.
 pub(super) struct Room {
     objects: Arc<dyn BucketObjects>,
@@ -182,7 +187,7 @@ impl Gathering {
         let mut gathered = self.gathered();
         if gathered.bytes.len() + bytes.len() > SMALL && gathered.bytes.capacity() < part_size {
             // Growing step by step would take twice as much.
-            let missing = part_size - gathered.bytes.len();
+            let missing = part_size.max(APART + 1) - gathered.bytes.len();
             gathered.bytes.reserve(missing);
         }
         gathered.bytes.extend_from_slice(bytes);

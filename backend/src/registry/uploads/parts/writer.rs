@@ -248,7 +248,10 @@ impl Writer {
             self.version = session::write(&self.store, self.id(), &self.session, &self.version).await?;
             self.is_changed = false;
             self.forget_replaced();
-            let pieces = || Some([self.tail_at_hand(&found)?, piece].concat().into());
+            let pieces = || match self.tail_at_hand(&found)? {
+                none if none.is_empty() => Some(piece),
+                before => Some([before, piece].concat().into()),
+            };
             let tail = if self.session.pieces.is_empty() { Some(Bytes::new()) } else { merged.or_else(pieces) };
             if let Some(tail) = tail {
                 let weight = self.session.weight() + tail.len();

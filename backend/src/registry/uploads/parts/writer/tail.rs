@@ -41,7 +41,10 @@ impl Writer {
             let message = format!("a part of the upload {id} is gone");
             return Err(self.gone().await.unwrap_or(StoreError::Corrupt(message)));
         };
-        Ok(bytes.concat().into())
+        match &bytes[..] {
+            [one] => Ok(one.clone()),
+            bytes => Ok(bytes.concat().into()),
+        }
     }
 
     /// Why a piece is gone; `None` where it should be there: somebody else has gone on with the session, or ended it.
