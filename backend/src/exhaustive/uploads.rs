@@ -85,7 +85,7 @@ fn a_session_is_finished_or_ended() {
 fn what_a_node_knows_of_a_session_that_has_gone_on_elsewhere_is_not_what_it_is() {
     let elsewhere = [(0, Ask::Patch(2, 7)), (1, Ask::Patch(7, 10)), (0, Ask::Finish(10, digest()))];
     let here = [(0, Ask::Patch(2, 10)), (0, Ask::Finish(10, digest()))];
-    for (part_size, tails, faults) in SMALL.into_iter().chain(IN_PARTS) {
+    for (part_size, tails, faults) in SMALL.into_iter().chain(IN_PARTS_ALONE) {
         let (found, session) = session(part_size, tails, &[2]);
         let scenario = Scenario {
             found,

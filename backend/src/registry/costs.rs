@@ -1,6 +1,7 @@
 //! What a push costs in requests to the store.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
@@ -51,4 +52,25 @@ async fn a_small_blob_costs_eight_requests_at_one_node_and_one_more_at_another()
     cost("its session and its bytes at another node", &["PUT", "GET", "PUT"]);
     commit(&name, id, &elsewhere, &one).await.unwrap();
     cost("the same, where the session must be read", &["GET", "PUT", "GET", "PUT", "PUT"]);
+}
+
+#[tokio::test]
+async fn what_follows_the_parts_of_a_blob_is_copied_once_as_they_are() {
+    let faults = Faults::before(&Weed::shared().address, 0).await;
+    let objects = Arc::new(impatient_at(&faults.address, &new_bucket().await));
+    let store = ObjectStore::over(objects, 5 << 20, 2);
+    let (name, content) = ("a".parse().unwrap(), vec![7; 6 << 20].leak());
+    let digest = digest_of(Algorithm::Sha256, content);
+    let id = sent(&name, content, &store, &store).await.unwrap();
+    faults.requests();
+    commit(&name, id, &digest, &store).await.unwrap();
+    let requests = faults.requests();
+    let key = |request: &&String| !request.contains("/.lockgate/names/");
+    let methods: Vec<&str> = requests.iter().filter(key).filter_map(|request| request.split(' ').next()).collect();
+    // The session, the link, the collector's list, the parts; then what these and the tail become; the session, and both go.
+    let expected = ["PUT", "PUT", "GET", "POST", "POST", "PUT", "PUT", "POST", "PUT", "DELETE", "DELETE"];
+    assert_eq!(methods, expected, "{requests:?}");
+    let blob = store.blob(&name, &digest).await.unwrap().expect("it is there");
+    let bytes: Vec<Bytes> = blob.read(0..content.len() as u64).try_collect().await.unwrap();
+    assert!(bytes.concat() == *content, "it has other bytes");
 }

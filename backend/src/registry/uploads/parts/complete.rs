@@ -10,15 +10,20 @@ use lockgate_oci::{Digest, RepositoryName};
 use uuid::Uuid;
 
 use super::hash::Hash;
+use super::piece::Piece;
 use super::session;
 use super::state::{Completion, Session, State};
 use super::store::{Lease, PartStore};
 use super::writer::Writer;
 use crate::hasher::digest_of;
-use crate::objects::{Completed, Version};
+use crate::objects::{Completed, ObjectsError, Version};
 use crate::registry::keys;
 use crate::registry::uploads::Uploads as _;
 use crate::store::{Result, StoreError, Upload};
+
+/// Up to so many bytes are copied by one request of a part. More are copied in parts of so many, as some stores want those of
+/// one object to be equal; a tail that follows them is then a part of the upload itself.
+const ONE_COPY: u64 = 64 << 20;
 
 /// Makes a blob of what a session holds; or of what came since it was taken, when that has the digest and all of it has
 /// not.
@@ -41,7 +46,10 @@ async fn make(mut writer: Writer, digest: &Digest) -> Result<()> {
     } else {
         None
     };
-    writer.send_last().await?;
+    let is_short = writer.session.offset <= ONE_COPY;
+    if !is_short || from != Some(0) || writer.only_piece().is_none() {
+        writer.send_last().await?;
+    }
     let completion =
         Completion { digest: digest.clone(), from, taken_at: writer.taken_at, size: writer.session.offset };
     writer.session.state = State::Completing(completion.clone());
@@ -155,6 +163,10 @@ async fn unless_done(
         Err(StoreError::UploadUnknown | StoreError::UploadBusy | StoreError::Objects(_) | StoreError::Io(_)) => {
             match session::read(store, repository, id).await {
                 Ok((Session { state: State::Done(blob), .. }, _)) if blob == *digest => Ok(()),
+                // Somebody has ended it, and its tail is gone.
+                Ok((Session { state: State::Ended, .. }, _)) | Err(StoreError::UploadUnknown) => {
+                    Err(StoreError::UploadUnknown)
+                }
                 _ => made,
             }
         }
@@ -173,11 +185,12 @@ async fn bring_to_its_end(
 ) -> Result<()> {
     let (data, Completion { digest, from, taken_at, size }) = (keys::upload_data(id), completion);
     let Some(multipart) = &session.multipart else { return Err(StoreError::UploadUnknown) };
+    let (pieces, in_parts) = (session.pieces.clone(), size - session.tail());
     store.rules.link_layer(repository, &digest).await?;
     if store.objects.complete(&data, multipart, &session.parts).await? == Completed::Unknown {
         // It was completed, perhaps, by somebody whose answer was lost.
         match store.objects.stat(&data).await? {
-            Some(stat) if stat.size == size => {}
+            Some(stat) if stat.size == in_parts => {}
             _ => return Err(StoreError::UploadUnknown),
         }
     }
@@ -195,13 +208,44 @@ async fn bring_to_its_end(
             }
         },
     };
-    store.objects.copy(&data, from..size, &keys::blob(&digest)).await?;
+    match pieces[..] {
+        [tail] if from == 0 => join(store, id, in_parts, tail, &digest).await?,
+        _ => store.objects.copy(&data, from..size, &keys::blob(&digest)).await?,
+    }
     // Where it is done already, the blob is there all the same.
     done(store, id, session, &version, &digest).await?;
     if let Err(error) = store.objects.remove(&data).await {
         tracing::debug!(%error, "an upload's bytes stay until its session is swept");
     }
+    session::forget_pieces(store, id, &pieces).await;
     Ok(())
+}
+
+/// Makes a blob of what an upload has in parts and of the tail that follows them, each copied once.
+async fn join(store: &PartStore, id: Uuid, in_parts: u64, tail: Piece, digest: &Digest) -> Result<()> {
+    let (to, data, piece) = (keys::blob(digest), keys::upload_data(id), keys::piece(id, tail.name));
+    let (objects, upload) = (&store.objects, store.objects.begin(&to).await?);
+    let copied = futures_util::try_join!(
+        objects.copy_part(&to, &upload, 1, &data, 0..in_parts),
+        objects.copy_part(&to, &upload, 2, &piece, 0..tail.size),
+    );
+    let joined = match copied {
+        Ok((first, last)) => objects.complete(&to, &upload, &[first, last]).await,
+        Err(error) => Err(error),
+    };
+    match joined {
+        Ok(Completed::Done) => Ok(()),
+        // Its answer was lost, perhaps.
+        Ok(Completed::Unknown) => match objects.stat(&to).await? {
+            Some(stat) if stat.size == in_parts + tail.size => Ok(()),
+            _ => Err(ObjectsError::Unavailable(format!("{to} was joined, and is not there")).into()),
+        },
+        Err(error) => {
+            // What cannot be ended is removed by the bucket's rule for abandoned uploads.
+            let _ = objects.abort(&to, &upload).await;
+            Err(error.into())
+        }
+    }
 }
 
 /// Reads what was uploaded, in another algorithm than the session's.

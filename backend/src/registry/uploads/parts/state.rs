@@ -28,7 +28,7 @@ pub(super) struct Session {
     pub(super) parts: Vec<Part>,
     /// Numbers up to here may have been used for a part, by somebody who was cut off perhaps.
     pub(super) last_number: u16,
-    /// What follows the parts, fewer bytes than one has: an object each.
+    /// What follows the parts, fewer bytes than one has: an object each. One at most when the session becomes a blob.
     pub(super) pieces: Vec<Piece>,
     /// What follows the pieces, a few bytes.
     #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
@@ -57,7 +57,7 @@ pub(super) struct Completion {
     pub(super) from: Option<u64>,
     /// How many bytes the session had when its last writer took it: the blob may be what came since.
     pub(super) taken_at: u64,
-    /// How many bytes all parts have.
+    /// How many bytes all parts have, and the piece that follows them.
     pub(super) size: u64,
 }
 
