@@ -56,15 +56,14 @@ async fn a_small_blob_costs_eight_requests_at_one_node_and_one_more_at_another()
 
 #[tokio::test]
 async fn what_follows_the_parts_of_a_blob_is_copied_once_as_they_are() {
-    let faults = Faults::before(&Weed::shared().address, 0).await;
-    let objects = Arc::new(impatient_at(&faults.address, &new_bucket().await));
+    let ([objects, _], requests) = counted().await;
     let store = ObjectStore::over(objects, 5 << 20, 2);
     let (name, content) = ("a".parse().unwrap(), vec![7; 6 << 20].leak());
     let digest = digest_of(Algorithm::Sha256, content);
     let id = sent(&name, content, &store, &store).await.unwrap();
-    faults.requests();
+    requests();
     commit(&name, id, &digest, &store).await.unwrap();
-    let requests = faults.requests();
+    let requests = requests();
     let key = |request: &&String| !request.contains("/.lockgate/names/");
     let methods: Vec<&str> = requests.iter().filter(key).filter_map(|request| request.split(' ').next()).collect();
     // The session, the link, the collector's list, the parts; then what these and the tail become; the session, and both go.
