@@ -30,7 +30,7 @@ pub struct Config {
     pub s3: S3,
     /// How what nobody needs any more is removed.
     pub collect: Collect,
-    /// Which tags are kept, as many blocks as you like; each begins with a line [[retention]]. A change counts from the
+    /// Which tags are kept, as many blocks as you like; each begins with a line like this one. A change counts from the
     /// next run of the collector on, without a restart. lockgate-backend collect --plan FILE shows what a rule would
     /// remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -83,19 +83,4 @@ mod tests {
         pulls.put_back(&batch);
         assert!(pulls.take().is_some_and(|again| again.is_incomplete && again.pulled == batch.pulled));
     }
-
-    #[test]
-    #[ignore = "measures"]
-    fn a_pull_costs_less_than_two_microseconds() {
-        let pulls = RecentPulls::default();
-        let names: Vec<RepositoryName> = (0..100).map(|n| format!("team{n}/app").parse().unwrap()).collect();
-        let digests: Vec<Digest> = (0..900_u32).map(|n| digest_of(Algorithm::Sha256, &n.to_le_bytes())).collect();
-        for round in ["new", "known"] {
-            let began = std::time::Instant::now();
-            names.iter().for_each(|name| digests.iter().for_each(|digest| pulls.note(name, digest)));
-            let each = began.elapsed() / 90_000;
-            println!("{round}: {each:?}");
-            assert!(each < std::time::Duration::from_micros(2));
-        }
-    }
 }

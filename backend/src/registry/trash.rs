@@ -49,7 +49,7 @@ pub(super) async fn list(node: &Node, repository: Option<&RepositoryName>) -> Re
     let named: Vec<_> = entries.iter().filter_map(|entry| keys::record(&entry.key)).collect();
     let records = named.iter().map(|(repository, id)| read(node, repository, id).boxed());
     let mut records: Vec<Trashed> = all(records.collect()).await?.into_iter().flatten().collect();
-    records.sort_by(|one, other| one.id.cmp(&other.id));
+    records.sort_by_key(|record| record.id);
     Ok(records)
 }
 
