@@ -66,8 +66,9 @@ async fn what_follows_the_parts_of_a_blob_is_copied_once_as_they_are() {
     let requests = requests();
     let key = |request: &&String| !request.contains("/.lockgate/names/");
     let methods: Vec<&str> = requests.iter().filter(key).filter_map(|request| request.split(' ').next()).collect();
-    // The session, the link, the collector's list, the parts; then what these and the tail become; the session, and both go.
-    let expected = ["PUT", "PUT", "GET", "POST", "POST", "PUT", "PUT", "POST", "PUT", "DELETE", "DELETE"];
+    // The session; the collector's list, which this node does not know yet, the link, the list, the parts; then what these
+    // and the tail become; the session, and both go.
+    let expected = ["PUT", "GET", "PUT", "GET", "POST", "POST", "PUT", "PUT", "POST", "PUT", "DELETE", "DELETE"];
     assert_eq!(methods, expected, "{requests:?}");
     let blob = store.blob(&name, &digest).await.unwrap().expect("it is there");
     let bytes: Vec<Bytes> = blob.read(0..content.len() as u64).try_collect().await.unwrap();

@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use lockgate_oci::Digest;
+use rustix::io::Errno;
 
 use self::corrupt::LookedAt;
 use self::durable::Durable;
@@ -282,9 +283,10 @@ impl Alone for DirectoryObjects {
     }
 
     fn free(&self) -> Result<u64> {
-        // Blobs may lie on another file system than uploads.
+        // Blobs may lie on another file system than uploads. What has vanished is made again by the next write.
         let free = [self.root.clone(), self.root.join(BLOBS)].map(|path| match rustix::fs::statvfs(&path) {
             Ok(free) => Ok(free.f_bavail.saturating_mul(free.f_frsize)),
+            Err(Errno::NOENT) => Ok(u64::MAX),
             Err(error) => Err(at(&path)(error.into())),
         });
         let [root, blobs] = free;
