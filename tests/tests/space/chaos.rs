@@ -146,8 +146,10 @@ fn everything_goes_in_the_end(world: &World, running: &Running, bound: Duration)
         digests.is_empty().then_some(())
     });
     eventually(bound, "the end of all blobs", || {
-        // It fails where a node begins another meanwhile.
-        let _ = world.site.command(&["collect"]);
+        // The nodes of a bucket do it by themselves: the command waits for minutes behind one that was killed.
+        if world.site.is_a_directory() {
+            let _ = world.site.command(&["collect"]);
+        }
         world.site.keys(BLOBS).is_empty().then_some(())
     });
 }
