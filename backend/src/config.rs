@@ -2,21 +2,24 @@
 //! default. Any key can be overridden by the environment, as in `LOCKGATE_BACKEND_STORAGE_DATA`.
 
 mod data;
+mod quota;
+mod repositories;
 mod retention;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use lockgate_settings::{
-    ByteSize, Configuration, Endpoint, Log, Period, PeriodOrZero, Prefix, Share, SizeWithin, Within,
+    ByteSize, Configuration, Endpoint, Log, Period, PeriodOrZero, Prefix, Share, SizeWithin, Within, listed,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 pub use data::{Bucket, Data, DataError, S3Server, S3ServerError};
-pub(crate) use retention::told;
-pub use retention::{Keep, List, Retention};
+pub use quota::Quota;
+pub use repositories::Repositories;
+pub use retention::{Keep, Retention};
 
 /// All sections, in the order in which `conf/backend.toml` has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -35,6 +38,10 @@ pub struct Config {
     /// remove.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<Retention>,
+    /// How much repositories may have, as many blocks as you like; each begins with a line like this one. A change counts
+    /// within ten seconds, without a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<Quota>,
     /// How long a client is waited for.
     pub limits: Limits,
     /// What is written to standard error.
@@ -47,8 +54,35 @@ impl Configuration for Config {
     const PREFIX: Prefix = Prefix::new("LOCKGATE_BACKEND");
 
     fn example() -> Self {
-        Self { retention: Retention::examples(), ..Self::default() }
+        Self { retention: Retention::examples(), quota: Quota::examples(), ..Self::default() }
     }
+}
+
+/// The blocks of the configuration that are read again while a registry is served.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Blocks {
+    /// Which tags are kept.
+    pub retention: Vec<Retention>,
+    /// How much repositories may have.
+    pub quota: Vec<Quota>,
+}
+
+impl Config {
+    /// The blocks that are read again.
+    pub fn blocks(&self) -> Blocks {
+        Blocks { retention: self.retention.clone(), quota: self.quota.clone() }
+    }
+}
+
+/// For a log.
+pub(crate) fn told(Blocks { retention, quota }: &Blocks) -> String {
+    let of = |kind: &str, repositories: Vec<String>| match repositories.is_empty() {
+        true => format!("no {kind}"),
+        false => format!("{kind} for {}", listed(repositories.into_iter())),
+    };
+    let kept = of("[[retention]]", retention.iter().map(|rule| rule.repositories.to_string()).collect());
+    let bound = of("[[quota]]", quota.iter().map(|quota| quota.repositories.to_string()).collect());
+    format!("{kept}, {bound}")
 }
 
 /// `[listen]`

@@ -83,4 +83,4 @@ pub use redirect::{is_shown_the_password, redirect_host};
 pub use registry::{Ages, ObjectStore, Registry, Rules};
 pub use server::{serve, serve_registry};
 pub use space::{Operation, OperationError, Restorable, Say, ask};
-pub use store::{Item, Store};
+pub use store::{Item, Store, Thing};

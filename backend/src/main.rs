@@ -127,13 +127,13 @@ fn run(config: Config, file: PathBuf) -> io::Result<()> {
                 tokio::select! {
                     _ = terminate.recv() => break,
                     _ = interrupt.recv() => break,
-                    _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read again; a change of the configuration needs a restart, but for [[retention]], which each collection reads again"),
+                    _ = hangup.recv() => tracing::info!("SIGHUP: nothing is read again; a change of the configuration needs a restart, but for [[retention]] and [[quota]], which count as soon as they change"),
                 }
             }
             tracing::info!("stopping");
         };
-        let rules = Rules::read_again(config.retention, move || Config::load(&file).map(|config| config.retention));
-        let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).retaining(rules);
+        let rules = Rules::read_again(config.blocks(), move || Config::load(&file).map(|config| config.blocks()));
+        let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules);
         serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
         tracing::info!("stopped");
         Ok(())

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use lockgate_backend::config::Config;
-use lockgate_backend::{Operation, Registry, Restorable, Rules, ask};
+use lockgate_backend::{Operation, Registry, Restorable, Rules, Thing, ask};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::{PeriodOrZero, raise_open_files};
 
@@ -47,6 +47,9 @@ pub(crate) struct Collect {
     /// Write to this file what would be removed, why, and how much that frees; remove nothing. "-" is standard output.
     #[arg(long, value_name = "FILE", conflicts_with = "apply")]
     plan: Option<PathBuf>,
+    /// Tell why this stays, or goes; remove nothing.
+    #[arg(long, value_name = "REPOSITORY:TAG|REPOSITORY@DIGEST|DIGEST", conflicts_with_all = ["plan", "apply"])]
+    explain: Option<Thing>,
     /// Remove what stands in this plan, as far as nobody needs it still; and nothing else.
     #[arg(long, value_name = "FILE")]
     apply: Option<PathBuf>,
@@ -139,6 +142,9 @@ impl Collect {
     }
 
     pub(crate) fn run(self, config: Config) -> io::Result<()> {
+        if let Some(thing) = self.explain {
+            return operate(config, Operation::Explain { thing }, &mut print);
+        }
         if let Some(file) = self.plan {
             if file.as_os_str() == "-" {
                 return operate(config, Operation::Plan, &mut print);
@@ -180,9 +186,9 @@ fn operate(config: Config, operation: Operation, say: &mut (dyn FnMut(String) + 
         match (store, config.storage.data.directory()) {
             (Err(error), Some(data)) if error.kind() == io::ErrorKind::ResourceBusy => ask(data, &operation, say).await,
             (store, _) => {
-                let registry = Registry::new(store?, config.storage, config.limits)
-                    .collecting(config.collect)
-                    .retaining(Rules::fixed(config.retention));
+                let rules = Rules::fixed(config.blocks());
+                let registry =
+                    Registry::new(store?, config.storage, config.limits).collecting(config.collect).ruled_by(rules);
                 operation.run(&registry, say).await.map_err(io::Error::other)
             }
         }

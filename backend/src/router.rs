@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Body;
 use lockgate_oci::{Action, Algorithm, AnyAlgorithm, DigestError, ErrorCode, NoAction, OciError, RouteError};
 
-use crate::handlers::{blob, catalog, manifest, referrer, tag, trash, upload};
+use crate::handlers::{blob, catalog, manifest, referrer, tag, trash, upload, usage};
 use crate::http::{Outcome, Refusal, Reply, ReplyBody, RequestBody};
 use crate::registry::Registry;
 
@@ -89,6 +89,7 @@ async fn dispatch(registry: &Registry, action: Action, request: &Parts, body: &m
             upload::finish(registry, request, body, &repository, &id, &digest.known().map_err(unsupported)?).await
         }
         Action::CancelUpload(repository, id) => upload::cancel(registry, &repository, &id).await,
+        Action::Usage(repository) => usage::of(registry, &repository).await,
         Action::Trash(repository) => trash::list(registry, &repository).await,
         Action::Restore { repository, id, tags } => {
             trash::restore_one(registry, request, &repository, &id, &tags).await

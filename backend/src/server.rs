@@ -36,8 +36,8 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) {
-    let rules = Rules::fixed(config.retention);
-    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).retaining(rules);
+    let rules = Rules::fixed(config.blocks());
+    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules);
     serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
 }
 

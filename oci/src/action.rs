@@ -14,6 +14,7 @@
 //! | `<name>/blobs/uploads/` | | `BeginUpload`, `Mount`, `PushBlob` | | | |
 //! | `<name>/blobs/uploads/<id>` | `UploadStatus` | | `FinishUpload` | `AppendUpload` | `CancelUpload` |
 //! | `<name>/referrers/<digest>` | `Referrers` | | | | |
+//! | `<name>/_lockgate/usage` | `Usage` | | | | |
 //! | `<name>/_lockgate/trash/` | `Trash` | | | | |
 //! | `<name>/_lockgate/trash/<id>` | | `Restore` | | | |
 //!
@@ -27,8 +28,8 @@ use std::str::FromStr;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::{
-    AnyAlgorithm, AnyDigest, ErrorCode, OciError, Query, Reference, ReferenceError, RepositoryName, Route, RouteError,
-    Tag, TrashId, UploadId,
+    AnyAlgorithm, AnyDigest, ErrorCode, OciError, Pagination, Query, Reference, ReferenceError, RepositoryName, Route,
+    RouteError, Tag, TrashId, UploadId,
 };
 
 /// What a request wants, with the parameters that it gives.
@@ -112,6 +113,8 @@ pub enum Action {
         /// The tags of `?tag=`: of those that it had, these are to point at it again.
         tags: Vec<Tag>,
     },
+    /// Ask how much a repository takes.
+    Usage(RepositoryName),
     /// List the manifests that refer to one.
     Referrers {
         /// Where they are.
@@ -128,42 +131,6 @@ pub enum Action {
 /// Tags that one request may set by `?tag=`. Each is a header of the answer: more of them, or longer ones, would
 /// be more than a client reads, since hyper and Python take 100 headers, and proxies often no more than 8 KiB.
 const MOST_TAGS: usize = 50;
-
-/// Which part of a list is asked for ([spec.md, "Listing Tags"]). Registries differ in what they take, so it is
-/// as the client says it, decoded.
-///
-/// [spec.md, "Listing Tags"]: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-tags
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pagination {
-    /// How many entries, at most: to be digits.
-    pub n: Option<String>,
-    /// The entry after which it begins.
-    pub last: Option<String>,
-}
-
-impl Pagination {
-    /// What a query says of it.
-    pub fn of(query: &Query<'_>) -> Self {
-        Self { n: query.get("n").map(str::to_owned), last: query.get("last").map(str::to_owned) }
-    }
-
-    /// How many entries a page has: `n`, or `most` where that is less or nothing is said.
-    ///
-    /// # Errors
-    /// 400: `n` is no number.
-    pub fn limit(&self, most: usize) -> Result<usize, OciError> {
-        match self.n.as_deref() {
-            None => Ok(most),
-            Some(n) if !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Ok(n.parse().unwrap_or(most).min(most))
-            }
-            Some(_) => {
-                let message = "n is how many entries to list: 0 or more, in digits";
-                Err(OciError::new(ErrorCode::PaginationNumberInvalid, message))
-            }
-        }
-    }
-}
 
 /// A request that no registry knows how to carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -193,7 +160,9 @@ impl NoAction {
 /// The methods that an end-point has. HEAD of an upload is not the specification's: distribution has it.
 fn advertised(route: &Route) -> &'static str {
     match route {
-        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) | Route::Trash(_) => "GET, HEAD",
+        Route::Base | Route::Catalog | Route::Tags(_) | Route::Referrers(..) | Route::Trash(_) | Route::Usage(_) => {
+            "GET, HEAD"
+        }
         Route::Extension => "GET, HEAD, POST, PUT, PATCH, DELETE",
         Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Route::Blob(..) => "GET, HEAD, DELETE",
@@ -235,6 +204,7 @@ impl Action {
                 let artifact_type = query.get("artifactType").filter(|wanted| !wanted.is_empty()).map(str::to_owned);
                 Self::Referrers { repository, subject, artifact_type, page: Pagination::of(&query) }
             }
+            (Route::Usage(name), "GET" | "HEAD") => Self::Usage(name),
             (Route::Trash(name), "GET" | "HEAD") => Self::Trash(name),
             (Route::Trashed(repository, id), "POST") => Self::Restore { repository, id, tags: tags(&query)? },
             (route, _) => return Err(NoAction::wrong_method(&route)),
@@ -271,6 +241,7 @@ impl Action {
             | Self::FinishUpload { repository, .. }
             | Self::CancelUpload(repository, _)
             | Self::Trash(repository)
+            | Self::Usage(repository)
             | Self::Restore { repository, .. }
             | Self::Referrers { repository, .. } => Some(repository),
         }
@@ -317,7 +288,7 @@ mod tests {
     const D: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"];
 
-    fn paths() -> [String; 11] {
+    fn paths() -> [String; 12] {
         [
             "/v2/".to_owned(),
             "/v2/_catalog".to_owned(),
@@ -328,6 +299,7 @@ mod tests {
             "/v2/a/b/blobs/uploads/".to_owned(),
             "/v2/a/b/blobs/uploads/6b3c".to_owned(),
             format!("/v2/a/b/referrers/{D}"),
+            "/v2/a/b/_lockgate/usage".to_owned(),
             "/v2/a/b/_lockgate/trash/".to_owned(),
             format!("/v2/a/b/_lockgate/trash/{}", TrashId::new(std::time::SystemTime::UNIX_EPOCH, 7)),
         ]

@@ -38,6 +38,8 @@ pub enum Route {
     Trash(RepositoryName),
     /// `/v2/<name>/_lockgate/trash/<id>`: one thing of it.
     Trashed(RepositoryName, TrashId),
+    /// `/v2/<name>/_lockgate/usage`: how much a repository takes.
+    Usage(RepositoryName),
     /// `/v2/_<extension>/...`: an extension of the registry behind, outside every repository.
     Extension,
 }
@@ -150,6 +152,7 @@ impl Route {
             ("tags", "list") => Ok(Self::Tags(name.parse()?)),
             ("manifests", reference) => Ok(Self::Manifest(name.parse()?, reference.parse()?)),
             ("blobs", digest) => Ok(Self::Blob(name.parse()?, digest.parse()?)),
+            ("_lockgate", "usage") => Ok(Self::Usage(name.parse()?)),
             ("referrers", digest) => Ok(Self::Referrers(name.parse()?, digest.parse()?)),
             _ => Err(RouteError::Unknown),
         }
@@ -166,6 +169,7 @@ impl Route {
             | Self::Upload(name, _)
             | Self::Referrers(name, _)
             | Self::Trash(name)
+            | Self::Usage(name)
             | Self::Trashed(name, _) => Some(name),
         }
     }

@@ -1,22 +1,20 @@
 //! `[[retention]]`: which tags are kept, and for how long what no tag leads to.
 
 use std::fmt;
-use std::marker::PhantomData;
-use std::str::FromStr;
 
-use lockgate_oci::{Pattern, RepositoryName, TagPattern};
-use lockgate_settings::{Period, Within, listed};
+use lockgate_oci::{RepositoryName, TagPattern};
+use lockgate_settings::{List, Period, Within};
 use schemars::JsonSchema;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::repositories::Repositories;
 
 /// A block of rules. Of several the first counts whose patterns match a repository; where none does, everything is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
     /// For which repositories: patterns, in which * is anything between two slashes and ** one segment or more.
-    #[serde(deserialize_with = "repositories")]
-    pub repositories: List<Pattern>,
+    pub repositories: Repositories,
     /// How long a manifest stays that no tag leads to, nor an index, nor what can be restored; a signature or another
     /// referrer stays as long as what it is about. It counts from when the collector first finds it so, not from the push.
     /// Without it such manifests stay: who runs an image by its digest needs no tag.
@@ -54,7 +52,7 @@ pub struct Keep {
 impl Retention {
     /// Whether it is about this repository.
     pub fn is_about(&self, repository: &RepositoryName) -> bool {
-        self.repositories.0.iter().any(|pattern| pattern.matches(repository, None))
+        self.repositories.have(repository)
     }
 
     /// What can be written, for a file that shows it.
@@ -69,7 +67,7 @@ impl Retention {
         let pushed = Keep { pushed: Some(const { Period::from_secs(30 * DAY) }), ..Keep::default() };
         let pulled = Keep { pulled: Some(const { Period::from_secs(90 * DAY) }), ..Keep::default() };
         Self {
-            repositories: List(vec!["team/**".parse().expect("it is a pattern of repositories")]),
+            repositories: Repositories::example(),
             untagged: Some(const { Period::from_secs(7 * DAY) }),
             keep: vec![tags, newest, pushed, pulled],
         }
@@ -114,93 +112,4 @@ impl TryFrom<Written> for Keep {
         }
         Ok(keep)
     }
-}
-
-fn repositories<'de, D: Deserializer<'de>>(deserializer: D) -> Result<List<Pattern>, D::Error> {
-    let list = List::<Pattern>::deserialize(deserializer)?;
-    match list.0.iter().find(|pattern| pattern.names_user()) {
-        Some(pattern) => {
-            Err(D::Error::custom(format_args!("{pattern}: nobody asks here, so that there is no name of a user")))
-        }
-        None => Ok(list),
-    }
-}
-
-/// One or more texts; a single one may stand without brackets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List<T>(pub Vec<T>);
-
-/// `["a", "b"]`
-impl<T: fmt::Display> fmt::Display for List<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted: Vec<_> = self.0.iter().map(|item| format!("{:?}", item.to_string())).collect();
-        write!(f, "[{}]", quoted.join(", "))
-    }
-}
-
-impl<T: fmt::Display> Serialize for List<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(ToString::to_string))
-    }
-}
-
-impl<T> JsonSchema for List<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "List".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": ["string", "array"], "items": { "type": "string" }, "minItems": 1, "title": "texts, in brackets",
-        })
-    }
-}
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for ListVisitor<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text in quotes, or several in brackets")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List<T>, E> {
-                Ok(List(vec![text.parse().map_err(E::custom)?]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(One(item)) = seq.next_element()? {
-                    list.push(item);
-                }
-                if list.is_empty() { Err(A::Error::custom("there is nothing in it")) } else { Ok(List(list)) }
-            }
-        }
-
-        deserializer.deserialize_any(ListVisitor(PhantomData))
-    }
-}
-
-/// What one text is read as, so that a mistake in it has its place.
-struct One<T>(T);
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for One<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// The beginnings of several blocks, for a log.
-pub(crate) fn told(rules: &[Retention]) -> String {
-    if rules.is_empty() {
-        return "no rules".to_owned();
-    }
-    listed(rules.iter().map(|rule| rule.repositories.to_string()))
 }

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, Reference, RepositoryName, Tag};
 
 use super::conditional;
+use super::room::{Pushed, Room};
 use crate::hasher::digest_of;
 use crate::http::{Outcome, Reply, RequestBody, caller, header, header_value};
 use crate::manifest::{Manifest, ManifestError};
@@ -63,8 +64,10 @@ pub(crate) async fn put(
     let reply =
         tags.iter().fold(reply.digest(&digest).length(0), |reply, tag| reply.also(OCI_TAG, header_value(tag.as_str())));
     let by = caller(request);
+    let room = Room::of(registry, name, Pushed::Manifest(&digest), content.len() as u64).await?;
     let new = NewManifest { digest, content, tags, subject: subject.clone(), requires, precondition, by };
     registry.store.put_manifest(name, new).await?;
+    room.take();
     Ok(match subject {
         Some(subject) => reply.header(OCI_SUBJECT, header_value(subject.as_str())),
         None => reply,

@@ -5,6 +5,8 @@ pub(crate) mod catalog;
 mod conditional;
 pub(crate) mod manifest;
 pub(crate) mod referrer;
+mod room;
 pub(crate) mod tag;
 pub(crate) mod trash;
 pub(crate) mod upload;
+pub(crate) mod usage;

@@ -19,6 +19,7 @@ use lockgate_oci::{Algorithm, Digest, ErrorCode, OciError, RepositoryName, Uploa
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::room::{Pushed, Room, look_in_quotas, look_on_disk};
 use crate::http::{Outcome, PieceRange, Refusal, Reply, RequestBody, header_value, upload_unknown};
 use crate::registry::Registry;
 use crate::store::{StoreError, Upload};
@@ -31,7 +32,8 @@ const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uu
 
 /// `POST`: begins a session.
 pub(crate) async fn begin(registry: &Registry, name: &RepositoryName, algorithm: Option<Algorithm>) -> Outcome {
-    look_for_room(registry)?;
+    look_on_disk(registry).await?;
+    look_in_quotas(registry, name, 1)?;
     let id = registry.store.begin_upload(name, algorithm.unwrap_or(Algorithm::Sha256)).await?;
     Ok(standing(StatusCode::ACCEPTED, name, id, 0))
 }
@@ -44,10 +46,18 @@ pub(crate) async fn mount(
     from: Option<&RepositoryName>,
     algorithm: Option<Algorithm>,
 ) -> Outcome {
-    match from {
-        Some(from) if registry.store.mount_blob(name, from, digest).await? => Ok(created(name, digest)),
-        _ => begin(registry, name, algorithm).await,
+    let Some(from) = from else { return begin(registry, name, algorithm).await };
+    let room = if registry.quotas.are_for(name) {
+        let size = registry.store.blob(from, digest).await?.map_or(0, |blob| blob.size());
+        Some(Room::of(registry, name, Pushed::Blob(digest), size).await?)
+    } else {
+        None
+    };
+    if registry.store.mount_blob(name, from, digest).await? {
+        room.into_iter().for_each(Room::take);
+        return Ok(created(name, digest));
     }
+    begin(registry, name, algorithm).await
 }
 
 /// `POST ?digest=`: makes a blob of what comes along.
@@ -59,16 +69,29 @@ pub(crate) async fn push(
 ) -> Outcome {
     let id = registry.store.begin_upload(name, digest.algorithm()).await?;
     let mut upload = registry.store.resume_upload(name, id).await?;
-    if let Err(refusal) = receive(registry, upload.as_mut(), body, None).await {
+    if let Err(refusal) = receive(registry, name, upload.as_mut(), body, None).await {
         // Nobody knows of the session, so nobody would go on with it.
         drop(upload);
         let _ = registry.store.cancel_upload(name, id).await;
         return Err(refusal);
     }
-    match upload.commit(digest).await {
+    match commit(registry, name, upload, digest).await {
         Ok(()) => Ok(created(name, digest)),
-        Err(error) => Err(making_room(registry, name, id, error.into()).await),
+        Err(refusal) => Err(making_room(registry, name, id, refusal).await),
     }
+}
+
+/// Makes a blob of what has come, where there is room for it.
+async fn commit(
+    registry: &Registry,
+    name: &RepositoryName,
+    upload: Box<dyn Upload>,
+    digest: &Digest,
+) -> Result<(), Refusal> {
+    let room = Room::of(registry, name, Pushed::Blob(digest), upload.size()).await?;
+    upload.commit(digest).await?;
+    room.take();
+    Ok(())
 }
 
 /// Takes a session to write to it. A client that was cut off and comes back at once may be ahead of the end of its
@@ -124,7 +147,7 @@ pub(crate) async fn append(
         return Err(upload_unknown().into());
     }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
-    let received = receive(registry, upload.as_mut(), body, piece).await;
+    let received = receive(registry, name, upload.as_mut(), body, piece).await;
     // What has come is kept, also when it is not all: the client goes on from there.
     let suspended = upload.suspend().await;
     match received.and(suspended.map_err(Refusal::from)) {
@@ -149,8 +172,8 @@ pub(crate) async fn finish(
         return Ok(upload.commit(digest).await.map(|()| created(name, digest))?);
     }
     let piece = piece(request, body, upload.as_ref(), name, id)?;
-    let done = match receive(registry, upload.as_mut(), body, piece).await {
-        Ok(()) => upload.commit(digest).await.map_err(Refusal::from),
+    let done = match receive(registry, name, upload.as_mut(), body, piece).await {
+        Ok(()) => commit(registry, name, upload, digest).await,
         Err(refusal) => {
             // Where this fails too, it is for the same reason.
             let _ = upload.suspend().await;
@@ -163,10 +186,10 @@ pub(crate) async fn finish(
     }
 }
 
-/// Where the storage is full, what has come of an upload is not kept: clients begin anew rather than go
+/// Where the storage is full, or a quota, what has come of an upload is not kept: clients begin anew rather than go
 /// on, and its bytes would take the room that every other push needs.
 async fn making_room(registry: &Registry, name: &RepositoryName, id: Uuid, refusal: Refusal) -> Refusal {
-    if refusal.status() == StatusCode::INSUFFICIENT_STORAGE {
+    if matches!(refusal.status(), StatusCode::INSUFFICIENT_STORAGE | StatusCode::FORBIDDEN) {
         let _ = registry.store.cancel_upload(name, id).await;
     }
     refusal
@@ -175,30 +198,20 @@ async fn making_room(registry: &Registry, name: &RepositoryName, id: Uuid, refus
 /// From one look for room to the next, in bytes that come.
 const STRETCH: u64 = 64 << 20;
 
-/// Refuses what would take the room that deleting needs, which frees more.
-fn look_for_room(registry: &Registry) -> Result<(), Refusal> {
-    let (free, least) = (registry.store.free()?, registry.storage.min_free);
-    if free.is_none_or(|free| free >= least.bytes()) {
-        return Ok(());
-    }
-    let message = format!(
-        "the registry's disk is nearly full (less than storage.min_free, {least}, is free), and takes no uploads until \
-         there is room: whoever runs it makes some with lockgate-backend collect, or trash empty before that"
-    );
-    Err(OciError::new(ErrorCode::Unknown, message).with_status(StatusCode::INSUFFICIENT_STORAGE).into())
-}
-
-/// Reads a request's body into a session.
+/// Reads a request's body into a session. Nothing of it, where it is said to be more than there is room for.
 async fn receive(
     registry: &Registry,
+    name: &RepositoryName,
     upload: &mut dyn Upload,
     body: &mut RequestBody,
     piece: Option<PieceRange>,
 ) -> Result<(), Refusal> {
+    look_in_quotas(registry, name, upload.size().saturating_add(body.announced().unwrap_or(0)))?;
     let mut looked_at = 0;
     while let Some(bytes) = body.next().await? {
         if body.received() >= looked_at {
-            look_for_room(registry)?;
+            look_on_disk(registry).await?;
+            look_in_quotas(registry, name, upload.size() + bytes.len() as u64)?;
             looked_at = body.received() + STRETCH;
         }
         upload.append(bytes).await?;

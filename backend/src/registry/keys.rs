@@ -31,6 +31,8 @@
 //! .lockgate/collect                                   what the collector condemned
 //! .lockgate/pulled                                    when manifests were pulled last
 //! .lockgate/pulls/<uuid>                              what a node has seen pulled since
+//! .lockgate/usage                                     how much each repository takes, as it was counted last
+//! .lockgate/pushes/<uuid>                             how much was pushed at a node since
 //! .lockgate/clock                                     empty, written to learn what time it is
 //! .lockgate/damaged/<digest>                          bytes that have another digest, taken out of blobs/
 //! .lockgate/verify                                    how far a look at all bytes is
@@ -53,12 +55,16 @@ pub(super) const BLOBS: &str = "docker/registry/v2/blobs/";
 pub(super) const REPOSITORIES: &str = "docker/registry/v2/repositories/";
 const LAYERS: &str = "_layers";
 const REVISIONS: &str = "_manifests/revisions";
+pub(super) const NAMES: &str = ".lockgate/names/";
 pub(super) const NAMES_COMPLETE: &str = ".lockgate/names/complete";
 pub(super) const NAMES_OF_REPOSITORIES: &str = ".lockgate/names/repositories/";
+pub(super) const NAMES_OF_TAGS: &str = ".lockgate/names/tags/";
 pub(super) const UPLOADS: &str = ".lockgate/uploads/";
 pub(super) const COLLECTION: &str = ".lockgate/collect";
 pub(super) const PULLED: &str = ".lockgate/pulled";
 pub(super) const PULLS: &str = ".lockgate/pulls/";
+pub(super) const USAGE: &str = ".lockgate/usage";
+pub(super) const PUSHES: &str = ".lockgate/pushes/";
 pub(super) const CLOCK: &str = ".lockgate/clock";
 pub(super) const VERIFY: &str = ".lockgate/verify";
 pub(super) const TRASH: &str = ".lockgate/trash/";
@@ -164,11 +170,17 @@ pub(super) fn name_of_repository(repository: &RepositoryName) -> String {
 
 /// Where the names of a repository's tags are.
 pub(super) fn names_of_tags(repository: &RepositoryName) -> String {
-    format!(".lockgate/names/tags/{}/", sorted(repository.as_str()))
+    format!("{NAMES_OF_TAGS}{}/", sorted(repository.as_str()))
 }
 
 pub(super) fn name_of_tag(repository: &RepositoryName, tag: &str) -> String {
     format!("{}{tag}", names_of_tags(repository))
+}
+
+/// The tag that has this name.
+pub(super) fn named_tag(key: &str) -> Option<(RepositoryName, &str)> {
+    let (repository, tag) = key.strip_prefix(NAMES_OF_TAGS)?.split_once('/')?;
+    Some((unsorted(repository).parse().ok()?, tag))
 }
 
 /// Where that is which distribution does not know.
@@ -245,6 +257,11 @@ pub(super) fn damaged(digest: &Digest) -> String {
 /// What a node has seen pulled.
 pub(super) fn batch_of_pulls(id: Uuid) -> String {
     format!("{PULLS}{}", id.hyphenated())
+}
+
+/// What was pushed at a node.
+pub(super) fn batch_of_pushes(id: Uuid) -> String {
+    format!("{PUSHES}{}", id.hyphenated())
 }
 
 /// What says that a manifest is being deleted.

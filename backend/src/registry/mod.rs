@@ -29,19 +29,25 @@ mod names;
 mod node;
 mod published;
 mod pulls;
+mod pushes;
+mod quotas;
 mod removal;
 mod rules;
 mod space;
 mod store;
 mod trash;
 mod uploads;
+mod usage;
 mod verify;
 
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Collect, Limits, Storage};
-use crate::store::{Store, StoreError, Terms};
+use crate::config::{Blocks, Collect, Limits, Storage};
+use crate::store::{CollectOptions, Store, StoreError};
+
+pub(crate) use quotas::Exceeded;
+use quotas::Quotas;
 
 pub use node::Ages;
 pub use rules::Rules;
@@ -55,13 +61,15 @@ pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) collect: Collect,
+    pub(crate) quotas: Arc<Quotas>,
     rules: Arc<Rules>,
 }
 
 impl Registry {
     /// A registry over this store. Of `limits`, that of idle connections is the server's.
     pub fn new(store: Arc<dyn Store>, storage: Storage, limits: Limits) -> Self {
-        Self { store, storage, limits, collect: Collect::default(), rules: Arc::new(Rules::fixed(Vec::new())) }
+        let (collect, rules) = (Collect::default(), Arc::new(Rules::fixed(Blocks::default())));
+        Self { store, storage, limits, collect, quotas: Arc::default(), rules }
     }
 
     /// The same that collects otherwise.
@@ -69,22 +77,57 @@ impl Registry {
         Self { collect, ..self }
     }
 
-    /// The same that keeps what these rules say.
-    pub fn retaining(self, rules: Rules) -> Self {
+    /// The same that keeps what these rules say, and as much as they allow.
+    pub fn ruled_by(self, rules: Rules) -> Self {
+        // They hold from the first request on; what was pushed before is added as soon as it is known.
+        drop(self.quotas.count(rules.last().quota));
         Self { rules: Arc::new(rules), ..self }
     }
 
-    /// How it collects, by the rules as they are now.
-    pub(crate) async fn terms(&self) -> Result<Terms, StoreError> {
+    async fn blocks(&self) -> Result<Blocks, StoreError> {
         let rules = Arc::clone(&self.rules);
-        let retention = tokio::task::spawn_blocking(move || rules.current()).await.map_err(io::Error::other)?;
-        Ok(Terms { max_delete: self.collect.max_delete.of_one(), rate: self.collect.rate.of_one(), retention })
+        Ok(tokio::task::spawn_blocking(move || rules.current()).await.map_err(io::Error::other)?)
     }
 
-    /// Writes what would else be forgotten at the end: which manifests were pulled lately.
+    /// How it collects, by the rules as they are now.
+    pub(crate) async fn collect_options(&self) -> Result<CollectOptions, StoreError> {
+        let Blocks { retention, .. } = self.blocks().await?;
+        let (max_delete, rate) = (self.collect.max_delete.of_one(), self.collect.rate.of_one());
+        Ok(CollectOptions { max_delete, rate, retention })
+    }
+
+    /// Brings up to date which quotas there are, and what is taken of each; and what other nodes must know for that. Where
+    /// nobody has counted yet, it is counted. What cannot be learnt is logged, and stays as it was.
+    pub(crate) async fn refresh_quotas(&self) {
+        if let Err(error) = self.try_to_refresh_quotas().await {
+            tracing::warn!(%error, "it cannot be seen what is taken of the quotas; this is tried again");
+        }
+    }
+
+    async fn try_to_refresh_quotas(&self) -> Result<(), StoreError> {
+        let Blocks { quota, .. } = self.blocks().await?;
+        let are_none = quota.is_empty();
+        let counting = self.quotas.count(quota);
+        if are_none {
+            return Ok(());
+        }
+        self.store.write_pushes().await?;
+        let mut usage = self.store.usage().await?;
+        if usage.counted.is_none() {
+            self.store.count(&self.collect_options().await?).await?;
+            usage = self.store.usage().await?;
+        }
+        counting.end(&usage);
+        Ok(())
+    }
+
+    /// Writes what would else be forgotten at the end: which manifests were pulled lately, and how much was pushed.
     pub async fn finish(&self) {
         if let Err(error) = self.store.write_pulls().await {
             tracing::warn!(%error, "it cannot be written which manifests were pulled lately");
+        }
+        if let Err(error) = self.store.write_pushes().await {
+            tracing::warn!(%error, "it cannot be written how much was pushed lately");
         }
     }
 }

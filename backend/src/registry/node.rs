@@ -18,6 +18,8 @@ use super::keys::{self, Layout};
 use super::names::Names;
 use super::published::LastLook;
 use super::pulls::RecentPulls;
+use super::pushes::RecentPushes;
+use super::usage::LastCounted;
 use crate::lock::held;
 use crate::objects::disk::blocking;
 use crate::objects::{self, Objects, ObjectsError};
@@ -64,6 +66,9 @@ pub(super) struct Node {
     /// What was read last of the collector's list, if it was: there may be none.
     pub(super) last_look: AsyncMutex<Option<Option<LastLook>>>,
     pub(super) pulls: RecentPulls,
+    pub(super) pushes: RecentPushes,
+    /// How much repositories take, as it was read last.
+    pub(super) counted: LastCounted,
     ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
 }
@@ -71,9 +76,9 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
-        let last_look = AsyncMutex::default();
-        let (pulls, ages) = (RecentPulls::default(), Mutex::default());
-        Self { objects, names, layout, is_relied_on, last_look, pulls, ages, locks }
+        let (last_look, counted) = (AsyncMutex::default(), AsyncMutex::default());
+        let (pulls, pushes, ages) = (RecentPulls::default(), RecentPushes::default(), Mutex::default());
+        Self { objects, names, layout, is_relied_on, last_look, pulls, pushes, counted, ages, locks }
     }
 
     pub(super) fn ages(&self) -> Ages {

@@ -1,51 +1,68 @@
-//! The rules of what is kept, read again when they change.
+//! The rules of what is kept, and of how much, read again when they change.
 
 use std::sync::Mutex;
 
 use lockgate_settings::Problems;
 
-use crate::config::{Retention, told};
+use crate::config::{Blocks, told};
 use crate::lock::held;
 
 /// The rules of a registry.
 pub struct Rules {
-    last: Mutex<Vec<Retention>>,
+    last: Mutex<Last>,
     read: Option<Read>,
 }
 
-type Read = Box<dyn Fn() -> Result<Vec<Retention>, Problems> + Send + Sync>;
+type Read = Box<dyn Fn() -> Result<Blocks, Problems> + Send + Sync>;
+
+struct Last {
+    blocks: Blocks,
+    /// Why they cannot be read now, once that was said.
+    problems: Option<String>,
+}
 
 impl Rules {
     /// Rules that do not change.
-    pub fn fixed(rules: Vec<Retention>) -> Self {
-        Self { last: Mutex::new(rules), read: None }
+    pub fn fixed(blocks: Blocks) -> Self {
+        Self { last: Mutex::new(Last { blocks, problems: None }), read: None }
     }
 
     /// Rules that are read again each time before they count. What cannot be read leaves those that were. `read` blocks.
-    pub fn read_again(
-        rules: Vec<Retention>,
-        read: impl Fn() -> Result<Vec<Retention>, Problems> + Send + Sync + 'static,
-    ) -> Self {
-        Self { last: Mutex::new(rules), read: Some(Box::new(read)) }
+    pub fn read_again(blocks: Blocks, read: impl Fn() -> Result<Blocks, Problems> + Send + Sync + 'static) -> Self {
+        Self { read: Some(Box::new(read)), ..Self::fixed(blocks) }
+    }
+
+    /// The rules as they were last.
+    pub(super) fn last(&self) -> Blocks {
+        held(self.last.lock()).blocks.clone()
     }
 
     /// The rules as they are now. Blocks.
-    pub(super) fn current(&self) -> Vec<Retention> {
+    pub(super) fn current(&self) -> Blocks {
         // Not under the lock: reading is slow, and may panic.
         let read = self.read.as_ref().map(|read| read());
         let mut last = held(self.last.lock());
         match read {
-            Some(Ok(rules)) if rules != *last => {
-                tracing::info!(blocks = rules.len(), "[[retention]] has changed: {} from now on", told(&rules));
-                *last = rules;
+            Some(Ok(blocks)) => {
+                last.problems = None;
+                if blocks != last.blocks {
+                    tracing::info!("the rules have changed: {} from now on", told(&blocks));
+                    last.blocks = blocks;
+                }
             }
             Some(Err(problems)) => {
                 let problems = problems.to_string().replace('\n', "; ");
-                tracing::warn!(problems, "the configuration cannot be used; the rules of [[retention]] are as before");
+                if last.problems.as_ref() != Some(&problems) {
+                    tracing::warn!(
+                        problems,
+                        "the configuration cannot be used; the rules of [[retention]] and [[quota]] are as before"
+                    );
+                    last.problems = Some(problems);
+                }
             }
-            _ => {}
+            None => {}
         }
-        last.clone()
+        last.blocks.clone()
     }
 }
 
@@ -64,16 +81,17 @@ mod tests {
         let text = Arc::new(Mutex::new(String::new()));
         let read = {
             let text = Arc::clone(&text);
-            move || Config::parse(&held(text.lock()), Path::new("backend.toml"), []).map(|config| config.retention)
+            move || Config::parse(&held(text.lock()), Path::new("backend.toml"), []).map(|config| config.blocks())
         };
-        let rules = Rules::read_again(Vec::new(), read);
+        let rules = Rules::read_again(Blocks::default(), read);
         let with = |written: &str| {
             *held(text.lock()) = written.to_owned();
-            rules.current().len()
+            let Blocks { retention, quota } = rules.current();
+            (retention.len(), quota.len())
         };
-        assert_eq!(with(""), 0);
-        assert_eq!(with("[[retention]]\nrepositories = 'a'\n"), 1);
-        assert_eq!(with("[[retention]]\n"), 1);
-        assert_eq!(with("log.level = 'info'\n"), 0);
+        assert_eq!(with(""), (0, 0));
+        assert_eq!(with("[[retention]]\nrepositories = 'a'\n[[quota]]\nrepositories = 'a'\nbytes = 1\n"), (1, 1));
+        assert_eq!(with("[[retention]]\n"), (1, 1));
+        assert_eq!(with("log.level = 'info'\n"), (0, 0));
     }
 }

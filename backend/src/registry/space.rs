@@ -9,14 +9,16 @@ use futures_util::FutureExt as _;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::store::ObjectStore;
-use super::{collect, keys, trash, verify};
+use super::{collect, keys, pushes, trash, usage, verify};
 use crate::objects::Alone;
-use crate::store::{Collected, Damage, Hit, Item, Plan, Result, Space, Terms, Trashed};
+use crate::store::{
+    CollectOptions, Collected, Damage, Explained, Hit, Item, Plan, Result, Space, Thing, Trashed, Usage,
+};
 
 #[async_trait]
 impl Space for ObjectStore {
-    fn free(&self) -> Result<Option<u64>> {
-        Ok(self.node.objects.alone().map(Alone::free).transpose()?)
+    async fn free(&self) -> Result<Option<u64>> {
+        self.node.run(|node| async move { Ok(node.objects.alone().map(Alone::free).transpose()?) }).await
     }
 
     async fn trash(&self, repository: Option<&RepositoryName>) -> Result<Vec<Trashed>> {
@@ -98,13 +100,35 @@ impl Space for ObjectStore {
         self.node.run(move |node| async move { Ok(collect::write_pulls(&node).await?) }).await
     }
 
-    async fn plan(&self, terms: &Terms) -> Result<Plan> {
-        let terms = terms.clone();
-        self.node.run(move |node| async move { collect::plan(&node, &terms).boxed().await }).await
+    fn note_push(&self, repository: &RepositoryName, bytes: u64) {
+        self.node.pushes.note(repository, bytes);
     }
 
-    async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected> {
-        let (terms, only) = (terms.clone(), only.cloned());
-        self.node.run(move |node| async move { collect::run(&node, &terms, only.as_ref()).boxed().await }).await
+    async fn write_pushes(&self) -> Result<()> {
+        self.node.run(move |node| async move { Ok(pushes::write(&node).await?) }).await
+    }
+
+    async fn usage(&self) -> Result<Usage> {
+        self.node.run(move |node| async move { usage::known(&node).await }).await
+    }
+
+    async fn count(&self, options: &CollectOptions) -> Result<()> {
+        let options = options.clone();
+        self.node.run(move |node| async move { collect::count(&node, &options).boxed().await }).await
+    }
+
+    async fn plan(&self, options: &CollectOptions) -> Result<Plan> {
+        let options = options.clone();
+        self.node.run(move |node| async move { collect::plan(&node, &options).boxed().await }).await
+    }
+
+    async fn explain(&self, options: &CollectOptions, thing: &Thing) -> Result<Explained> {
+        let (options, thing) = (options.clone(), thing.clone());
+        self.node.run(move |node| async move { collect::explain(&node, &options, thing).boxed().await }).await
+    }
+
+    async fn collect(&self, options: &CollectOptions, only: Option<&HashSet<Item>>) -> Result<Collected> {
+        let (options, only) = (options.clone(), only.cloned());
+        self.node.run(move |node| async move { collect::run(&node, &options, only.as_ref()).boxed().await }).await
     }
 }

@@ -22,10 +22,12 @@ async fn collect(registry: &Registry) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let collected = async { registry.store.collect(&registry.terms().await?, None).await };
+        let collected = async { registry.store.collect(&registry.collect_options().await?, None).await };
         match collected.await {
             Ok(collected) => {
-                tracing::info!("{}; {}", report::looked_at(&collected.counts), report::collected(&collected))
+                tracing::info!("{}; {}", report::looked_at(&collected.counts), report::collected(&collected));
+                // What it has made room for can be pushed at once.
+                registry.refresh_quotas().await;
             }
             Err(error) => tracing::warn!(%error, "nothing is collected; this is tried again after collect.interval"),
         }

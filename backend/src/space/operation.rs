@@ -13,7 +13,7 @@ use super::report;
 use super::restore::{RestoreError, Restored, restore};
 use super::verify::verify;
 use crate::registry::Registry;
-use crate::store::{Collected, Item, Plan, Trashed};
+use crate::store::{Collected, Explained, Item, Plan, Taken, Thing, Trashed};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,11 @@ pub enum Operation {
     },
     /// Tell what a collection would remove.
     Plan,
+    /// Tell why something stays, or goes.
+    Explain {
+        /// Of what.
+        thing: Thing,
+    },
     /// Remove what nobody needs.
     Collect {
         /// Only what is among these items, as a plan writes them.
@@ -96,19 +101,20 @@ impl Operation {
                 Ok(())
             }
             Self::Usage { sort } => {
-                let Plan { mut usage, counts, .. } = registry.store.plan(&registry.terms().await?).await?;
-                usage.sort_by(|one, other| one.repository.cmp(&other.repository));
+                let Plan { usage, counts, .. } = registry.store.plan(&registry.collect_options().await?).await?;
+                let mut usage: Vec<(RepositoryName, Taken)> = usage.into_iter().collect();
+                usage.sort_by(|(one, _), (other, _)| one.cmp(other));
                 if sort {
-                    usage.sort_by_key(|usage| Reverse(usage.own + usage.shared));
+                    usage.sort_by_key(|(_, taken)| Reverse(taken.bytes()));
                 }
                 say(format!("{:>11}  {:>11}  repository", "own", "shared"));
-                usage.iter().for_each(|usage| say(report::usage(usage)));
+                usage.iter().for_each(|(repository, taken)| say(report::usage(repository, *taken)));
                 say(report::looked_at(&counts));
                 Ok(())
             }
             Self::Verify { repair } => verify(registry, repair, say).await,
             Self::Plan => {
-                let plan = registry.store.plan(&registry.terms().await?).await?;
+                let plan = registry.store.plan(&registry.collect_options().await?).await?;
                 let bytes = plan.candidates.iter().map(|candidate| candidate.bytes).sum();
                 let candidates = plan.candidates.len() as u64;
                 say(format!("# {}", report::looked_at(&plan.counts)));
@@ -118,22 +124,44 @@ impl Operation {
                 plan.candidates.iter().for_each(|candidate| say(report::candidate(candidate)));
                 Ok(())
             }
+            Self::Explain { thing } => explain(registry, &thing, say).await,
             Self::Collect { only } => collect(registry, only, say).await,
         }
     }
+}
+
+async fn explain(registry: &Registry, thing: &Thing, say: Say<'_>) -> Result<(), OperationError> {
+    let Explained { is_there, goes, stays } = registry.store.explain(&registry.collect_options().await?, thing).await?;
+    if !is_there {
+        return Err(OperationError(format!("there is no {thing}, and the trash has none either")));
+    }
+    if !goes.is_empty() {
+        say("this goes:".to_owned());
+        goes.iter().for_each(|candidate| say(format!("  {}", report::candidate(candidate))));
+    }
+    if !stays.is_empty() {
+        say(format!("{thing} stays:"));
+        stays.iter().for_each(|reason| say(format!("  {reason}")));
+    }
+    if goes.is_empty() && stays.is_empty() {
+        say(format!("nobody needs {thing}: it goes in one of the next runs, after what else goes"));
+    }
+    Ok(())
 }
 
 /// Two runs: the first finds, and the second removes what is needed still by nobody.
 async fn collect(registry: &Registry, only: Option<Vec<String>>, say: Say<'_>) -> Result<(), OperationError> {
     let items = only.map(|only| only.iter().map(|line| line.parse::<Item>()).collect::<Result<HashSet<Item>, _>>());
     let items = items.transpose().map_err(|error| OperationError(error.to_string()))?;
-    let terms = registry.terms().await?;
-    let first = registry.store.collect(&terms, items.as_ref()).await?;
+    let options = registry.collect_options().await?;
+    let first = registry.store.collect(&options, items.as_ref()).await?;
     say(report::looked_at(&first.counts));
-    let second = registry.store.collect(&terms, items.as_ref()).await?;
+    let second = registry.store.collect(&options, items.as_ref()).await?;
     let tags = first.tags + second.tags;
     let both = Collected { tags, removed: first.removed + second.removed, freed: first.freed + second.freed, ..second };
     say(report::collected(&both));
+    // What it has made room for can be pushed at once.
+    registry.refresh_quotas().await;
     Ok(())
 }
 

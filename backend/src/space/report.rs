@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use lockgate_oci::Tag;
+use lockgate_oci::{RepositoryName, Tag};
 
-use crate::store::{Candidate, Collected, Counts, Trashed, Usage};
+use crate::store::{Candidate, Collected, Counts, Taken, Trashed};
 
 /// The largest unit in which it is at least one.
 pub(super) fn size(bytes: u64) -> String {
@@ -56,8 +56,8 @@ pub(super) fn trashed(trashed: &Trashed) -> String {
 }
 
 /// A line of the list of repositories.
-pub(super) fn usage(Usage { repository, own, shared }: &Usage) -> String {
-    format!("{:>11}  {:>11}  {repository}", size(*own), size(*shared))
+pub(super) fn usage(repository: &RepositoryName, Taken { own, shared }: Taken) -> String {
+    format!("{:>11}  {:>11}  {repository}", size(own), size(shared))
 }
 
 /// A line of a plan. What names the item comes first, and is read back.

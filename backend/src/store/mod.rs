@@ -9,6 +9,7 @@ mod plan;
 pub(crate) mod sessions;
 mod space;
 mod trash;
+mod usage;
 
 use std::io;
 use std::ops::Range;
@@ -23,9 +24,12 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 pub use self::error::{Result, StoreError};
-pub use self::plan::{Candidate, Collected, Counts, Damage, Hit, Item, ItemError, Plan, Terms, Usage};
+pub use self::plan::{
+    Candidate, CollectOptions, Collected, Counts, Damage, Explained, Hit, Item, ItemError, Plan, Thing,
+};
 pub use self::space::Space;
 pub use self::trash::{Cause, Deleted, Kind, Trashed};
+pub use self::usage::{Taken, Usage};
 
 /// The content of a blob, piece by piece.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;

@@ -1,12 +1,15 @@
 //! What a collection removes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use lockgate_oci::{Digest, RepositoryName, Tag};
+use serde::{Deserialize, Serialize};
 
 use crate::config::Retention;
 use crate::objects::Version;
+use crate::store::usage::Taken;
 
 /// One thing that goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,26 +91,70 @@ pub struct Counts {
     pub bytes: u64,
 }
 
-/// How much a repository takes, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage {
-    /// Which.
-    pub repository: RepositoryName,
-    /// What no other repository has.
-    pub own: u64,
-    /// What others have, too.
-    pub shared: u64,
-}
-
 /// What a collection would remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// In the order in which they would go.
     pub candidates: Vec<Candidate>,
-    /// What each repository takes, in no promised order.
-    pub usage: Vec<Usage>,
+    /// What each repository takes.
+    pub usage: HashMap<RepositoryName, Taken>,
     /// Among what.
     pub counts: Counts,
+}
+
+/// Something of which it is asked why it stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Thing {
+    /// A tag.
+    Tag(RepositoryName, Tag),
+    /// A manifest or a blob of a repository.
+    Linked(RepositoryName, Digest),
+    /// The bytes of a manifest or a blob.
+    Bytes(Digest),
+}
+
+/// A text is no [`Thing`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("say what it is about: REPOSITORY:TAG, REPOSITORY@DIGEST or DIGEST")]
+pub struct ThingError;
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(repository, tag) => write!(f, "{repository}:{tag}"),
+            Self::Linked(repository, digest) => write!(f, "{repository}@{digest}"),
+            Self::Bytes(digest) => digest.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Thing {
+    type Err = ThingError;
+
+    fn from_str(text: &str) -> Result<Self, ThingError> {
+        if let Ok(digest) = text.parse() {
+            return Ok(Self::Bytes(digest));
+        }
+        let thing = |(name, rest): (&str, &str), is_tag| {
+            let name = name.parse().ok()?;
+            Some(if is_tag { Self::Tag(name, rest.parse().ok()?) } else { Self::Linked(name, rest.parse().ok()?) })
+        };
+        let at = text.split_once('@').map(|parts| (parts, false));
+        at.or_else(|| text.rsplit_once(':').map(|parts| (parts, true)))
+            .and_then(|(parts, is_tag)| thing(parts, is_tag))
+            .ok_or(ThingError)
+    }
+}
+
+/// Why something stays, or goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Explained {
+    /// Whether there is any such thing.
+    pub is_there: bool,
+    /// What of it goes, and why.
+    pub goes: Vec<Candidate>,
+    /// Why the rest stays, in words.
+    pub stays: Vec<String>,
 }
 
 /// What a run of the collector has done.
@@ -150,7 +197,7 @@ pub struct Hit {
 
 /// How a collection is made.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Terms {
+pub struct CollectOptions {
     /// The share of all objects that one run removes, at most.
     pub max_delete: f64,
     /// The share of the time that it works.
@@ -180,6 +227,17 @@ mod tests {
                 Item::Blob(digest),
             ] {
                 prop_assert_eq!(item.to_string().parse(), Ok(item));
+            }
+        }
+
+        #[test]
+        fn a_thing_is_read_as_it_was_written(
+            name in "[a-z]{1,5}(/[a-z]{1,5}){0,2}", tag in "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,9}", content in any::<u8>(),
+        ) {
+            let (name, tag): (RepositoryName, Tag) = (name.parse().unwrap(), tag.parse().unwrap());
+            let digest = digest_of(Algorithm::Sha256, &[content]);
+            for thing in [Thing::Tag(name.clone(), tag), Thing::Linked(name, digest.clone()), Thing::Bytes(digest)] {
+                prop_assert_eq!(thing.to_string().parse(), Ok(thing));
             }
         }
 

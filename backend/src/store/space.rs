@@ -8,14 +8,15 @@ use bytes::Bytes;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::error::Result;
-use super::plan::{Collected, Damage, Hit, Item, Plan, Terms};
+use super::plan::{CollectOptions, Collected, Damage, Explained, Hit, Item, Plan, Thing};
 use super::trash::Trashed;
+use super::usage::Usage;
 
 /// What keeps a store from growing for ever.
 #[async_trait]
 pub trait Space {
     /// How many bytes of the place are free, where it ends.
-    fn free(&self) -> Result<Option<u64>>;
+    async fn free(&self) -> Result<Option<u64>>;
 
     /// What was deleted in a repository, or in all, the newest first.
     async fn trash(&self, repository: Option<&RepositoryName>) -> Result<Vec<Trashed>>;
@@ -59,16 +60,33 @@ pub trait Space {
 
     /// The images of a repository that name something of this, or something that is not there.
     async fn hits(&self, repository: &RepositoryName, damaged: &HashSet<Digest>) -> Result<Vec<Hit>>;
+
     /// Notes that a manifest is pulled. It is written some time later.
     fn note_pull(&self, repository: &RepositoryName, digest: &Digest);
 
     /// Writes which manifests were pulled, if any were. To be called from time to time, and at the end.
     async fn write_pulls(&self) -> Result<()>;
 
+    /// Notes that so many bytes are pushed. It is written some time later.
+    fn note_push(&self, repository: &RepositoryName, bytes: u64);
+
+    /// Writes how much was pushed, if anything was. To be called from time to time, and at the end.
+    async fn write_pushes(&self) -> Result<()>;
+
+    /// How much each repository takes, as the last collection has counted it, with what was pushed since: at this node, and
+    /// as far as others have written it.
+    async fn usage(&self) -> Result<Usage>;
+
+    /// Counts how much each repository takes, as a collection does.
+    async fn count(&self, options: &CollectOptions) -> Result<()>;
+
     /// Tells what a collection would remove, now or in its second run.
-    async fn plan(&self, terms: &Terms) -> Result<Plan>;
+    async fn plan(&self, options: &CollectOptions) -> Result<Plan>;
+
+    /// Tells why something stays, or goes.
+    async fn explain(&self, options: &CollectOptions, thing: &Thing) -> Result<Explained>;
 
     /// One run of the collector: it removes what the last run found unneeded and nobody needs now either, and finds what is
     /// unneeded now; of both only what is among `only`, where that is given.
-    async fn collect(&self, terms: &Terms, only: Option<&HashSet<Item>>) -> Result<Collected>;
+    async fn collect(&self, options: &CollectOptions, only: Option<&HashSet<Item>>) -> Result<Collected>;
 }

@@ -16,6 +16,7 @@ mod life;
 mod manifest;
 mod pull;
 mod push;
+mod quota;
 mod referrers;
 mod session_model;
 mod tags;

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::harness::{RawEnd, TestRegistry, content, millis, sha256, sha512, until, upload_directory};
 
 /// A body without a length ahead: it is sent chunked.
-fn chunked(
+pub(crate) fn chunked(
     method: &str,
     path: &str,
     content: &[u8],

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 use std::str::FromStr;
 
-use lockgate_settings::{DateText, Origin, Placed, Problem, Problems, UTF16, is_utf16, read_bounded};
+use lockgate_settings::{DateText, List, One, Origin, Placed, Problem, Problems, UTF16, is_utf16, read_bounded};
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::expectation::{Expectation, Place, Who};
@@ -186,12 +186,6 @@ impl FromStr for Address {
     }
 }
 
-/// One or more; a single one may stand without brackets.
-struct List<T>(Vec<T>);
-
-/// What a text is read as.
-struct One<T>(T);
-
 /// When a grant ends.
 struct UntilText(Until);
 
@@ -204,45 +198,10 @@ impl<T> Default for Tables<T> {
     }
 }
 
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for One<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
 impl<'de> Deserialize<'de> for UntilText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let DateText(text) = DateText::deserialize(deserializer)?;
         text.parse().map(Self).map_err(D::Error::custom)
-    }
-}
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor<T>(PhantomData<T>);
-
-        impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for ListVisitor<T> {
-            type Value = List<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text in quotes, or several in brackets")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<List<T>, E> {
-                Ok(List(vec![text.parse().map_err(E::custom)?]))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(One(item)) = seq.next_element()? {
-                    list.push(item);
-                }
-                if list.is_empty() { Err(A::Error::custom("there is nothing in it")) } else { Ok(List(list)) }
-            }
-        }
-
-        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 

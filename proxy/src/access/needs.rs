@@ -29,7 +29,8 @@ impl<'a> Need<'a> {
             Action::Tags(repository, _)
             | Action::PullManifest(repository, _)
             | Action::PullBlob(repository, _)
-            | Action::Referrers { repository, .. } => Self::In(repository, Wish::Pull),
+            | Action::Referrers { repository, .. }
+            | Action::Usage(repository) => Self::In(repository, Wish::Pull),
             Action::PushManifest { repository, .. }
             | Action::BeginUpload { repository, .. }
             | Action::Mount { repository, .. }

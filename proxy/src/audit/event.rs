@@ -72,7 +72,7 @@ impl From<&Action> for Act {
             Action::Base => Self::Login,
             Action::Catalog(_) => Self::Catalog,
             Action::Extension | Action::ChangeExtension => Self::Extension,
-            Action::Tags(..) | Action::Referrers { .. } | Action::Trash(_) => Self::List,
+            Action::Tags(..) | Action::Referrers { .. } | Action::Trash(_) | Action::Usage(_) => Self::List,
             Action::Restore { .. } => Self::Restore,
             Action::PullManifest(..) => Self::Pull,
             Action::PushManifest { .. } => Self::Push,
@@ -124,6 +124,7 @@ impl<'a> Weight<'a> {
             | Action::Tags(..)
             | Action::Referrers { .. }
             | Action::Trash(_)
+            | Action::Usage(_)
             | Action::Mount { from: None, .. }
             | Action::BeginUpload { .. }
             | Action::UploadStatus(..)
@@ -198,6 +199,7 @@ impl<'a> Event<'a> {
             | Action::ChangeExtension
             | Action::Tags(..)
             | Action::Trash(_)
+            | Action::Usage(_)
             | Action::BeginUpload { .. }
             | Action::UploadStatus(..)
             | Action::AppendUpload(..)

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     let config = Config::load(&args.config)?;
     config.log.start(TALKATIVE);
     let file = args.config.clone();
-    let rules = Rules::read_again(config.retention.clone(), move || Config::load(&file).map(|config| config.retention));
+    let rules = Rules::read_again(config.blocks(), move || Config::load(&file).map(|config| config.blocks()));
     on_workers(&config.clone(), async move { serve(&config, rules, given, |_| {}).await })
 }
 

@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Error> {
     init::make_missing(init::plain(&args.dir), &names)?;
     config.log.start(serve::TALKATIVE);
     // There is no file that could change.
-    let rules = Rules::fixed(config.retention.clone());
+    let rules = Rules::fixed(config.blocks());
     serve::on_workers(&config.clone(), async move {
         serve::serve(&config, rules, None, |address| welcome(address, &data)).await
     })

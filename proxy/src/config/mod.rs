@@ -33,7 +33,8 @@ pub use clients::ClientRule;
 pub use hsts::{Hsts, HstsError};
 pub use limits::Limits;
 pub use listen::Listen;
-pub use lockgate_backend::config::{Collect, Data, Retention, S3, Storage};
+use lockgate_backend::config::Blocks;
+pub use lockgate_backend::config::{Collect, Data, Quota, Retention, S3, Storage};
 pub use lockgate_settings::Log;
 pub use origin::Origin;
 pub use origins::Origins;
@@ -70,6 +71,10 @@ pub struct Config {
     /// collector on, without a restart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub retention: Vec<Retention>,
+    /// How much repositories may have, with `[storage]`; as many blocks as you like. A change counts within ten seconds,
+    /// without a restart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<Quota>,
     /// Clients too old for the registry API.
     pub clients: ClientRule,
     /// What one client can take from the others. No limit concerns the size of an image.
@@ -81,6 +86,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The blocks that are read again while a registry is served within.
+    pub fn blocks(&self) -> Blocks {
+        Blocks { retention: self.retention.clone(), quota: self.quota.clone() }
+    }
+
     /// Keys that cannot hold beside each other: the one to change, and why.
     pub fn contradictions(&self) -> Vec<(&'static str, &'static str)> {
         let is_bearer = self.auth.is_bearer();
@@ -111,6 +121,11 @@ impl Configuration for Config {
     }];
 
     fn example() -> Self {
-        Self { storage: Some(Storage::default()), retention: Retention::examples(), ..Self::default() }
+        Self {
+            storage: Some(Storage::default()),
+            retention: Retention::examples(),
+            quota: Quota::examples(),
+            ..Self::default()
+        }
     }
 }

@@ -3,8 +3,10 @@
 mod chaos;
 mod collection;
 mod commands;
+mod docker;
 mod model;
 mod pusher;
+mod quota;
 mod retention;
 mod running;
 mod trash;

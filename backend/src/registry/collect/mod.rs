@@ -5,41 +5,44 @@
 //! So no reader and no writer waits, but for one who writes the very thing that is being removed at the moment.
 //!
 //! ```text
-//! mod           a run: whose turn it is, what is removed, what is published
+//! mod           a run: what is removed, what is published
+//!   turn          whose turn it is
 //!   survey        what nobody needs; it only reads
 //!     ruled         what of a repository a rule takes
 //!       retention     which tags a rule keeps
 //!       pulls         when manifests were pulled last
+//!     explain       why one thing stays
 //!     compact       digests by the million
 //!     pace          how much of the time it takes
 //! ```
 
 mod compact;
+mod explain;
 mod pace;
 mod pulls;
 mod retention;
 mod ruled;
 mod seen;
 mod survey;
+mod turn;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt as _;
-use tokio::time::Instant;
-use uuid::Uuid;
-
+use self::explain::Asked;
 use self::pace::Pace;
 use self::pulls::Pulls;
 pub(super) use self::pulls::write as write_pulls;
 use self::seen::{Found, Terms};
 use self::survey::Survey;
-use super::node::{Node, all};
-use super::published::{Collection, LastLook};
+use self::turn::Run;
+use super::node::Node;
+use super::published::Collection;
 use super::removal::delete_tag_of;
+use super::usage::Counting;
 use super::{keys, trash};
-use crate::objects::{ObjectsError, REMOVAL, ReadOnly, Version};
-use crate::store::{Candidate, Cause, Collected, Damage, Item, Plan, Result, Terms as Rules};
+use crate::objects::ReadOnly;
+use crate::store::{Candidate, Cause, CollectOptions, Collected, Damage, Explained, Item, Plan, Result, Thing};
 
 /// Keys that are removed under one entry of the list.
 const BATCH: usize = 1000;
@@ -47,52 +50,72 @@ const BATCH: usize = 1000;
 /// A run may always remove so many objects, whatever its share of all is: a small registry has few.
 const FLOOR: u64 = 1000;
 
-/// After so long no DELETE of a run comes any more: it sends them for [`REMOVAL`] after it has seen that it is its turn, and
-/// each is good for as long again.
-const SILENCE: Duration = Duration::from_secs(2 * REMOVAL.as_secs());
-
-/// From one look at what another run removes to the next.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// How often a removal that failed is tried again.
-const TRIES: usize = 3;
+/// A tag's name is written before the tag: so long before, at most, that nobody takes it for that of none.
+const YOUNG: Duration = Duration::from_secs(60 * 60);
 
 /// Tells what a collection would remove, and changes nothing.
-pub(super) async fn plan(node: &Node, rules: &Rules) -> Result<Plan> {
+pub(super) async fn plan(node: &Node, options: &CollectOptions) -> Result<Plan> {
+    let (Found { tags, manifests, candidates, usage, counts, .. }, _) =
+        foresee(node, options, Asked::default()).await?;
+    Ok(Plan { candidates: tags.into_iter().chain(manifests).chain(candidates).collect(), usage, counts })
+}
+
+/// Tells why something would stay, or go.
+pub(super) async fn explain(node: &Node, options: &CollectOptions, thing: Thing) -> Result<Explained> {
+    let (found, asked) = foresee(node, options, Asked::about(thing)).await?;
+    Ok(asked.answer(&found))
+}
+
+async fn foresee(node: &Node, options: &CollectOptions, asked: Asked) -> Result<(Found, Asked)> {
     if let Err(error) = write_pulls(node).await {
         // What is read alone can still be planned for.
         tracing::warn!(%error, "it cannot be written which manifests were pulled lately: the plan does not know of them");
     }
     let now = node.now().await?;
     let pulls = Pulls::known(node, now).await?;
-    let Found { tags, manifests, candidates, usage, counts, .. } = survey(node, rules, now, pulls).await?;
-    Ok(Plan { candidates: tags.into_iter().chain(manifests).chain(candidates).collect(), usage, counts })
+    survey(node, options, now, pulls, asked).await
 }
 
-async fn survey(node: &Node, rules: &Rules, now: SystemTime, pulls: Pulls) -> Result<Found> {
+/// Counts how much each repository takes, and removes nothing.
+pub(super) async fn count(node: &Node, options: &CollectOptions) -> Result<()> {
+    let (now, counting) = (node.now().await?, Counting::begin(node).await?);
+    let pulls = Pulls::known(node, now).await?;
+    let (found, _) = survey(node, options, now, pulls, Asked::default()).await?;
+    Ok(counting.end(node, now, found.usage).await?)
+}
+
+async fn survey(
+    node: &Node,
+    options: &CollectOptions,
+    now: SystemTime,
+    pulls: Pulls,
+    asked: Asked,
+) -> Result<(Found, Asked)> {
     let ages = node.ages();
     // Stores other than files have whole seconds.
     let margin = if node.objects.alone().is_some() { Duration::ZERO } else { Duration::from_secs(1) };
     let last = node.collection().await?;
     let untagged = last.map(|last| last.collection.untagged.clone()).unwrap_or_default();
-    let retention = rules.retention.clone();
+    let retention = options.retention.clone();
     let terms = Terms { now, margin, grace: ages.grace, trash: ages.trash, retention, untagged, pulls };
-    Survey::new(ReadOnly::new(&node.objects), terms, Pace::new(rules.rate)).run().await
+    Survey::new(ReadOnly::new(&node.objects), terms, Pace::new(options.rate), asked).run().await
 }
 
 /// Removes the tags that no rule keeps, and what the run before has published and nobody needs; and publishes what nobody
 /// needs now. Of all three only what is among `only`, where that is given.
-pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>) -> Result<Collected> {
+pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&HashSet<Item>>) -> Result<Collected> {
     let run = Run::begin(node).await?;
     trash::empty(node, node.ages().trash).await?;
-    let pulls = Pulls::merge(node, run.now).await?;
-    let Found { mut tags, manifests, candidates, counts, untagged, .. } = survey(node, rules, run.now, pulls).await?;
+    let (pulls, counting) = (Pulls::merge(node, run.now).await?, Counting::begin(node).await?);
+    let (found, _) = survey(node, options, run.now, pulls, Asked::default()).await?;
+    let Found { mut tags, manifests, candidates, usage, counts, untagged } = found;
+    counting.end(node, run.now, usage).await?;
     let mut candidates: Vec<Candidate> = manifests.into_iter().chain(candidates).collect();
     if let Some(only) = only {
         tags.retain(|candidate| only.contains(&candidate.item));
         candidates.retain(|candidate| only.contains(&candidate.item));
     }
-    let most = FLOOR.max((counts.blobs as f64 * rules.max_delete) as u64);
+    let most = FLOOR.max((counts.blobs as f64 * options.max_delete) as u64);
     let mut collected = Collected { counts, ..Collected::default() };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     collected.tags = run.remove_tags(&tags[..tags.len().min(most)]).await?;
@@ -105,6 +128,8 @@ pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>
         collection.untagged.retain(|key, _| !removed.contains(key));
     };
     run.change(change).await?;
+    // Distribution may have written here since the last run, which knows of no lists.
+    node.names.mend(run.now - YOUNG).await?;
     Ok(collected)
 }
 
@@ -143,83 +168,7 @@ fn key(item: &Item) -> String {
     }
 }
 
-/// The collector's turn, until another takes it.
-struct Run<'a> {
-    node: &'a Node,
-    nonce: Uuid,
-    /// When it began, by the store's clock.
-    now: SystemTime,
-}
-
-impl<'a> Run<'a> {
-    async fn begin(node: &'a Node) -> Result<Self> {
-        let nonce = Uuid::new_v4();
-        let collection = loop {
-            let left = if node.objects.alone().is_none() { Self::let_others_end(node).await? } else { None };
-            let last = node.collection().await?;
-            let is_removing = last.as_ref().is_some_and(|last| !last.collection.deleting.is_empty());
-            if is_removing && node.objects.alone().is_none() && last.as_ref().map(|last| &last.version) != left.as_ref()
-            {
-                continue;
-            }
-            let (known, before) = last.map(|last| (last.version, Collection::clone(&last.collection))).unzip();
-            let mut collection = before.unwrap_or_default();
-            (collection.run, collection.nonce) = (collection.run + 1, nonce);
-            collection.grace = u64::try_from(node.ages().grace.as_millis()).unwrap_or(u64::MAX);
-            if node.swap_collection(known.as_ref(), &collection).await?.is_some() {
-                break collection;
-            }
-        };
-        let mut run = Self { node, nonce, now: SystemTime::UNIX_EPOCH };
-        if !collection.deleting.is_empty() {
-            if node.objects.alone().is_none() {
-                // Until no DELETE of whoever had the turn can come any more.
-                tokio::time::sleep(SILENCE).await;
-            }
-            let leftover: Vec<String> = collection.deleting.iter().cloned().collect();
-            run.remove_all(&leftover).await?;
-            run.change(|collection| collection.deleting.clear()).await?;
-        }
-        let gone = || ObjectsError::Unavailable(format!("{} was written, and is not there", keys::COLLECTION));
-        run.now = node.objects.stat(keys::COLLECTION).await?.ok_or_else(gone)?.modified;
-        Ok(run)
-    }
-
-    /// Waits for who is removing something, until he has done it, or has said nothing for longer than whoever takes his
-    /// place would: of several who wait, none takes the turn from another who does. What he has left then.
-    async fn let_others_end(node: &Node) -> Result<Option<Version>> {
-        let mut seen = None;
-        while let Some(LastLook { version, .. }) =
-            node.collection().await?.filter(|last| !last.collection.deleting.is_empty())
-        {
-            let since = match &seen {
-                Some((known, since)) if *known == version => *since,
-                _ => seen.insert((version.clone(), Instant::now())).1,
-            };
-            if since.elapsed() > 2 * SILENCE {
-                return Ok(Some(version));
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(None)
-    }
-
-    /// Changes the list, as long as it is this run's turn. What it is then.
-    async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Collection> {
-        loop {
-            let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
-            let Some(LastLook { version, collection }) = last else {
-                let message = "another collection has begun meanwhile, and goes on in place of this one";
-                return Err(ObjectsError::Unavailable(message.to_owned()).into());
-            };
-            let mut changed = Collection::clone(&collection);
-            change(&mut changed);
-            if changed == *collection || self.node.swap_collection(Some(&version), &changed).await?.is_some() {
-                return Ok(changed);
-            }
-        }
-    }
-
+impl Run<'_> {
     /// Removes tags that are still what was judged. Returns how many were.
     async fn remove_tags(&self, tags: &[Candidate]) -> Result<u64> {
         let mut removed = 0;
@@ -277,36 +226,6 @@ impl<'a> Run<'a> {
             removed.extend(keys);
         }
         Ok(removed)
-    }
-
-    /// Removes objects that stand on the list. What cannot be removed stays on it, for whoever has the next turn.
-    async fn remove_all(&self, keys: &[String]) -> Result<()> {
-        let mut left: Vec<&String> = keys.iter().collect();
-        for tries in 0.. {
-            // Whoever takes the turn waits until no DELETE can come that was sent before; none is sent later.
-            self.change(|_| {}).await?;
-            let began = Instant::now();
-            let removals = left.iter().map(|key| self.remove_by(key, began + REMOVAL).boxed());
-            let removed = all(removals.collect()).await?;
-            left = left.into_iter().zip(removed).filter(|(_, is_removed)| !is_removed).map(|(key, _)| key).collect();
-            if left.is_empty() {
-                break;
-            } else if tries == TRIES {
-                let message = format!("{} cannot be removed, {} first of all", left.len(), left[0]);
-                return Err(ObjectsError::Unavailable(message).into());
-            }
-            tokio::time::sleep(REMOVAL).await;
-        }
-        Ok(())
-    }
-
-    /// Removes an object. False when it is too late to begin, or nobody knows whether it is removed.
-    async fn remove_by(&self, key: &str, deadline: Instant) -> Result<bool> {
-        if Instant::now() > deadline {
-            return Ok(false);
-        }
-        let removed = self.node.objects.remove(key).await;
-        Ok(removed.inspect_err(|error| tracing::warn!(%error, "this cannot be collected, and is tried again")).is_ok())
     }
 }
 

@@ -52,6 +52,15 @@ pub(super) fn unkept<'a>(rule: &Retention, tags: &'a [Tagged], moment: &Moment) 
     tags.iter().zip(is_kept).filter_map(|(tag, is_kept)| (!is_kept).then_some(tag)).collect()
 }
 
+/// The first entry of a rule that keeps one of these tags.
+pub(super) fn keeper<'a>(rule: &'a Retention, tags: &[Tagged], at: usize, moment: &Moment) -> Option<&'a Keep> {
+    rule.keep.iter().find(|keep| {
+        let mut is_kept = vec![false; tags.len()];
+        kept_by(keep, tags, moment, &mut is_kept);
+        is_kept[at]
+    })
+}
+
 /// Marks what an entry keeps.
 fn kept_by(keep: &Keep, tags: &[Tagged], moment: &Moment, is_kept: &mut [bool]) {
     let is_named = |tag: &Tag| keep.tags.as_ref().is_none_or(|list| list.0.iter().any(|pattern| pattern.matches(tag)));

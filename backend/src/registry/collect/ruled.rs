@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use lockgate_oci::{Digest, RepositoryName};
 
 use super::compact::{Compact, subject_apart};
+use super::explain::Asked;
 use super::pace::Pace;
 use super::retention::{Moment, Tagged, subject_by_name, unkept};
 use super::seen::{Found, Link, MOST, Terms};
@@ -83,9 +84,10 @@ impl Ruled<'_> {
         pace: &mut Pace,
         (tags, revisions): (&[String], &[Link]),
         leads: &Leads,
-        found: &mut Found,
+        (found, asked): (&mut Found, &mut Asked),
     ) -> Result<()> {
         if self.rule.keep.is_empty() && !self.takes_untagged() {
+            asked.judged(self.name, &self.told(), self.rule, &[], &self.moment());
             return Ok(());
         }
         let (mut tagged, mut judged) = (HashSet::new(), Vec::new());
@@ -106,14 +108,19 @@ impl Ruled<'_> {
                 judged.push(Tagged { tag, digest, set, pulled });
             }
         }
+        asked.judged(self.name, &self.told(), self.rule, &judged, &self.moment());
         self.judge_tags(&judged, found);
         self.judge_manifests(revisions, &tagged, leads, found);
         Ok(())
     }
 
-    fn judge_tags(&self, judged: &[Tagged], found: &mut Found) {
+    fn moment(&self) -> Moment {
         let Terms { now, margin, pulls, .. } = self.terms;
-        let moment = Moment { now: *now, margin: *margin, recorded: pulls.recorded() };
+        Moment { now: *now, margin: *margin, recorded: pulls.recorded() }
+    }
+
+    fn judge_tags(&self, judged: &[Tagged], found: &mut Found) {
+        let moment = self.moment();
         for Tagged { tag, digest, set, pulled } in unkept(self.rule, judged, &moment) {
             if found.tags.len() == MOST {
                 break;

@@ -1,12 +1,14 @@
 //! By what a survey judges, and what it finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
+
+use lockgate_oci::RepositoryName;
 
 use super::compact::Compact;
 use super::pulls::Pulls;
 use crate::config::Retention;
-use crate::store::{Candidate, Counts, Usage};
+use crate::store::{Candidate, Counts, Taken};
 
 /// Candidates that are named, at most; the next survey finds the others.
 pub(super) const MOST: usize = 100_000;
@@ -38,7 +40,7 @@ pub(super) struct Found {
     pub(super) manifests: Vec<Candidate>,
     /// Links and bytes that nobody needs. In the order in which they are to go, after the manifests.
     pub(super) candidates: Vec<Candidate>,
-    pub(super) usage: Vec<Usage>,
+    pub(super) usage: HashMap<RepositoryName, Taken>,
     /// Since when no tag leads to manifests for which a rule says how long they stay.
     pub(super) untagged: BTreeMap<String, u64>,
     pub(super) counts: Counts,

@@ -12,6 +12,7 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::{Digest, RepositoryName};
 
 use super::compact::{Compact, named_in};
+use super::explain::Asked;
 use super::pace::Pace;
 use super::ruled::{Leads, Ruled};
 use super::seen::{Found, Link, MOST, Terms};
@@ -19,7 +20,7 @@ use crate::hasher::digest_of;
 use crate::objects::{Entry, ReadOnly};
 use crate::registry::keys;
 use crate::registry::node::all;
-use crate::store::{Candidate, Deleted, Item, Kind, Links, Result, StoreError, Usage};
+use crate::store::{Candidate, Deleted, Item, Kind, Links, Result, StoreError, Taken};
 
 /// Manifests that are read between two rests.
 const BATCH: usize = 64;
@@ -85,12 +86,13 @@ pub(super) struct Survey {
     found: Found,
     kept: Kept,
     uses: Vec<Uses>,
+    asked: Asked,
 }
 
 impl Survey {
-    pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace) -> Self {
+    pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace, asked: Asked) -> Self {
         let found = Found::default();
-        Self { objects, terms: Arc::new(terms), pace, found, kept: Kept::default(), uses: Vec::new() }
+        Self { objects, terms: Arc::new(terms), pace, found, kept: Kept::default(), uses: Vec::new(), asked }
     }
 
     /// Links first, then the trash, then bytes: what is moved from one to the next meanwhile is seen, or was looked for on
@@ -98,7 +100,7 @@ impl Survey {
     ///
     /// # Errors
     /// Something cannot be read, or a manifest is damaged, so that nobody knows what it needs.
-    pub(super) async fn run(mut self) -> Result<Found> {
+    pub(super) async fn run(mut self) -> Result<(Found, Asked)> {
         let mut repositories = self.links().await?;
         self.records(&mut repositories).await?;
         self.found.counts.repositories = repositories.len() as u64;
@@ -117,16 +119,16 @@ impl Survey {
         }
         self.found.candidates.append(&mut links);
         self.blobs().await?;
-        self.found.usage = self.uses.iter().map(|uses| self.usage(uses)).collect();
-        Ok(self.found)
+        self.found.usage = self.uses.iter().map(|uses| (uses.repository.clone(), self.taken(uses))).collect();
+        Ok((self.found, self.asked))
     }
 
-    fn usage(&self, uses: &Uses) -> Usage {
-        let mut usage = Usage { repository: uses.repository.clone(), own: 0, shared: 0 };
+    fn taken(&self, uses: &Uses) -> Taken {
+        let mut taken = Taken::default();
         for held in uses.blobs.iter().filter_map(|short| self.kept.0.get(short)) {
-            *(if held.repositories == 1 { &mut usage.own } else { &mut usage.shared }) += held.size;
+            *(if held.repositories == 1 { &mut taken.own } else { &mut taken.shared }) += held.size;
         }
-        usage
+        taken
     }
 
     fn is_young(&self, entry: &Entry) -> bool {
@@ -150,9 +152,13 @@ impl Survey {
                 repositories.insert(name.to_owned(), Repository { rule, ..Repository::default() });
             }
             let repository = repositories.get_mut(name).expect("it was put there");
+            if let Some(tag) = tag {
+                self.asked.tag(name, tag, repository.rule);
+            }
             repository.tags.extend(tag.filter(|_| repository.rule.is_some()).map(str::to_owned));
             let Some((kind, digest)) = link else { continue };
             let link = Link { digest: Compact::from(&digest), is_young: self.is_young(&entry) };
+            self.asked.link(name, kind, &link.digest, &entry, link.is_young.then_some(self.terms.grace));
             match kind {
                 Links::Blobs => repository.layers.push(link),
                 Links::Manifests => repository.revisions.push(link),
@@ -180,6 +186,7 @@ impl Survey {
             let deleted = serde_json::from_slice(&object.bytes).map_err(|error| {
                 StoreError::Corrupt(format!("{} is no record of the trash ({error}): remove it", entry.key))
             })?;
+            self.asked.record(&name, &deleted, &entry, self.terms.trash);
             repositories.entry(name.as_str().to_owned()).or_default().deleted.push(deleted);
         }
         Ok(())
@@ -217,7 +224,10 @@ impl Survey {
                     continue;
                 };
                 self.found.counts.manifests += 1;
-                needed.extend(named_in(&content));
+                let named = named_in(&content);
+                let is_linked = || revisions.iter().any(|link| link.digest == *digest);
+                self.asked.named(name, digest, &named, is_linked);
+                needed.extend(named);
                 if ruled.as_ref().is_some_and(Ruled::takes_untagged) {
                     leads.read(digest, &target, &content);
                 }
@@ -225,7 +235,9 @@ impl Survey {
             }
         }
         if let Some(ruled) = &ruled {
-            ruled.judge(&self.objects, &mut self.pace, (&tags, &revisions), &leads, &mut self.found).await?;
+            ruled
+                .judge(&self.objects, &mut self.pace, (&tags, &revisions), &leads, (&mut self.found, &mut self.asked))
+                .await?;
         }
         kept.append(&mut manifests);
         for Link { digest, is_young } in layers {
@@ -254,11 +266,14 @@ impl Survey {
             self.found.counts.bytes += entry.size;
             if let Some(held) = self.kept.0.get_mut(&Kept::short(&Compact::from(&digest))) {
                 held.size = entry.size;
-            } else if !self.is_young(&entry) {
+                self.asked.bytes(&digest, &entry, None);
+                continue;
+            }
+            let is_young = self.is_young(&entry);
+            self.asked.bytes(&digest, &entry, is_young.then_some(self.terms.grace));
+            if !is_young && self.found.candidates.len() < MOST {
                 let why = "no repository uses it".to_owned();
-                if self.found.candidates.len() < MOST {
-                    self.found.candidates.push(Candidate { item: Item::Blob(digest), bytes: entry.size, why });
-                }
+                self.found.candidates.push(Candidate { item: Item::Blob(digest), bytes: entry.size, why });
             }
         }
         Ok(())

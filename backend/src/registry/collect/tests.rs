@@ -1,5 +1,8 @@
 //! What the collector takes, and what it leaves.
 
+mod explaining;
+mod naming;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,17 +12,21 @@ use futures_util::TryStreamExt as _;
 use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use lockgate_settings::Configuration as _;
 use tempfile::TempDir;
+use tokio::time::Instant;
+use uuid::Uuid;
 
+use super::turn::SILENCE;
 use super::*;
 use crate::config::Config;
 use crate::hasher::digest_of;
 use crate::objects::MemoryObjects;
+use crate::registry::published::LastLook;
 use crate::registry::{Ages, ObjectStore};
 use crate::store::{Cause, NewManifest, Precondition, Requirement, Space as _, Store as _};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const AGES: Ages = Ages { grace: Duration::from_secs(24 * 60 * 60), trash: Duration::from_secs(7 * 24 * 60 * 60) };
-const RULES: Rules = Rules { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
+const OPTIONS: CollectOptions = CollectOptions { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
 
 /// A registry, and how its clock is put forward.
 enum Site {
@@ -105,7 +112,7 @@ impl Site {
     }
 
     async fn collect(&self) -> Collected {
-        self.store().collect(&RULES, None).await.expect("it runs")
+        self.store().collect(&OPTIONS, None).await.expect("it runs")
     }
 
     async fn has_blob(&self, repository: &str, content: &str) -> bool {
@@ -222,7 +229,7 @@ async fn a_manifest_that_cannot_be_read_stops_the_run_and_one_that_is_not_there_
         site.later(25 * HOUR);
         assert_eq!(site.collect().await.counts.absent, 1);
         site.store().objects().put(&keys::blob(&damaged), Bytes::from_static(b"{}"), None).await.expect("it is put");
-        let error = site.store().collect(&RULES, None).await.expect_err("it stops").to_string();
+        let error = site.store().collect(&OPTIONS, None).await.expect_err("it stops").to_string();
         assert!(error.contains(&format!("a@{damaged}")) && error.contains("verify --repair"), "{error}");
         assert!(site.has_blob("b", "alone").await);
     }
@@ -235,14 +242,14 @@ async fn a_plan_changes_nothing_and_only_what_it_names_is_removed() {
             site.push_blob("a", content).await;
         }
         site.later(25 * HOUR);
-        let plan = site.store().plan(&RULES).await.expect("it is made");
+        let plan = site.store().plan(&OPTIONS).await.expect("it is made");
         let items: HashSet<Item> = plan.candidates.into_iter().map(|candidate| candidate.item).collect();
         let [one, two] = ["one", "two"].map(digest);
         let expected = |digest: &Digest| [Item::Link(name("a"), digest.clone()), Item::Blob(digest.clone())];
         assert_eq!(items, [expected(&one), expected(&two)].concat().into_iter().collect());
         assert_eq!(site.collect().await.removed, 0, "the plan has published nothing");
         let only = expected(&one).into_iter().collect();
-        assert_eq!(site.store().collect(&RULES, Some(&only)).await.expect("it runs").removed, 2);
+        assert_eq!(site.store().collect(&OPTIONS, Some(&only)).await.expect("it runs").removed, 2);
         assert!(!site.has_bytes(&one).await && site.has_bytes(&two).await);
     }
 }
@@ -269,15 +276,15 @@ async fn what_a_dead_collector_has_left_is_brought_to_its_end() {
     assert!(run.change(|collection| collection.run += 1).await.is_err(), "it is another's turn");
 }
 
-fn keeping(block: &str) -> Rules {
+fn keeping(block: &str) -> CollectOptions {
     let text = format!("[[retention]]\n{block}\n");
     let config = Config::parse(&text, Path::new("backend.toml"), []).expect("it can be read");
-    Rules { retention: config.retention, ..RULES }
+    CollectOptions { retention: config.retention, ..OPTIONS }
 }
 
 impl Site {
-    async fn collect_by(&self, rules: &Rules) -> Collected {
-        self.store().collect(rules, None).await.expect("it runs")
+    async fn collect_by(&self, options: &CollectOptions) -> Collected {
+        self.store().collect(options, None).await.expect("it runs")
     }
 
     /// The same as [`later`](Self::later), for what the collector has written down too.

@@ -4,8 +4,10 @@
 //! are made once, beside answering; until all are there, the links themselves are listed.
 
 use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -27,11 +29,12 @@ pub(in crate::registry) struct Markers {
     objects: Arc<dyn BucketObjects>,
     named: Mutex<HashSet<RepositoryName>>,
     are_complete: AtomicBool,
+    hasher: RandomState,
 }
 
 impl Markers {
     pub(in crate::registry) fn new(objects: Arc<dyn BucketObjects>) -> Self {
-        Self { objects, named: Mutex::default(), are_complete: AtomicBool::default() }
+        Self { objects, named: Mutex::default(), are_complete: AtomicBool::default(), hasher: RandomState::new() }
     }
 
     /// The first `limit` tags that sort after `after`, by their links.
@@ -74,6 +77,45 @@ impl Markers {
             }
         }
         Ok(repositories)
+    }
+}
+
+impl Markers {
+    /// A marker in as little memory as it takes to know it again.
+    fn short(&self, marker: &str) -> u64 {
+        self.hasher.hash_one(marker)
+    }
+
+    /// Makes the markers that are missing. Those of every tag that is there, in short.
+    async fn name_all(&self) -> Result<HashSet<u64>> {
+        let mut there = HashSet::new();
+        let mut names = self.objects.scan(keys::NAMES);
+        while let Some(entry) = names.try_next().await? {
+            there.insert(self.short(&entry.key));
+        }
+        let (mut repositories, mut linked) = (HashSet::new(), HashSet::new());
+        let mut links = self.objects.scan(keys::REPOSITORIES);
+        while let Some(entry) = links.try_next().await? {
+            let Some((name, path)) = keys::in_repository(&entry.key) else { continue };
+            let Ok(repository) = name.parse::<RepositoryName>() else { continue };
+            let is_named = || there.contains(&self.short(&keys::name_of_repository(&repository)));
+            if repositories.insert(self.short(name)) && !is_named() {
+                self.add_repository(&repository).await?;
+            }
+            let Some(tag) = keys::tag_at(path) else { continue };
+            let marker = keys::name_of_tag(&repository, tag);
+            let short = self.short(&marker);
+            linked.insert(short);
+            if there.contains(&short) {
+                continue;
+            }
+            self.objects.put(&marker, Bytes::new(), None).await?;
+            if self.objects.stat(&entry.key).await?.is_none() {
+                // It was deleted meanwhile, and its name perhaps before it was written here.
+                self.objects.remove(&marker).await?;
+            }
+        }
+        Ok(linked)
     }
 }
 
@@ -145,28 +187,34 @@ impl Names for Markers {
         self.objects.put(&keys::name_of_tag(repository, tag.as_str()), Bytes::new(), None).await
     }
 
+    async fn mend(&self, young: SystemTime) -> Result<()> {
+        if !self.are_complete().await? {
+            return Ok(());
+        }
+        let linked = self.name_all().await?;
+        let mut names = self.objects.scan(keys::NAMES_OF_TAGS);
+        while let Some(entry) = names.try_next().await? {
+            let Some((repository, tag)) = keys::named_tag(&entry.key) else { continue };
+            if linked.contains(&self.short(&entry.key)) || entry.modified >= young {
+                continue;
+            }
+            let link = keys::tag(&repository, tag);
+            if self.objects.stat(&link).await?.is_none() {
+                self.objects.remove(&entry.key).await?;
+                if self.objects.stat(&link).await?.is_some() {
+                    // It was pushed meanwhile, and named perhaps before its old name was removed.
+                    self.objects.put(&entry.key, Bytes::new(), None).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn index(&self) -> Result<()> {
         if self.are_complete().await? {
             return Ok(());
         }
-        let mut named = BTreeSet::new();
-        let mut links = self.objects.scan(keys::REPOSITORIES);
-        while let Some(entry) = links.try_next().await? {
-            let Some((name, path)) = keys::in_repository(&entry.key) else { continue };
-            let Ok(repository) = name.parse::<RepositoryName>() else { continue };
-            if named.insert(name.to_owned()) {
-                self.add_repository(&repository).await?;
-            }
-            let tag = path.strip_prefix("_manifests/tags/").and_then(|path| path.strip_suffix("/current/link"));
-            if let Some(tag) = tag {
-                let marker = keys::name_of_tag(&repository, tag);
-                self.objects.put(&marker, Bytes::new(), None).await?;
-                if self.objects.stat(&entry.key).await?.is_none() {
-                    // It was deleted meanwhile, and its name perhaps before it was written here.
-                    self.objects.remove(&marker).await?;
-                }
-            }
-        }
+        self.name_all().await?;
         Ok(self.objects.put(keys::NAMES_COMPLETE, Bytes::new(), None).await?)
     }
 }

@@ -3,6 +3,8 @@
 pub(super) mod markers;
 pub(super) mod tree;
 
+use std::time::SystemTime;
+
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use lockgate_oci::{Digest, RepositoryName, Tag};
@@ -44,6 +46,12 @@ pub(super) trait Names: Send + Sync {
 
     /// Lists a tag.
     async fn add_tag(&self, _repository: &RepositoryName, _tag: &Tag) -> objects::Result<()> {
+        Ok(())
+    }
+
+    /// Lists what another program has put there since, and no more what it has removed: tags that were listed before
+    /// `young`, by the store's clock.
+    async fn mend(&self, _young: SystemTime) -> Result<()> {
         Ok(())
     }
 

@@ -30,7 +30,7 @@ const SAMPLES: [(&str, &str); 8] = [
 ];
 
 /// Every end-point, and what of its queries takes something else.
-const TARGETS: [(&str, &[&str]); 16] = [
+const TARGETS: [(&str, &[&str]); 17] = [
     ("/v2/", METHODS),
     ("/v2/_catalog", METHODS),
     ("/v2/_<extension>/<path>", METHODS),
@@ -44,6 +44,7 @@ const TARGETS: [(&str, &[&str]); 16] = [
     ("/v2/<name>/blobs/uploads/?digest=<digest>", &["POST"]),
     ("/v2/<name>/blobs/uploads/?mount=<digest>&from=<other>", &["POST"]),
     ("/v2/<name>/blobs/uploads/<id>", METHODS),
+    ("/v2/<name>/_lockgate/usage", METHODS),
     ("/v2/<name>/_lockgate/trash/", METHODS),
     ("/v2/<name>/_lockgate/trash/<record>", METHODS),
     ("/v2/<name>/_lockgate/trash/<record>?tag=<tag>", &["POST"]),

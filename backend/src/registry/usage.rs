@@ -1,0 +1,179 @@
+//! How much each repository takes: what a collection has counted, and what was pushed since.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{FutureExt as _, TryStreamExt as _};
+use lockgate_oci::RepositoryName;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::keys;
+use super::node::{Node, all};
+use super::pushes::{self, Batch};
+use crate::objects::{self, Entry, Object, Read, Version};
+use crate::store::{Result, Taken, Usage};
+
+/// What was counted.
+#[derive(Default, Deserialize, Serialize)]
+struct Counted {
+    /// When that began, by the store's clock, in seconds since 1970.
+    time: u64,
+    repositories: HashMap<RepositoryName, Taken>,
+}
+
+/// What was counted last, and which state of its object that is.
+pub(super) type LastCounted = AsyncMutex<Option<(Version, SystemTime, Arc<HashMap<RepositoryName, Taken>>)>>;
+
+/// How much each repository takes, as far as this node can know.
+pub(super) async fn known(node: &Node) -> Result<Usage> {
+    // What is noted is neither missed nor met twice while it is written.
+    let _written = node.pushes.written.lock().await;
+    let (counted, taken) = counted(node).await?.unzip();
+    let mut usage = Usage { counted, taken: taken.unwrap_or_default(), pushed: node.pushes.noted() };
+    let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
+    let batches = all(batches.iter().map(|entry| node.objects.get(&entry.key).boxed()).collect()).await?;
+    for batch in batches.iter().flatten().filter_map(|object| read::<Batch>(keys::PUSHES, object)) {
+        for (repository, bytes) in batch.pushed {
+            let pushed = usage.pushed.entry(repository).or_default();
+            *pushed = pushed.saturating_add(bytes);
+        }
+    }
+    Ok(usage)
+}
+
+async fn counted(node: &Node) -> Result<Option<(SystemTime, Arc<HashMap<RepositoryName, Taken>>)>> {
+    let mut last = node.counted.lock().await;
+    let now = match &*last {
+        Some((version, ..)) => node.objects.get_unless(keys::USAGE, version).await?,
+        None => node.objects.get(keys::USAGE).await?.map_or(Read::Absent, Read::Changed),
+    };
+    match now {
+        Read::Unchanged => {}
+        Read::Absent => *last = None,
+        Read::Changed(object) => {
+            *last = read::<Counted>(keys::USAGE, &object).map(|Counted { time, repositories }| {
+                (object.stat.version, UNIX_EPOCH + Duration::from_secs(time), Arc::new(repositories))
+            });
+        }
+    }
+    Ok(last.as_ref().map(|(_, time, taken)| (*time, Arc::clone(taken))))
+}
+
+/// What cannot be read is as good as not there: the next collection counts anew.
+fn read<'a, T: Deserialize<'a>>(key: &str, object: &'a Object) -> Option<T> {
+    let read = serde_json::from_slice(&object.bytes);
+    read.inspect_err(
+        |error| tracing::warn!(key, %error, "how much repositories take cannot be read; it is counted anew"),
+    )
+    .ok()
+}
+
+/// While it is counted: what was pushed before, which is among what is counted.
+pub(super) struct Counting(Vec<String>);
+
+impl Counting {
+    /// Closes what was written of pushes, so that nobody adds to it.
+    pub(super) async fn begin(node: &Node) -> objects::Result<Self> {
+        pushes::write(node).await?;
+        let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
+        let closed = all(batches.iter().map(|entry| close(node, &entry.key).boxed()).collect()).await?;
+        let closed = batches.into_iter().zip(closed).filter_map(|(entry, is_closed)| is_closed.then_some(entry.key));
+        Ok(Self(closed.collect()))
+    }
+
+    /// Writes what was counted since then.
+    pub(super) async fn end(
+        self,
+        node: &Node,
+        began: SystemTime,
+        repositories: HashMap<RepositoryName, Taken>,
+    ) -> objects::Result<()> {
+        let time = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let bytes = serde_json::to_vec(&Counted { time, repositories }).expect("names and numbers are written as JSON");
+        node.objects.put(keys::USAGE, bytes.into(), None).await?;
+        all(self.0.iter().map(|key| node.objects.remove(key).boxed()).collect()).await.map(drop)
+    }
+}
+
+/// Closes a batch. False where its node has just added to it: it stays then, and counts twice until the next time.
+async fn close(node: &Node, key: &str) -> objects::Result<bool> {
+    let Some(object) = node.objects.get(key).await? else { return Ok(false) };
+    // One that cannot be read goes.
+    let Some(mut batch) = read::<Batch>(key, &object).filter(|batch| !batch.is_closed) else { return Ok(true) };
+    batch.is_closed = true;
+    Ok(node.objects.swap(key, &object.stat.version, batch.bytes()).await?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use lockgate_oci::Algorithm;
+
+    use super::*;
+    use crate::hasher::digest_of;
+    use crate::objects::MemoryObjects;
+    use crate::registry::{Ages, ObjectStore};
+    use crate::store::{CollectOptions, Space as _, Store as _};
+
+    const OPTIONS: CollectOptions = CollectOptions { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
+
+    fn name(text: &str) -> RepositoryName {
+        text.parse().expect("a name")
+    }
+
+    async fn push(store: &ObjectStore, repository: &str, content: &'static str) {
+        let (repository, digest) = (name(repository), digest_of(Algorithm::Sha256, content.as_bytes()));
+        let id = store.begin_upload(&repository, Algorithm::Sha256).await.expect("it is begun");
+        let mut upload = store.resume_upload(&repository, id).await.expect("it is taken");
+        upload.append(Bytes::from_static(content.as_bytes())).await.expect("it is sent");
+        upload.commit(&digest).await.expect("it is kept");
+        store.note_push(&repository, content.len() as u64);
+    }
+
+    /// What each repository takes: alone, with others, and since it was counted.
+    async fn seen_by(store: &ObjectStore, repository: &str) -> (u64, u64, u64) {
+        let (usage, repository) = (store.usage().await.expect("it is known"), name(repository));
+        let taken = usage.taken.get(&repository).copied().unwrap_or_default();
+        (taken.own, taken.shared, usage.pushed.get(&repository).copied().unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn a_node_knows_what_others_have_written_and_a_collection_counts_all_of_it_once() {
+        let objects = Arc::new(MemoryObjects::default());
+        let [one, other] = [(); 2].map(|()| ObjectStore::over(Arc::clone(&objects) as _, 16 << 20, 2));
+        push(&one, "a", "twelve bytes").await;
+        assert_eq!((seen_by(&one, "a").await, seen_by(&other, "a").await), ((0, 0, 12), (0, 0, 0)));
+        for _ in 0..2 {
+            one.write_pushes().await.expect("they are written");
+            assert_eq!((seen_by(&one, "a").await, seen_by(&other, "a").await), ((0, 0, 12), (0, 0, 12)));
+        }
+        push(&other, "b", "twelve bytes").await;
+        push(&other, "b", "six...").await;
+        other.collect(&OPTIONS, None).await.expect("it runs");
+        for store in [&one, &other] {
+            assert_eq!((seen_by(store, "a").await, seen_by(store, "b").await), ((0, 12, 0), (6, 12, 0)));
+        }
+        // The first node had written to an object that was taken in.
+        push(&one, "a", "four").await;
+        one.write_pushes().await.expect("they are written");
+        assert_eq!(seen_by(&other, "a").await, (0, 12, 4));
+    }
+
+    #[tokio::test]
+    async fn what_is_pushed_while_it_is_counted_is_not_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let in_directory = ObjectStore::in_directory(directory.path()).expect("it is opened");
+        for store in [in_directory.keeping(Ages::default()), ObjectStore::in_memory()] {
+            push(&store, "a", "one").await;
+            let counting = Counting::begin(&store.node).await.expect("it begins");
+            push(&store, "a", "three").await;
+            store.write_pushes().await.expect("they are written");
+            counting.end(&store.node, SystemTime::now(), HashMap::new()).await.expect("it is written");
+            assert_eq!(seen_by(&store, "a").await, (0, 0, 5));
+            store.count(&OPTIONS).await.expect("it is counted");
+            assert_eq!(seen_by(&store, "a").await, (8, 0, 0));
+        }
+    }
+}
