@@ -82,5 +82,5 @@ pub use open::{open, open_to_read, problems};
 pub use redirect::{is_shown_the_password, redirect_host};
 pub use registry::{Ages, ObjectStore, Registry, Rules};
 pub use server::{serve, serve_registry};
-pub use space::{Operation, OperationError, Restorable, Say, ask};
+pub use space::{Operation, OperationError, Restorable, Say, ask, ask_node};
 pub use store::{Item, Store, Thing};

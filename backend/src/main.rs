@@ -133,7 +133,7 @@ fn run(config: Config, file: PathBuf) -> io::Result<()> {
             tracing::info!("stopping");
         };
         let rules = Rules::read_again(config.blocks(), move || Config::load(&file).map(|config| config.blocks()));
-        let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules);
+        let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules).at(config.s3.endpoint);
         serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
         tracing::info!("stopped");
         Ok(())

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::Subcommand;
 use lockgate_backend::config::Config;
-use lockgate_backend::{Operation, Registry, Restorable, Rules, Thing, ask};
+use lockgate_backend::{Operation, Registry, Restorable, Rules, Thing, ask, ask_node};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::{PeriodOrZero, raise_open_files};
 
@@ -182,6 +182,9 @@ fn operate(config: Config, operation: Operation, say: &mut (dyn FnMut(String) + 
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        if ask_node(&config.storage, &config.s3.endpoint, &operation, say).await? {
+            return Ok(());
+        }
         let store = lockgate_backend::open(&config.storage, &config.collect, &config.s3).await;
         match (store, config.storage.data.directory()) {
             (Err(error), Some(data)) if error.kind() == io::ErrorKind::ResourceBusy => ask(data, &operation, say).await,

@@ -37,7 +37,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let rules = Rules::fixed(config.blocks());
-    let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules);
+    let registry = Registry::new(store, config.storage, config.limits)
+        .collecting(config.collect)
+        .ruled_by(rules)
+        .at(config.s3.endpoint);
     serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
 }
 

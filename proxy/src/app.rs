@@ -193,7 +193,8 @@ async fn open_destination(
                 lockgate_backend::open(storage, &config.collect, &config.s3).await.map_err(StartError::Storage)?;
             let registry = Registry::new(store, storage.clone(), Limits::default())
                 .collecting(config.collect.clone())
-                .ruled_by(rules);
+                .ruled_by(rules)
+                .at(config.s3.endpoint.clone());
             background.spawn(registry.background());
             Ok(Destination::Registry(registry))
         }

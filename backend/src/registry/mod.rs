@@ -43,7 +43,7 @@ mod verify;
 use std::io;
 use std::sync::Arc;
 
-use crate::config::{Blocks, Collect, Limits, Storage};
+use crate::config::{Blocks, Collect, Limits, S3Server, Storage};
 use crate::store::{CollectOptions, Store, StoreError};
 
 pub(crate) use quotas::Exceeded;
@@ -61,6 +61,8 @@ pub struct Registry {
     pub(crate) storage: Storage,
     pub(crate) limits: Limits,
     pub(crate) collect: Collect,
+    /// Of which server the bucket is, where it is one.
+    pub(crate) endpoint: S3Server,
     pub(crate) quotas: Arc<Quotas>,
     rules: Arc<Rules>,
 }
@@ -69,12 +71,17 @@ impl Registry {
     /// A registry over this store. Of `limits`, that of idle connections is the server's.
     pub fn new(store: Arc<dyn Store>, storage: Storage, limits: Limits) -> Self {
         let (collect, rules) = (Collect::default(), Arc::new(Rules::fixed(Blocks::default())));
-        Self { store, storage, limits, collect, quotas: Arc::default(), rules }
+        Self { store, storage, limits, collect, endpoint: S3Server::default(), quotas: Arc::default(), rules }
     }
 
     /// The same that collects otherwise.
     pub fn collecting(self, collect: Collect) -> Self {
         Self { collect, ..self }
+    }
+
+    /// The same whose bucket is this server's.
+    pub fn at(self, endpoint: S3Server) -> Self {
+        Self { endpoint, ..self }
     }
 
     /// The same that keeps what these rules say, and as much as they allow.

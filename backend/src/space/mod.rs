@@ -22,4 +22,4 @@ pub use operation::{Operation, Restorable};
 pub use outcome::{OperationError, Say};
 pub(crate) use restore::{RestoreError, Restored, restore};
 pub(crate) use socket::answer_commands;
-pub use socket::ask;
+pub use socket::{ask, ask_node};

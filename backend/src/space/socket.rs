@@ -1,15 +1,18 @@
-//! Commands for the process that has a directory: over a socket in it, which its owner alone may use.
+//! Commands for the process that has a directory, or a bucket alone: over a socket that its user alone may use.
+//!
+//! A directory has it within. That of a bucket is in a directory of the user's own, below `XDG_RUNTIME_DIR` or else `/tmp`.
 //!
 //! Who asks sends an [`Operation`] in a line of JSON; who answers sends a line of JSON for each line that the command says,
 //! and one for how it ended.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lockgate_oci::Algorithm;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -18,9 +21,11 @@ use tokio::task::JoinSet;
 
 use super::operation::Operation;
 use super::outcome::{OperationError, Say};
+use crate::config::{Data, Nodes, S3Server, Storage};
+use crate::hasher::digest_of;
 use crate::registry::Registry;
 
-/// Below the data directory.
+/// Below a data directory.
 const DIRECTORY: &str = ".lockgate";
 const NAME: &str = "socket";
 
@@ -39,8 +44,8 @@ enum Told {
 
 /// Answers commands for a directory, as long as it is not dropped.
 pub(crate) async fn answer_commands(registry: Registry) {
-    let Some(data) = registry.storage.data.directory() else { return };
-    let listener = match bind(&data.join(DIRECTORY)) {
+    let Some((directory, name)) = place(&registry.storage, &registry.endpoint) else { return };
+    let listener = match made(&registry.storage, &directory).and_then(|()| bind(&directory, &name)) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::warn!(%error, "commands beside this process are not answered: there is no socket for them");
@@ -53,7 +58,7 @@ pub(crate) async fn answer_commands(registry: Registry) {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if is_ours(&stream) => drop(connections.spawn(converse(stream, registry.clone()))),
-                Ok(_) => tracing::warn!("another user asked over the socket in the data directory, and was not answered"),
+                Ok(_) => tracing::warn!("another user asked over the socket for commands, and was not answered"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a command");
                     tokio::time::sleep(PAUSE).await;
@@ -69,20 +74,56 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| ours.contains(&peer.uid()))
 }
 
-/// A path that is short enough for a socket, however long that of its directory is; good as long as the directory is open.
-fn short(directory: &File) -> PathBuf {
-    Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(NAME)
+/// The directory and the name of the socket of whoever has these alone.
+fn place(storage: &Storage, endpoint: &S3Server) -> Option<(PathBuf, String)> {
+    match &storage.data {
+        Data::Directory(data) => Some((data.join(DIRECTORY), NAME.to_owned())),
+        Data::Bucket(_) if storage.nodes == Nodes::Many => None,
+        Data::Bucket(bucket) => {
+            let user = rustix::process::geteuid().as_raw();
+            let below = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+            let name = digest_of(Algorithm::Sha256, format!("{bucket} {endpoint}").as_bytes());
+            Some((below.join(format!("lockgate-{user}")), name.hex()[..16].to_owned()))
+        }
+    }
 }
 
-fn bind(directory: &Path) -> io::Result<UnixListener> {
+/// Makes the directory of a socket, where it is none of the data's.
+fn made(storage: &Storage, directory: &Path) -> io::Result<()> {
+    if storage.data.directory().is_some() {
+        return Ok(());
+    }
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    if is_private(directory)? {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("{} is not ours alone", directory.display())))
+    }
+}
+
+/// Whether nobody else can have put a socket there.
+fn is_private(directory: &Path) -> io::Result<bool> {
+    let metadata = fs::symlink_metadata(directory)?;
+    Ok(metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0)
+}
+
+/// A path that is short enough for a socket, however long that of its directory is; good as long as the directory is open.
+fn short(directory: &File, name: &str) -> PathBuf {
+    Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name)
+}
+
+fn bind(directory: &Path, name: &str) -> io::Result<UnixListener> {
     let opened = File::open(directory)?;
-    // That of a process which is gone: this one has the directory.
-    match fs::remove_file(directory.join(NAME)) {
+    // That of a process which is gone: this one has the data.
+    match fs::remove_file(directory.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(short(&opened))?;
-    fs::set_permissions(directory.join(NAME), Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(short(&opened, name))?;
+    fs::set_permissions(directory.join(name), Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
@@ -91,7 +132,7 @@ async fn converse(stream: UnixStream, registry: Registry) {
     let mut command = Vec::new();
     let read = BufReader::new(read.take(MAX_COMMAND)).read_until(b'\n', &mut command).await;
     let Ok(operation) = serde_json::from_slice::<Operation>(&command) else {
-        tracing::warn!(?read, "what came over the socket in the data directory is no command");
+        tracing::warn!(?read, "what came over the socket for commands is no command");
         return;
     };
     // At most a plan, which names no more than so many things.
@@ -122,17 +163,36 @@ async fn converse(stream: UnixStream, registry: Registry) {
 /// It cannot be reached, or the command failed.
 pub async fn ask(data: &Path, operation: &Operation, say: Say<'_>) -> io::Result<()> {
     let directory = File::open(data.join(DIRECTORY))?;
-    let stream = UnixStream::connect(short(&directory)).await.map_err(|error| {
+    let stream = UnixStream::connect(short(&directory, NAME)).await.map_err(|error| {
         let message = format!(
             "another process has {}, and cannot be asked to do this ({error}): run this as its user, or stop it first",
             data.display()
         );
         io::Error::new(error.kind(), message)
     })?;
+    command(stream, operation, say).await
+}
+
+/// The same for the process that has a bucket alone (`storage.nodes = "one"`), where there is one on this machine; false
+/// where there is none.
+///
+/// # Errors
+/// The command failed.
+pub async fn ask_node(storage: &Storage, endpoint: &S3Server, operation: &Operation, say: Say<'_>) -> io::Result<bool> {
+    let place = place(storage, endpoint).filter(|_| storage.data.directory().is_none());
+    let Some((directory, name)) = place.filter(|(directory, _)| is_private(directory).unwrap_or_default()) else {
+        return Ok(false);
+    };
+    let directory = File::open(directory)?;
+    let Ok(stream) = UnixStream::connect(short(&directory, &name)).await else { return Ok(false) };
+    command(stream, operation, say).await.map(|()| true)
+}
+
+async fn command(stream: UnixStream, operation: &Operation, say: Say<'_>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut command = serde_json::to_vec(operation).map_err(io::Error::other)?;
-    command.push(b'\n');
-    write.write_all(&command).await?;
+    let mut line = serde_json::to_vec(operation).map_err(io::Error::other)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
     let mut lines = BufReader::new(read).lines();
     while let Some(line) = lines.next_line().await? {
         match serde_json::from_str(&line).map_err(io::Error::other)? {
@@ -141,5 +201,5 @@ pub async fn ask(data: &Path, operation: &Operation, say: Say<'_>) -> io::Result
             Told::Failed(message) => return Err(io::Error::other(message)),
         }
     }
-    Err(io::Error::other("the process that has the directory ended before it was done; its log says why"))
+    Err(io::Error::other("the process that serves ended before it was done; its log says why"))
 }

@@ -103,6 +103,18 @@ pub(crate) fn answers(backend: &Backend, path: impl Display, status: u16) -> Vec
 }
 
 #[test]
+fn a_command_is_answered_beside_the_one_process_of_a_bucket() {
+    let site = Site::in_bucket("storage.nodes = 'one'");
+    let backend = site.serve();
+    let mut api = PlainApi::at(backend.url());
+    api.push_image("team/app", "v1", b"one");
+    api.call("DELETE", "/v2/team/app/manifests/v1").expect("it answers").expect(202);
+    assert!(site.says(&["trash", "list"]).contains("team/app:v1"));
+    site.says(&["trash", "restore", "team/app:v1"]);
+    answers(&backend, "/v2/team/app/manifests/v1", 200);
+}
+
+#[test]
 fn a_command_says_the_same_beside_a_process_that_serves_and_without_one() {
     let site = Site::in_directory("");
     assert_eq!(site.says(&["trash", "list"]), "the trash is empty\n");

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::hasher::digest_of;
+
 /// aws-lc's digest is faster where a processor has no instructions for it, and keeps its state to itself.
 #[derive(Debug, Clone)]
 pub(super) enum Hash {
@@ -75,6 +77,24 @@ impl<'de> Deserialize<'de> for Hash {
 fn restored<H: SerializableState>(state: &[u8]) -> Option<H> {
     let state: SerializedState<H> = state.try_into().ok()?;
     H::deserialize(&state).ok()
+}
+
+/// Behind how many bytes that begins which has the digest.
+pub(super) fn beginning(all: &Hash, since: Option<&Hash>, taken_at: u64, digest: &Digest) -> Result<u64, Digest> {
+    let found = all.clone().finish();
+    let is_since = || since.is_some_and(|since| !is_empty(since) && since.clone().finish() == *digest);
+    if found == *digest {
+        Ok(0)
+    } else if is_since() {
+        Ok(taken_at)
+    } else {
+        Err(found)
+    }
+}
+
+/// Whether nothing was hashed.
+fn is_empty(hash: &Hash) -> bool {
+    hash.clone().finish() == digest_of(hash.algorithm(), b"")
 }
 
 #[cfg(test)]

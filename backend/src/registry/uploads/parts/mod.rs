@@ -1,18 +1,21 @@
 //! Upload sessions in a bucket: each is an object that changes by comparing and swapping alone, its bytes go there in parts.
 //!
 //! ```text
-//! complete   from a session to a blob
-//!   writer     bytes on their way, part by part
-//!     session    one object, swapped
-//!       store      what all sessions share; room: for what they have at hand
-//!         hash       a digest in the making, written down; piece: a part of a tail
+//! settled    sessions that nothing is added to
+//!   complete   from a session to a blob; finish: its end, wherever it was begun
+//!     writer     bytes on their way, part by part
+//!       session    one object, swapped
+//!         store      what all sessions share; room: for what they have at hand
+//!           hash       a digest in the making, written down; piece: a part of a tail
 //! ```
 
 mod complete;
+mod finish;
 mod hash;
 mod piece;
 mod room;
 mod session;
+mod settled;
 mod state;
 mod store;
 mod writer;
@@ -26,7 +29,7 @@ use futures_util::TryStreamExt as _;
 use lockgate_oci::{Algorithm, Digest, RepositoryName};
 use uuid::Uuid;
 
-use self::complete::{Finish, Whole};
+use self::settled::{Finish, Whole};
 use self::state::{Session, State};
 use self::store::Known;
 pub(in crate::registry) use self::store::{PartStore, Tails};
