@@ -53,7 +53,10 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
             };
             check(precondition, current.as_ref())?;
         }
-        was_new |= write_revision(node, repository, digest, content).await?;
+        // Before its link is there, on which an index may rely: what an index's manifests name it does not look at.
+        let looks = async { if keys.is_empty() { Ok(true) } else { Ok(node.look(&sight, &keys).await?) } };
+        let Some(is_new) = write_revision(node, repository, digest, content, looks).await? else { continue };
+        was_new |= is_new;
         keys.extend([keys::revision(repository, digest), keys::blob(digest)]);
         if !node.look(&sight, &keys).await? {
             continue;
@@ -88,18 +91,29 @@ pub(super) async fn put(node: &Node, repository: &RepositoryName, manifest: &New
     Ok(())
 }
 
-/// Writes a manifest's link, and its bytes where nobody comes between: no link is there without them then, not even after a
-/// crash. Whether it was not in the repository before.
-async fn write_revision(node: &Node, repository: &RepositoryName, digest: &Digest, content: &Bytes) -> Result<bool> {
+/// Writes a manifest's link, if it may, and its bytes where nobody comes between: no link is there without them then, not
+/// even after a crash. Whether it was not in the repository before.
+async fn write_revision(
+    node: &Node,
+    repository: &RepositoryName,
+    digest: &Digest,
+    content: &Bytes,
+    may: impl Future<Output = Result<bool>>,
+) -> Result<Option<bool>> {
     let revision = keys::revision(repository, digest);
-    let (before, ()) = futures_util::try_join!(node.objects.stat(&revision), node.names.add_repository(repository))?;
+    let before = async { Ok(node.objects.stat(&revision).await?) };
+    let add = async { Ok(node.names.add_repository(repository).await?) };
+    let (before, (), may) = futures_util::try_join!(before, add, may)?;
+    if !may {
+        return Ok(None);
+    }
     // One that another program has written once may have tags that nobody has noted.
     let mark = before.as_ref().is_none_or(|stat| stat.mark.as_deref() == Some(NOTED)).then_some(NOTED);
     if node.objects.alone().is_some() {
         node.objects.put(&keys::blob(digest), content.clone(), None).await?;
     }
     node.write_link(&revision, digest, mark).await?;
-    Ok(before.is_none())
+    Ok(Some(before.is_none()))
 }
 
 pub(super) fn check(precondition: &Precondition, current: Option<&Digest>) -> Result<()> {

@@ -150,6 +150,8 @@ impl State {
                 let candidates = if world.has(M::TwoRuns) { self.condemned } else { world.keys() };
                 let doomed = candidates & !me.marked;
                 (next.deleting, next.sent, next.condemned) = (doomed, self.sent | doomed, self.condemned & !doomed);
+                // What it removes it does not condemn.
+                me.marked |= doomed;
                 me.run = if doomed == 0 { Publish } else { Removing };
                 "says what it deletes"
             }

@@ -2,6 +2,7 @@
 
 use super::model::{Broken, DYING, LAYER, Mechanism as M, NOTHING, Operation, REVISIONS, State, World};
 use super::processes::At::{self, *};
+use super::processes::Looked;
 
 impl State {
     /// What a deletion does next, and what after that, if it need not wait.
@@ -42,20 +43,28 @@ impl State {
                 self.tag = NOTHING;
                 ("has deleted the tag", if at == DeleteTagSent { Done } else { DeleteItsTag })
             }
-            Delete if !self.is_there(target) => ("finds nothing", Done),
-            Delete => ("finds it", if what == LAYER { DeleteRecord } else { DeleteSign }),
+            Delete if !self.is_there(target) => {
+                self.forget(p);
+                ("finds nothing", Done)
+            }
+            Delete => ("finds it", DeleteRecord),
+            DeleteRecord => {
+                self.records[p] = what;
+                let layer_then = if world.has(M::RecordLooks) { DeleteLook } else { DeleteRead };
+                ("records it", if what == LAYER { layer_then } else { DeleteSign })
+            }
+            DeleteLook => match self.look(world, p, world.whole(what))? {
+                Looked::Lifted => ("takes it off the list", DeleteLook),
+                Looked::Changed => ("finds another list", Delete),
+                Looked::Same => {
+                    self.promise_record(world, p, true);
+                    ("finds the same list", DeleteSent)
+                }
+            },
             DeleteSign if self.is_signed(what) => return None,
             DeleteSign => {
                 self.signs[what as usize - 1] = p as u8 + 1;
-                ("says that it deletes", DeleteRecord)
-            }
-            DeleteRecord => {
-                self.records[p] = what;
-                ("records it", if world.has(M::RecordLooks) { DeleteLook } else { DeleteRead })
-            }
-            DeleteLook => {
-                self.look(world.whole(what), world.has(M::Look))?;
-                ("looks", DeleteRead)
+                ("says that it deletes", DeleteRead)
             }
             DeleteRead if !self.is_there(target) => {
                 self.forget(p);

@@ -50,8 +50,9 @@ pub(crate) fn explore(name: &str, world: &World, starts: impl Iterator<Item = St
 #[derive(Default)]
 struct Known {
     states: Vec<(State, u32)>,
-    /// Places, where the hash of a state leads to, plus one.
-    table: Vec<u32>,
+    /// Places, where the hash of a state leads to, plus one; above them the other half of the hash, which mostly tells two
+    /// states apart without a look at them.
+    table: Vec<u64>,
 }
 
 impl Known {
@@ -59,25 +60,30 @@ impl Known {
         if self.table.len() <= self.states.len() * 3 / 2 {
             self.table = vec![0; (self.table.len() * 2).max(1 << 10)];
             for place in 0..self.states.len() {
-                let slot = self.slot(&self.states[place].0);
-                self.table[slot] = place as u32 + 1;
+                let (slot, half) = self.slot(&self.states[place].0);
+                self.table[slot] = half | (place as u64 + 1);
             }
         }
-        let slot = self.slot(&state);
+        let (slot, half) = self.slot(&state);
         if self.table[slot] == 0 {
             self.states.push((state, from as u32));
-            self.table[slot] = self.states.len() as u32;
+            self.table[slot] = half | self.states.len() as u64;
         }
     }
 
-    /// Where a state is in the table, or should be.
-    fn slot(&self, state: &State) -> usize {
+    /// Where a state is in the table, or should be, and half of its hash.
+    fn slot(&self, state: &State) -> (usize, u64) {
         let mask = self.table.len() - 1;
-        let mut slot = BuildHasherDefault::<Mixed>::default().hash_one(state) as usize & mask;
-        while self.table[slot] != 0 && self.states[self.table[slot] as usize - 1].0 != *state {
+        let hash = BuildHasherDefault::<Mixed>::default().hash_one(state);
+        let (mut slot, half) = (hash as usize & mask, hash & !u64::from(u32::MAX));
+        while self.table[slot] != 0 && !self.is_at(self.table[slot], half, state) {
             slot = (slot + 1) & mask;
         }
-        slot
+        (slot, half)
+    }
+
+    fn is_at(&self, entry: u64, half: u64, state: &State) -> bool {
+        entry & !u64::from(u32::MAX) == half && self.states[(entry as u32) as usize - 1].0 == *state
     }
 
     fn way(&self, world: &World, to: usize) -> Vec<String> {

@@ -40,12 +40,17 @@ pub(crate) enum Mechanism {
     Look,
     /// Whoever relies on a link that is young looks at the list too: somebody wrote it who may not have looked yet.
     LookWhenYoung,
-    /// The link is read once more after the look: the DELETE may have come that was under way when it was written.
-    LinkAfterLook,
+    /// What was written or read is so again when the list is not any more the one that was known before: the DELETE may have
+    /// come that was under way.
+    SameVersion,
+    /// That is the list as it was known before the link was written or read, and not since.
+    SightFirst,
     /// The bytes are looked for after the link was read, not beside it.
     BytesAfterLink,
     /// An upload links first, and then writes the bytes.
     LinkBeforeBytes,
+    /// A manifest's link is written when what it names has been looked at: who finds it relies on that.
+    NamedLook,
     /// Who takes over waits until no DELETE can arrive any more.
     BoundedDelete,
     /// A run stops when the collector's object has another's nonce.
@@ -74,8 +79,6 @@ pub(crate) enum Mechanism {
     ChildrenRestored,
     /// A restore puts the manifest as a push does.
     RestorePuts,
-    /// An index renews the links of the manifests that it names.
-    ChildrenRenewed,
     /// A manifest keeps what it names until it is gone itself, even when a rule condemns it.
     OneLevelAtOnce,
 }
@@ -127,6 +130,8 @@ pub(crate) struct World {
     /// Whether records expire, or the trash is emptied.
     pub(crate) expiry: bool,
     pub(crate) collectors: usize,
+    /// Whether the version of the list is that of its content, so that it might come back; else each is a new one.
+    pub(crate) by_content: bool,
     pub(crate) without: &'static [Mechanism],
 }
 
@@ -153,6 +158,11 @@ impl World {
     pub(crate) fn keys(&self) -> Keys {
         let has_second = self.is_index(2) || self.operations.iter().any(|operation| operation.manifest() == 2);
         self.whole(1) | if has_second { self.whole(2) } else { 0 }
+    }
+
+    /// The links whose age matters: those of manifests where there is a rule, or an index relies on one.
+    fn aging(&self) -> Keys {
+        if self.untagged || self.is_index(2) { Keys::MAX } else { !(R1 | R2) }
     }
 
     /// Everything that something needs to be whole.
@@ -236,7 +246,7 @@ impl State {
         let mut held = 0;
         for (p, who) in PROCESSES.into_iter().enumerate().take(world.operations.len()) {
             held |= self.held(world, p);
-            let moves = [self.advanced(world, p), self.ended(p), self.expired(p)];
+            let moves = [self.advanced(world, p), self.learned(world, p), self.ended(p), self.expired(p)];
             steps.extend(moves.into_iter().flatten().map(|(text, next)| (Step { who, text, keys: 0 }, next)));
         }
         let mut is_awaited = false;
@@ -271,6 +281,12 @@ impl State {
             other("expired: a record", 0, &|next| next.forget(p));
         }
         other("passed: the rule's time", 0, &|next| next.aged |= next.untagged);
+        for (_, next) in steps {
+            next.young &= world.aging();
+            if !world.by_content {
+                next.forget_changed();
+            }
+        }
     }
 
     /// How it is after runs that nobody disturbs, when everything has grown old.

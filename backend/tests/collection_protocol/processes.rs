@@ -10,12 +10,37 @@ pub(crate) struct Process {
     pub(crate) by: By,
     /// What it has read: a tag's manifest, or what a record names.
     pub(crate) read: u8,
-    /// Whether its layer was accepted, or what the children of an index name is restored.
+    /// Whether its layer was accepted, or was linked again.
     pub(crate) is_accepted: bool,
-    /// Whether a run has begun since it looked whether it can rely on what it names.
-    pub(crate) is_late: bool,
+    /// Whether it restores first what the index names that it is about.
+    pub(crate) is_below: bool,
+    /// What its node knows of the list.
+    pub(crate) sight: Sight,
+    /// What the collector must not take, as far as it has found that.
+    pub(crate) relied_on: Keys,
     /// What somebody has deleted meanwhile: 1, something that it relies on; 2, the manifest after it had looked for a sign.
     pub(crate) disturbed: u8,
+}
+
+/// What is known of the list, without asking.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub(crate) enum Sight {
+    /// How it was before a run began, which gives it another version.
+    #[default]
+    OfAnotherRun,
+    /// How it was at some moment of this run.
+    OfThisRun,
+    /// What was condemned, was being deleted, and was seen untagged.
+    Of(Keys, Keys, u8),
+}
+
+/// What comes of a look.
+pub(crate) enum Looked {
+    /// The list is the one that was known before.
+    Same,
+    Changed,
+    /// Something was taken off it, so that there is another to look at.
+    Lifted,
 }
 
 /// How somebody comes to what he links: it must be there and linked, or be there, or he brings it.
@@ -43,6 +68,7 @@ pub(crate) enum At {
     LinkReadAgain,
     Bytes,
     // A manifest.
+    NamedLook,
     Revision,
     RevisionLook,
     Manifest,
@@ -60,9 +86,9 @@ pub(crate) enum At {
     DeleteTagSwap,
     DeleteTagSent,
     Delete,
-    DeleteSign,
     DeleteRecord,
     DeleteLook,
+    DeleteSign,
     DeleteRead,
     DeleteItsTag,
     DeleteItsTagSent,
@@ -87,6 +113,11 @@ impl Operation {
         !matches!(self, Self::Restore(_) | Self::Push(_, Tagged::No, _))
     }
 
+    /// Whether it ever looks at the list.
+    pub(crate) fn looks(self) -> bool {
+        !matches!(self, Self::DeleteTag(_) | Self::DeleteManifest(_))
+    }
+
     pub(crate) fn is_restore(self) -> bool {
         matches!(self, Self::Restore(_))
     }
@@ -95,6 +126,7 @@ impl Operation {
 impl State {
     pub(crate) fn what(&self, world: &World, p: usize) -> u8 {
         match world.operations[p].manifest() {
+            NOTHING if self.processes[p].is_below => 1,
             NOTHING => self.processes[p].read,
             what => what,
         }
@@ -104,8 +136,7 @@ impl State {
     pub(crate) fn held(&self, world: &World, p: usize) -> Keys {
         let Process { at, is_accepted, .. } = self.processes[p];
         let what = self.what(world, p);
-        let below = if world.operations[p].is_restore() && world.is_index(what) { world.named(1).0 } else { 0 };
-        let linked = world.named(what).0 | below;
+        let linked = world.named(what).0;
         match at {
             at if (Look..=Revision).contains(&at) || is_accepted && (BytesFirst..=Link).contains(&at) => linked,
             at if (RevisionLook..=RemoveRecord).contains(&at) => linked | REVISIONS[what as usize],
@@ -113,15 +144,48 @@ impl State {
         }
     }
 
-    /// Takes keys off the list, if none is just being deleted.
-    pub(crate) fn look(&mut self, keys: Keys, is_done: bool) -> Option<()> {
-        if is_done {
-            if self.deleting & keys != 0 {
-                return None;
-            }
-            self.condemned &= !keys;
+    /// Looks at the list, if nothing of this is just being deleted.
+    pub(crate) fn look(&mut self, world: &World, p: usize, keys: Keys) -> Option<Looked> {
+        if self.deleting & keys != 0 {
+            return None;
         }
-        Some(())
+        if self.condemned & keys != 0 {
+            self.condemned &= !keys;
+            return Some(Looked::Lifted);
+        }
+        let is_same = self.processes[p].sight == self.sight() || !world.has(M::SameVersion);
+        self.processes[p].sight = self.sight();
+        Some(if is_same { Looked::Same } else { Looked::Changed })
+    }
+
+    /// The list as it is.
+    pub(crate) fn sight(&self) -> Sight {
+        Sight::Of(self.condemned, self.deleting, self.untagged)
+    }
+
+    /// Takes the list for known that is known too late.
+    pub(crate) fn see_late(&mut self, world: &World, p: usize) {
+        if !world.has(M::SightFirst) {
+            self.processes[p].sight = self.sight();
+        }
+    }
+
+    /// Before it begins with something, its node may have learned of the list by another request.
+    pub(crate) fn learned(&self, world: &World, p: usize) -> Option<(&'static str, Self)> {
+        let (Process { at, by, sight, .. }, mut next) = (self.processes[p], *self);
+        let begins = match at {
+            Start | BytesFirst | LinkRead | Delete => true,
+            Link => by != By::Relying,
+            _ => false,
+        };
+        if !begins || !world.operations[p].looks() || sight == self.sight() {
+            return None;
+        }
+        next.processes[p].sight = self.sight();
+        if at == Start {
+            next = next.advanced(world, p)?.1;
+        }
+        Some(("begins, and knows the list", next))
     }
 
     /// Whether somebody may yet do something.
@@ -157,7 +221,8 @@ impl State {
     pub(crate) fn miss(&mut self, world: &World, p: usize) -> At {
         let operation = world.operations[p];
         if let Operation::Restore(of) = operation {
-            if self.restorable & 1 << of != 0 {
+            // Somebody may be deleting a blob of it.
+            if self.restorable & 1 << of != 0 && self.processes[p].disturbed == 0 {
                 self.broken = Some(Broken::RestoreFailed);
             }
             return Done;
@@ -168,7 +233,7 @@ impl State {
         if world.is_index(operation.manifest()) { Done } else { self.begin(world, p, By::Uploading) }
     }
 
-    /// A layer is accepted: the manifest can come.
+    /// A layer is accepted, or linked again: the manifest can come.
     pub(crate) fn accept(&mut self, world: &World, p: usize) -> At {
         self.processes[p].is_accepted = true;
         self.begin(world, p, By::Relying)
@@ -176,6 +241,11 @@ impl State {
 
     /// A manifest is in its place, and stays there, unless somebody has deleted something of it meanwhile, or just does.
     pub(crate) fn succeed(&mut self, world: &World, p: usize) -> At {
+        if self.processes[p].is_below {
+            let process = &mut self.processes[p];
+            (process.is_below, process.is_accepted) = (false, false);
+            return self.begin(world, p, By::Relying);
+        }
         let what = self.what(world, p);
         let deletes = |p: usize| self.is_begun(p) && world.operations[p].deletes(world) & world.whole(what) != 0;
         let is_kept_by_rule = !world.untagged || self.tag == what;
@@ -235,7 +305,14 @@ impl State {
     }
 
     fn go(&mut self, p: usize, at: At) {
-        let process = if matches!(at, Done | Dead) { Process::default() } else { self.processes[p] };
+        let mut process = if matches!(at, Done | Dead) { Process::default() } else { self.processes[p] };
+        // What is of no use any more is forgotten.
+        if process.sight != Sight::OfAnotherRun && (Manifest..=LastLook).contains(&at) {
+            process.sight = Sight::OfThisRun;
+        }
+        if !(BytesFirst..=RevisionLook).contains(&at) {
+            process.relied_on = 0;
+        }
         self.processes[p] = Process { at, ..process };
     }
 
@@ -255,8 +332,19 @@ impl State {
 
     /// A run begins.
     pub(crate) fn become_late(&mut self) {
-        for p in 0..self.processes.len() {
-            self.processes[p].is_late |= self.is_begun(p) && self.processes[p].at <= LastLook;
+        for process in &mut self.processes {
+            process.sight = Sight::OfAnotherRun;
+        }
+    }
+
+    /// Forgets what was known of the list where it has changed: it never becomes again what it was in the same run.
+    pub(crate) fn forget_changed(&mut self) {
+        let now = self.sight();
+        for process in &mut self.processes {
+            // Of which run it was matters only for whoever has looked.
+            if !(Manifest..=LastLook).contains(&process.at) && process.sight != now {
+                process.sight = Sight::OfAnotherRun;
+            }
         }
     }
 

@@ -1,22 +1,27 @@
 //! Those who push and restore, one call at a time.
 
-use super::model::{DYING, LAYER, MANIFESTS, Mechanism as M, NOTHING, Operation, REVISIONS, State, Tagged, World, Y0};
+use super::model::{
+    DYING, LAYER, MANIFESTS, Mechanism as M, NOTHING, Operation, R1, REVISIONS, State, Tagged, World, Y0,
+};
 use super::processes::At::{self, *};
-use super::processes::{By, Process};
+use super::processes::{By, Looked, Process, Sight};
 
 impl State {
     /// What a push or a restore does next, and what after that, if it need not wait.
     pub(crate) fn push(&mut self, world: &World, p: usize, at: At) -> Option<(&'static str, At)> {
         let operation = world.operations[p];
-        let Process { by, read, is_accepted, is_late, .. } = self.processes[p];
+        let Process { by, read, is_below, sight, relied_on, .. } = self.processes[p];
         let what = self.what(world, p);
         let is_restore = operation.is_restore();
-        // Who restores an index begins with what its manifest names.
-        let is_below = is_restore && world.is_index(what) && !is_accepted && world.has(M::ChildrenRestored);
-        let (link, bytes) = world.named(if is_below { 1 } else { what });
+        let (link, bytes) = world.named(what);
         let (revision, manifest) = (REVISIONS[what as usize], MANIFESTS[what as usize]);
         let looks = world.has(M::Look) && (world.has(M::RestoreLooks) || !is_restore);
-        let restored_by = if world.has(M::RestoreLinks) { By::Mounting } else { By::Relying };
+        // Of an index nothing is linked again.
+        let links = world.has(M::RestoreLinks) && !world.is_index(what);
+        let restored_by = if links { By::Mounting } else { By::Relying };
+        let then_links = if looks && world.has(M::NamedLook) { NamedLook } else { Revision };
+        let found = if world.has(M::BytesAfterLink) { Bytes } else { then_links };
+        let linked = if by == By::Mounting && !is_restore { LinkReadAgain } else { Bytes };
         Some(match at {
             ReadRecord => {
                 let Operation::Restore(of) = operation else { return None };
@@ -25,66 +30,76 @@ impl State {
                 ("reads the record", if self.records[of] == NOTHING { Done } else { then })
             }
             ReadManifest if !self.is_there(manifest) => ("finds no manifest", self.miss(world, p)),
+            ReadManifest if world.is_index(what) && !self.is_there(R1) && world.has(M::ChildrenRestored) => {
+                self.processes[p].is_below = true;
+                ("finds that what it names is gone", ReadManifest)
+            }
             ReadManifest => ("reads the manifest", self.begin(world, p, restored_by)),
             ReadOtherLink if self.is_there(Y0) => ("reads the other link", self.begin(world, p, By::Mounting)),
             ReadOtherLink => ("finds no other link", self.miss(world, p)),
             BytesFirst if self.is_there(bytes) => ("finds the bytes", LinkRead),
             LinkRead if !self.is_there(link) => ("finds no link", self.miss(world, p)),
-            LinkRead if self.young & link != 0 && world.has(M::LookWhenYoung) => ("finds a young link", Look),
-            LinkRead if self.young & link != 0 && !world.has(M::BytesAfterLink) => ("finds a young link", Revision),
-            LinkRead if self.young & link != 0 => ("finds a young link", Bytes),
-            LinkRead if world.is_index(what) && !world.has(M::ChildrenRenewed) => ("finds an old link", Bytes),
-            LinkRead => ("finds an old link", Link),
-            Link if by == By::Relying && !self.is_there(link) && world.has(M::RenewedIfThere) => {
-                ("finds the link gone", self.miss(world, p))
+            LinkRead => {
+                let is_young = self.young & link != 0;
+                self.processes[p].relied_on = if is_young && !world.has(M::LookWhenYoung) { 0 } else { link | bytes };
+                (if is_young { "finds a young link" } else { "finds an old link" }, if is_young { found } else { Link })
+            }
+            Link if by == By::Relying => {
+                if !self.is_there(link) && world.has(M::RenewedIfThere) {
+                    return Some(("finds the link gone", self.miss(world, p)));
+                }
+                self.put(link);
+                ("renews the link", found)
             }
             Link => {
                 self.put(link);
-                ("writes the link", Look)
+                self.see_late(world, p);
+                ("writes the link", if looks { Look } else { linked })
             }
-            Look => {
-                self.look(link | bytes, looks)?;
-                self.processes[p].is_late &= is_restore && is_accepted;
-                let then = if world.has(M::LinkAfterLook) { LinkReadAgain } else { Bytes };
-                let has_bytes = by == By::Uploading && !world.has(M::LinkBeforeBytes);
-                ("looks", if has_bytes { self.accept(world, p) } else { then })
-            }
-            LinkReadAgain if !self.is_there(link) => {
-                ("finds the link gone", if by == By::Relying { self.miss(world, p) } else { Link })
-            }
-            LinkReadAgain if by != By::Relying && !is_restore && is_late && world.has(M::SameRun) => {
-                ("sees that a run began", Link)
-            }
-            LinkReadAgain => {
-                let has_bytes = by == By::Relying && !world.has(M::BytesAfterLink);
-                ("reads the link again", if has_bytes { Revision } else { Bytes })
-            }
+            Look => match self.look(world, p, link | bytes)? {
+                Looked::Lifted => ("takes it off the list", Look),
+                Looked::Changed => ("finds another list", Link),
+                Looked::Same if by == By::Uploading && !world.has(M::LinkBeforeBytes) => {
+                    ("finds the same list", self.accept(world, p))
+                }
+                Looked::Same => ("finds the same list", linked),
+            },
+            LinkReadAgain if !self.is_there(link) => ("finds the link gone", self.miss(world, p)),
+            LinkReadAgain => ("reads the link again", Bytes),
             Bytes if by == By::Uploading => {
                 self.put(bytes);
                 ("writes the bytes", if world.has(M::LinkBeforeBytes) { self.accept(world, p) } else { Link })
             }
             BytesFirst | Bytes if !self.is_there(bytes) => ("finds no bytes", self.miss(world, p)),
-            Bytes if is_below => {
-                self.processes[p].is_accepted = true;
-                ("finds the bytes", Link)
+            Bytes if what == LAYER => ("finds the bytes", RemoveRecord),
+            Bytes if by == By::Mounting => ("finds the bytes", self.accept(world, p)),
+            BytesFirst | Bytes => {
+                self.see_late(world, p);
+                ("finds the bytes", then_links)
             }
-            Bytes if by == By::Mounting && !is_restore => ("finds the bytes", self.accept(world, p)),
-            BytesFirst | Bytes => ("finds the bytes", if what == LAYER { RemoveRecord } else { Revision }),
+            NamedLook => match self.look(world, p, relied_on)? {
+                Looked::Lifted => ("takes it off the list", NamedLook),
+                Looked::Changed => ("finds another list", self.begin(world, p, By::Relying)),
+                Looked::Same => ("finds the same list", Revision),
+            },
             Revision => {
                 self.put(revision);
                 self.processes[p].disturbed &= 1;
                 let is_put = world.has(M::RestorePuts) || !is_restore;
-                ("writes the revision", if is_put { RevisionLook } else { TagRead })
+                let then = if looks { RevisionLook } else { Manifest };
+                ("writes the revision", if is_put { then } else { TagRead })
             }
-            RevisionLook => {
-                self.look(revision | manifest, looks)?;
-                ("looks", Manifest)
-            }
+            RevisionLook => match self.look(world, p, relied_on | revision | manifest)? {
+                Looked::Lifted => ("takes it off the list", RevisionLook),
+                Looked::Changed => ("finds another list", self.begin(world, p, By::Relying)),
+                Looked::Same => ("finds the same list", Manifest),
+            },
             Manifest => {
                 self.put(manifest);
                 let is_tagged = !matches!(operation, Operation::Push(_, Tagged::No, _));
                 ("writes the manifest", if is_tagged { TagRead } else { Sign })
             }
+            TagRead if is_below => ("needs no tag", Sign),
             TagRead if self.is_dying() && world.has(M::DyingTag) => return None,
             TagRead if self.tag == NOTHING || self.tag >= DYING => {
                 self.tag = what;
@@ -115,14 +130,13 @@ impl State {
             Sign if self.is_signed(what) => ("finds a sign", SignWait),
             Sign => ("finds no sign", RevisionRead),
             SignWait if self.is_signed(what) => return None,
-            SignWait => ("finds no sign any more", Revision),
-            RevisionRead if !self.is_there(revision) => ("finds its revision gone", Revision),
+            SignWait => ("finds no sign any more", self.begin(world, p, By::Relying)),
+            RevisionRead if !self.is_there(revision) => ("finds its revision gone", self.begin(world, p, By::Relying)),
             RevisionRead if world.has(M::SameRun) => ("finds its revision", LastLook),
             RevisionRead => ("finds its revision", self.succeed(world, p)),
-            LastLook if is_late => {
-                self.processes[p].is_accepted &= !is_restore;
-                let by = if is_restore { restored_by } else { By::Relying };
-                ("sees that a run began", self.begin(world, p, by))
+            LastLook if sight == Sight::OfAnotherRun => {
+                self.processes[p].sight = self.sight();
+                ("sees that a run began", self.begin(world, p, By::Relying))
             }
             LastLook => ("sees that no run began", self.succeed(world, p)),
             RemoveRecord => {
