@@ -147,6 +147,7 @@ fn place(route: &Route) -> usize {
         Route::Referrers(..) => 8,
         Route::Trash(_) => 9,
         Route::Trashed(..) => 10,
+        Route::Usage(_) => 11,
     }
 }
 
@@ -156,7 +157,7 @@ fn every_end_point_stands_in_the_table_with_every_method_that_it_has() {
         TARGETS.iter().filter(|(_, methods)| *methods == METHODS).map(|(target, _)| *target).collect();
     let places: BTreeSet<_> =
         every.iter().map(|target| place(&Route::parse(&sample(target)).expect("an end-point"))).collect();
-    assert!(places.into_iter().eq(0..11), "{every:?}");
+    assert!(places.into_iter().eq(0..12), "{every:?}");
     // The methods that HTTP has beside those of the table, and one that nobody has.
     for method in ["OPTIONS", "TRACE", "CONNECT", "get", "PURGE"] {
         for (target, _) in TARGETS {
