@@ -37,7 +37,7 @@ impl<'a> Room<'a> {
         // Where nobody counts exactly, nobody looks.
         let is_there = registry.quotas.are_for(repository) && is_there(registry, repository, what).await?;
         let bytes = if is_there { 0 } else { bytes };
-        look_in_quotas(registry, repository, bytes)?;
+        look_in_quotas(registry, repository, Some(bytes))?;
         Ok(Self { registry, repository, bytes })
     }
 
@@ -59,13 +59,15 @@ async fn is_there(registry: &Registry, repository: &RepositoryName, what: Pushed
     }
 }
 
-/// Refuses so many more bytes for a repository whose quota they do not fit into; and any, once nothing is left of it. A
-/// repository takes nothing for what it has.
-pub(super) fn look_in_quotas(registry: &Registry, repository: &RepositoryName, bytes: u64) -> Result<(), Refusal> {
-    if bytes == 0 {
-        return Ok(());
-    }
-    let Some(Exceeded { quota, taken }) = registry.quotas.exceeded(repository, bytes) else { return Ok(()) };
+/// Refuses so many more bytes for a repository whose quota they do not fit into; or any, where nobody knows yet how many
+/// there will be.
+pub(super) fn look_in_quotas(registry: &Registry, name: &RepositoryName, bytes: Option<u64>) -> Result<(), Refusal> {
+    let exceeded = match bytes {
+        Some(0) => None,
+        bytes => registry.quotas.exceeded(name, bytes.unwrap_or(1)),
+    };
+    let Some(Exceeded { quota, taken }) = exceeded else { return Ok(()) };
+    let bytes = bytes.map_or_else(|| "any".to_owned(), |bytes| bytes.to_string());
     let message = format!(
         "{bytes} bytes more do not fit: of the {} bytes that {} may have together, {taken} are taken. Delete images that are \
          not needed; whoever runs the registry makes that room at once with lockgate-backend trash empty and then collect, \

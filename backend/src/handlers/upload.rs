@@ -33,7 +33,7 @@ const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uu
 /// `POST`: begins a session.
 pub(crate) async fn begin(registry: &Registry, name: &RepositoryName, algorithm: Option<Algorithm>) -> Outcome {
     look_on_disk(registry).await?;
-    look_in_quotas(registry, name, 1)?;
+    look_in_quotas(registry, name, None)?;
     let id = registry.store.begin_upload(name, algorithm.unwrap_or(Algorithm::Sha256)).await?;
     Ok(standing(StatusCode::ACCEPTED, name, id, 0))
 }
@@ -206,12 +206,12 @@ async fn receive(
     body: &mut RequestBody,
     piece: Option<PieceRange>,
 ) -> Result<(), Refusal> {
-    look_in_quotas(registry, name, upload.size().saturating_add(body.announced().unwrap_or(0)))?;
+    look_in_quotas(registry, name, Some(upload.size().saturating_add(body.announced().unwrap_or(0))))?;
     let mut looked_at = 0;
     while let Some(bytes) = body.next().await? {
         if body.received() >= looked_at {
             look_on_disk(registry).await?;
-            look_in_quotas(registry, name, upload.size() + bytes.len() as u64)?;
+            look_in_quotas(registry, name, Some(upload.size() + bytes.len() as u64))?;
             looked_at = body.received() + STRETCH;
         }
         upload.append(bytes).await?;

@@ -3,21 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use lockgate_oci::RepositoryName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::keys;
 use super::node::Node;
 use crate::lock::held;
 use crate::objects::{self, Version};
-
-/// For how long a node writes to one object, so that they stay few.
-const SPAN: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// What was pushed at this node and not counted since.
 #[derive(Default)]
@@ -31,7 +26,6 @@ pub(super) struct RecentPushes {
 pub(super) struct Written {
     key: String,
     version: Version,
-    begun: Instant,
     batch: Batch,
 }
 
@@ -92,20 +86,20 @@ pub(super) async fn write(node: &Node) -> objects::Result<()> {
     }
 }
 
-/// Adds to the object that is written to, or begins another: where a collection has closed it, or it is of long ago.
+/// Adds to the object that is written to, or begins another, where a collection has closed it.
 async fn add(
     node: &Node,
     written: Option<Written>,
     noted: &HashMap<RepositoryName, u64>,
 ) -> objects::Result<Option<Written>> {
-    if let Some(Written { key, version, begun, mut batch }) = written.filter(|written| written.begun.elapsed() < SPAN) {
+    if let Some(Written { key, version, mut batch }) = written {
         batch.add(noted);
         if let Some(version) = node.objects.swap(&key, &version, batch.bytes()).await? {
-            return Ok(Some(Written { key, version, begun, batch }));
+            return Ok(Some(Written { key, version, batch }));
         }
     }
     let (key, mut batch) = (keys::batch_of_pushes(Uuid::new_v4()), Batch::default());
     batch.add(noted);
     let created = node.objects.create(&key, batch.bytes()).await?;
-    Ok(created.map(|version| Written { key, version, begun: Instant::now(), batch }))
+    Ok(created.map(|version| Written { key, version, batch }))
 }

@@ -25,7 +25,7 @@ struct Bound {
 
 impl Bound {
     fn taken(&self) -> u64 {
-        self.counted.saturating_add(self.noted - self.is_counted)
+        self.counted.saturating_add(self.noted.saturating_sub(self.is_counted))
     }
 }
 
@@ -72,7 +72,7 @@ impl Quotas {
         let fresh = |quota| Bound { quota, counted: 0, noted: 0, is_counted: 0 };
         let known = |quota: &Quota| bounds.iter().find(|bound| bound.quota == *quota).cloned();
         let now: Vec<Bound> = quotas.into_iter().map(|quota| known(&quota).unwrap_or_else(|| fresh(quota))).collect();
-        let noted = now.iter().map(|bound| bound.noted).collect();
+        let noted = now.iter().map(|bound| (bound.quota.clone(), bound.noted)).collect();
         *bounds = now;
         Counting { quotas: self, noted }
     }
@@ -82,16 +82,18 @@ impl Quotas {
 pub(super) struct Counting<'a> {
     quotas: &'a Quotas,
     /// Of each, what was noted when it began.
-    noted: Vec<u64>,
+    noted: Vec<(Quota, u64)>,
 }
 
 impl Counting<'_> {
     /// Takes over what was counted.
     pub(super) fn end(self, usage: &Usage) {
         let mut bounds = held(self.quotas.0.lock());
-        for (bound, noted) in bounds.iter_mut().zip(self.noted) {
+        for bound in bounds.iter_mut() {
+            // One that has come meanwhile is counted the next time.
+            let Some((_, noted)) = self.noted.iter().find(|(quota, _)| *quota == bound.quota) else { continue };
             bound.counted = usage.sum(|repository| bound.quota.repositories.have(repository));
-            bound.is_counted = noted;
+            bound.is_counted = *noted;
         }
     }
 }

@@ -22,7 +22,7 @@ async fn push(registry: &TestRegistry, repository: &str, bytes: &[u8]) -> Answer
 }
 
 #[track_caller]
-fn is_refused(answer: Answer, more: usize, taken: usize) {
+fn is_refused(answer: Answer, more: impl std::fmt::Display, taken: usize) {
     let answer = answer.expect_error(403, "DENIED");
     let message = answer.json()["errors"][0]["message"].to_string();
     let numbers =
@@ -42,7 +42,7 @@ async fn an_upload_that_does_not_fit_is_refused_before_its_body_with_both_number
     registry.get(&url).await.expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     is_refused(push(&registry, "team/b", &content(401)).await, 401, 600);
     push(&registry, "team/b", &content(400)).await.expect(201);
-    is_refused(registry.call("POST", "/v2/team/c/blobs/uploads/").await, 1, 1000);
+    is_refused(registry.call("POST", "/v2/team/c/blobs/uploads/").await, "any", 1000);
     push(&registry, "other", &content(2000)).await.expect(201);
 }
 
