@@ -1,6 +1,8 @@
 //! A registry: what the API's handlers ask, and its rules over objects.
 //!
 //! ```text
+//! quotas         what is taken of each, as far as this process knows; rules: the blocks that are read again
+//! space          what keeps it from growing for ever: collect, trash, verify, and usage: what repositories take
 //! store          the store whose bytes are objects
 //!   uploads        how a blob's bytes gather: in a directory files, in a bucket parts
 //!   removal        deleting manifests and tags

@@ -1,20 +1,22 @@
-//! How much is pushed. It is kept in memory, and written from time to time to an object of this node, until a collection
-//! counts what is there and takes that object in.
+//! What a node remembers of how much repositories take: what was pushed since that was counted, and what was counted.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use lockgate_oci::RepositoryName;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex as AsyncMutex;
-use uuid::Uuid;
 
-use super::keys;
-use super::node::Node;
 use crate::lock::held;
-use crate::objects::{self, Version};
+use crate::objects::Version;
+use crate::store::Taken;
 
-/// What was pushed at this node and not counted since.
+/// What was counted last, and which state of its object that is.
+pub(super) type LastCounted = AsyncMutex<Option<(Version, SystemTime, Arc<HashMap<RepositoryName, Taken>>)>>;
+
+/// What was pushed at this node and not counted since. It is written from time to time to an object of this node, until a
+/// collection counts what is there and takes that object in.
 #[derive(Default)]
 pub(super) struct RecentPushes {
     noted: Mutex<HashMap<RepositoryName, u64>>,
@@ -24,9 +26,9 @@ pub(super) struct RecentPushes {
 
 /// The object that a node writes to.
 pub(super) struct Written {
-    key: String,
-    version: Version,
-    batch: Batch,
+    pub(super) key: String,
+    pub(super) version: Version,
+    pub(super) batch: Batch,
 }
 
 /// What a node writes.
@@ -43,7 +45,7 @@ impl Batch {
         serde_json::to_vec(self).expect("names and numbers are written as JSON").into()
     }
 
-    fn add(&mut self, pushed: &HashMap<RepositoryName, u64>) {
+    pub(super) fn add(&mut self, pushed: &HashMap<RepositoryName, u64>) {
         for (repository, bytes) in pushed {
             let sum = self.pushed.entry(repository.clone()).or_default();
             *sum = sum.saturating_add(*bytes);
@@ -64,42 +66,9 @@ impl RecentPushes {
     pub(super) fn noted(&self) -> HashMap<RepositoryName, u64> {
         held(self.noted.lock()).clone()
     }
-}
 
-/// Writes how much was pushed at this node, if anything was.
-pub(super) async fn write(node: &Node) -> objects::Result<()> {
-    let mut written = node.pushes.written.lock().await;
-    let noted = std::mem::take(&mut *held(node.pushes.noted.lock()));
-    if noted.is_empty() {
-        return Ok(());
+    /// The same, which the caller is to write from here on.
+    pub(super) fn take(&self) -> HashMap<RepositoryName, u64> {
+        std::mem::take(&mut *held(self.noted.lock()))
     }
-    let done = add(node, written.take(), &noted).await;
-    match done {
-        Ok(now) => {
-            *written = now;
-            Ok(())
-        }
-        Err(error) => {
-            noted.iter().for_each(|(repository, bytes)| node.pushes.note(repository, *bytes));
-            Err(error)
-        }
-    }
-}
-
-/// Adds to the object that is written to, or begins another, where a collection has closed it.
-async fn add(
-    node: &Node,
-    written: Option<Written>,
-    noted: &HashMap<RepositoryName, u64>,
-) -> objects::Result<Option<Written>> {
-    if let Some(Written { key, version, mut batch }) = written {
-        batch.add(noted);
-        if let Some(version) = node.objects.swap(&key, &version, batch.bytes()).await? {
-            return Ok(Some(Written { key, version, batch }));
-        }
-    }
-    let (key, mut batch) = (keys::batch_of_pushes(Uuid::new_v4()), Batch::default());
-    batch.add(noted);
-    let created = node.objects.create(&key, batch.bytes()).await?;
-    Ok(created.map(|version| Written { key, version, batch }))
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::store::ObjectStore;
-use super::{collect, keys, pushes, trash, usage, verify};
+use super::{collect, keys, trash, usage, verify};
 use crate::objects::Alone;
 use crate::store::{
     CollectOptions, Collected, Damage, Explained, Hit, Item, Plan, Result, Space, Thing, Trashed, Usage,
@@ -105,7 +105,7 @@ impl Space for ObjectStore {
     }
 
     async fn write_pushes(&self) -> Result<()> {
-        self.node.run(move |node| async move { Ok(pushes::write(&node).await?) }).await
+        self.node.run(move |node| async move { Ok(usage::write(&node).await?) }).await
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::RepositoryName;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex as AsyncMutex;
+use uuid::Uuid;
 
 use super::keys;
 use super::node::{Node, all};
-use super::pushes::{self, Batch};
-use crate::objects::{self, Entry, Object, Read, Version};
+use super::pushes::{Batch, Written};
+use crate::objects::{self, Entry, Object, Read};
 use crate::store::{Result, Taken, Usage};
 
 /// What was counted.
@@ -22,9 +22,6 @@ struct Counted {
     time: u64,
     repositories: HashMap<RepositoryName, Taken>,
 }
-
-/// What was counted last, and which state of its object that is.
-pub(super) type LastCounted = AsyncMutex<Option<(Version, SystemTime, Arc<HashMap<RepositoryName, Taken>>)>>;
 
 /// How much each repository takes, as far as this node can know.
 pub(super) async fn known(node: &Node) -> Result<Usage> {
@@ -70,13 +67,51 @@ fn read<'a, T: Deserialize<'a>>(key: &str, object: &'a Object) -> Option<T> {
     .ok()
 }
 
+/// Writes how much was pushed at this node, if anything was.
+pub(super) async fn write(node: &Node) -> objects::Result<()> {
+    let mut written = node.pushes.written.lock().await;
+    let noted = node.pushes.take();
+    if noted.is_empty() {
+        return Ok(());
+    }
+    let done = add(node, written.take(), &noted).await;
+    match done {
+        Ok(now) => {
+            *written = now;
+            Ok(())
+        }
+        Err(error) => {
+            noted.iter().for_each(|(repository, bytes)| node.pushes.note(repository, *bytes));
+            Err(error)
+        }
+    }
+}
+
+/// Adds to the object that is written to, or begins another, where a collection has closed it.
+async fn add(
+    node: &Node,
+    written: Option<Written>,
+    noted: &HashMap<RepositoryName, u64>,
+) -> objects::Result<Option<Written>> {
+    if let Some(Written { key, version, mut batch }) = written {
+        batch.add(noted);
+        if let Some(version) = node.objects.swap(&key, &version, batch.bytes()).await? {
+            return Ok(Some(Written { key, version, batch }));
+        }
+    }
+    let (key, mut batch) = (keys::batch_of_pushes(Uuid::new_v4()), Batch::default());
+    batch.add(noted);
+    let created = node.objects.create(&key, batch.bytes()).await?;
+    Ok(created.map(|version| Written { key, version, batch }))
+}
+
 /// While it is counted: what was pushed before, which is among what is counted.
 pub(super) struct Counting(Vec<String>);
 
 impl Counting {
     /// Closes what was written of pushes, so that nobody adds to it.
     pub(super) async fn begin(node: &Node) -> objects::Result<Self> {
-        pushes::write(node).await?;
+        write(node).await?;
         let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
         let closed = all(batches.iter().map(|entry| close(node, &entry.key).boxed()).collect()).await?;
         let closed = batches.into_iter().zip(closed).filter_map(|(entry, is_closed)| is_closed.then_some(entry.key));

@@ -1,7 +1,7 @@
 //! What is damaged is found, and mended by the next push.
 
 use crate::commands::{Site, answers};
-use lockgate_e2e::{PlainApi, digest_of};
+use lockgate_e2e::{PATIENCE, PlainApi, Process, Signal, digest_of};
 use std::fs;
 
 #[test]
@@ -52,4 +52,31 @@ fn a_damaged_manifest_stops_the_collector_until_it_is_repaired() {
     site.command(&["collect"]).success();
     assert_eq!(PlainApi::at(backend.url()).push_image("team/app", "v1", b"one"), image);
     assert_eq!(digest_of(&answers(&backend, "/v2/team/app/manifests/v1", 200)), image);
+}
+
+#[test]
+fn a_run_that_was_cut_off_goes_on_where_it_was_with_what_it_had_found() {
+    let site = Site::in_directory("collect.rate = '1%'");
+    let backend = site.serve();
+    let mut api = PlainApi::at(backend.url());
+    let contents: Vec<Vec<u8>> = (0..600_u32).map(|seed| seed.to_le_bytes().repeat(1 << 17)).collect();
+    for content in &contents {
+        api.push_blob("a", content).unwrap().expect(201);
+    }
+    backend.stop();
+    let first = contents.iter().map(|content| digest_of(content)).min().expect("there are some");
+    let hex = first.strip_prefix("sha256:").expect("it is one");
+    let data = site.data().join("docker/registry/v2/blobs/sha256").join(&hex[..2]).join(hex).join("data");
+    let mut bytes = fs::read(&data).expect("it is there");
+    bytes[0] ^= 1;
+    fs::write(&data, bytes).expect("it is there");
+    let mut run = Process::start(&mut site.asking(&["verify"]));
+    run.stdout().await_line(3 * PATIENCE, "how far it is", |line| line.contains("% read"));
+    run.signal(Signal::Kill);
+    run.wait(PATIENCE);
+    let on = lockgate_e2e::finish(site.asking(&["verify"]).env("LOCKGATE_BACKEND_COLLECT_RATE", "100%"));
+    let said = on.failure().output();
+    assert!(said.contains("goes on where a run was cut off") && said.contains("1 blob damaged"), "{said}");
+    let read = said.split("read ").last().and_then(|rest| rest.split(' ').next()).and_then(|text| text.parse().ok());
+    assert!(read.is_some_and(|read: u32| read < 600), "{said}");
 }
