@@ -70,18 +70,19 @@ async fn what_is_there_already_takes_nothing_and_what_is_mounted_takes_its_size(
     }
     let again = format!("/v2/team/a/blobs/uploads/?mount={}&from=other", sha256(&layer));
     registry.call("POST", &again).await.expect(201);
-    push(&registry, "team/a", &rest[..300]).await.expect(201);
-    // 100 bytes are left for a manifest.
-    let manifest = format!(r#"{{"mediaType":"{OCI_IMAGE}","schemaVersion":2}}"#);
+    push(&registry, "team/a", &rest[..100]).await.expect(201);
+    // 300 bytes are left for a manifest.
+    let config = format!(r#"{{"mediaType":"x/y","digest":"{}","size":600}}"#, sha256(&layer));
+    let manifest = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_IMAGE}","config":{config},"layers":[]}}"#);
     let put = |tag: &'static str| {
         registry.call_with("PUT", tag, &[("content-type", OCI_IMAGE)], manifest.clone().into_bytes())
     };
     for tag in ["/v2/team/a/manifests/v1", "/v2/team/a/manifests/v2"] {
         put(tag).await.expect(201);
     }
-    is_refused(put("/v2/team/b/manifests/v1").await, manifest.len(), 900 + manifest.len());
+    is_refused(put("/v2/team/b/manifests/v1").await, manifest.len(), 700 + manifest.len());
     let usage = registry.get("/v2/team/a/_lockgate/usage").await.expect(200).json();
-    assert_eq!(usage["quotas"][0]["taken"], 900 + manifest.len());
+    assert_eq!(usage["quotas"][0]["taken"], 700 + manifest.len());
     assert_eq!((&usage["name"], &usage["quotas"][0]["bytes"]), (&"team/a".into(), &1000.into()));
 }
 
