@@ -37,9 +37,9 @@ pub(super) async fn verify(registry: &Registry, repair: bool, say: Say<'_>) -> R
             (blobs, bytes) = (blobs + 1, bytes + size);
             tokio::time::sleep(began.elapsed().mul_f64(1.0 / rate - 1.0)).await;
             if told.elapsed() > INTERVAL {
+                store.set_mark(part, damaged.clone()).await?;
                 let done = u32::from(part) * 100 / u32::from(parts);
                 say(format!("{done} % read, {} ({})", report::count(blobs, "blob"), report::size(bytes)));
-                store.set_mark(part, damaged.clone()).await?;
                 told = Instant::now();
             }
         }

@@ -1,8 +1,7 @@
 //! How much repositories may have.
 
-use crate::commands::{Site, answers};
+use crate::commands::Site;
 use lockgate_e2e::{Backend, Bucket, PATIENCE, PlainApi, eventually};
-use serde_json::Value;
 
 const KIB: usize = 1 << 10;
 
@@ -15,6 +14,13 @@ fn push(backend: &Backend, repository: &str, byte: u8, kib: usize) -> u16 {
     PlainApi::at(backend.url()).push_blob(repository, &vec![byte; kib * KIB]).expect("it answers").head.status()
 }
 
+/// What is taken of the quota that a repository has; 0 where nothing is known of it.
+fn taken(backend: &Backend, repository: &str) -> u64 {
+    let path = format!("/v2/{repository}/_lockgate/usage");
+    let answer = PlainApi::at(backend.url()).call("GET", &path).expect("it answers");
+    if answer.head.status() == 404 { 0 } else { answer.json()["quotas"][0]["taken"].as_u64().expect("it is bound") }
+}
+
 #[test]
 fn what_was_deleted_makes_room_once_nobody_can_restore_it() {
     for site in [Site::in_directory, Site::in_bucket].map(|site| site(&format!("{SHORT}{QUOTA}"))) {
@@ -25,9 +31,7 @@ fn what_was_deleted_makes_room_once_nobody_can_restore_it() {
         let message = refused["errors"][0]["message"].to_string();
         assert!(refused["errors"][0]["code"] == "DENIED" && message.contains("of the 102400 bytes"), "{message}");
         api.call("DELETE", "/v2/team/app/manifests/v1").expect("it answers").expect(202);
-        let image = answers(&backend, "/v2/team/app/_lockgate/usage", 200);
-        let usage: Value = serde_json::from_slice(&image).expect("it is JSON");
-        assert!(usage["quotas"][0]["taken"].as_u64().is_some_and(|taken| taken > 60 << 10), "{usage}");
+        assert!(taken(&backend, "team/app") > 60 << 10);
         // The tag is gone, and its image is there still: it goes by digest.
         let digest = site
             .says(&["trash", "list"])
@@ -47,7 +51,8 @@ fn what_was_deleted_makes_room_once_nobody_can_restore_it() {
         // A process that begins knows what is taken.
         backend.stop();
         let backend = site.serve();
-        eventually(PATIENCE, "it is known", || (push(&backend, "team/third", 3, 50) == 403).then_some(()));
+        eventually(PATIENCE, "it is known", || (taken(&backend, "team/other") >= 60 << 10).then_some(()));
+        assert_eq!(push(&backend, "team/third", 3, 50), 403);
         assert_eq!(push(&backend, "elsewhere", 3, 60), 201);
     }
 }
@@ -58,8 +63,7 @@ fn what_is_pushed_at_one_node_counts_at_the_others_within_seconds() {
     let [one, other] = [(); 2].map(|()| Backend::configured_on(&bucket, &format!("{SHORT}{QUOTA}")));
     assert_eq!(push(&one, "team/app", 1, 60), 201);
     assert_eq!(push(&one, "team/app", 2, 60), 403);
-    // More than is left fits nowhere, and nothing of it is kept.
-    eventually(2 * PATIENCE, "the other knows of it", || (push(&other, "team/other", 2, 99) == 403).then_some(()));
+    eventually(2 * PATIENCE, "the other knows of it", || (taken(&other, "team/app") == 60 << 10).then_some(()));
     assert_eq!((push(&other, "team/other", 2, 30), push(&other, "team/other", 3, 30)), (201, 403));
 }
 

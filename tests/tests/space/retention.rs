@@ -113,8 +113,9 @@ fn rules_that_are_changed_count_without_a_restart_and_a_mistake_leaves_them() {
     backend.rewrite_config(|text| text.replace("'v*', 'dev-2'", "'dev-2', '-'"));
     site.says(&["collect"]);
     assert_eq!(tags(&backend, "a"), ["dev-2", "v1"]);
-    let is_told =
-        |line: &str| line.contains("the rules of [[retention]] are as before") && line.contains("no tag can match it");
+    let is_told = |line: &str| {
+        line.contains("the rules of [[retention]] and [[quota]] are as before") && line.contains("no tag can match it")
+    };
     backend.process().stderr().await_line(PATIENCE, "the mistake", is_told);
     backend.rewrite_config(|text| text.replace("'dev-2', '-'", "'v*'"));
     site.says(&["collect"]);

@@ -71,7 +71,8 @@ fn a_run_that_was_cut_off_goes_on_where_it_was_with_what_it_had_found() {
     bytes[0] ^= 1;
     fs::write(&data, bytes).expect("it is there");
     let mut run = Process::start(&mut site.asking(&["verify"]));
-    run.stdout().await_line(3 * PATIENCE, "how far it is", |line| line.contains("% read"));
+    let is_under_way = |line: &str| line.contains("% read") && !line.starts_with("0 %");
+    run.stdout().await_line(6 * PATIENCE, "how far it is", is_under_way);
     run.signal(Signal::Kill);
     run.wait(PATIENCE);
     let on = lockgate_e2e::finish(site.asking(&["verify"]).env("LOCKGATE_BACKEND_COLLECT_RATE", "100%"));
