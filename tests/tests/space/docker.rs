@@ -10,7 +10,8 @@ fn an_image_that_was_deleted_by_its_tag_or_by_its_digest_is_restored_pulled_and_
     let backend = site.serve();
     let gate = Gate::before(backend.url()).start();
     let docker = Docker::at(gate.door()).logged_in();
-    let image = docker.import("team/app:v1", b"restored", &["--change", "CMD [\"/bin/busybox\", \"cat\", \"/content\"]"]);
+    let image =
+        docker.import("team/app:v1", b"restored", &["--change", "CMD [\"/bin/busybox\", \"cat\", \"/content\"]"]);
     let pushed = docker.run(&["push", &image]).success().stdout;
     let digest = pushed.split_whitespace().find(|word| word.starts_with("sha256:")).expect("it is said").to_owned();
     let repository = image.strip_suffix(":v1").expect("it is the tag");
