@@ -64,6 +64,8 @@ pub(super) struct Node {
     /// What was read last of the collector's list, if it was: there may be none.
     pub(super) last_look: AsyncMutex<Option<Option<LastLook>>>,
     pub(super) pulls: RecentPulls,
+    /// Shared by those in this process who remove what the collector found.
+    pub(super) removing: RwLock<()>,
     ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
 }
@@ -72,8 +74,8 @@ impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
         let last_look = AsyncMutex::default();
-        let (pulls, ages) = (RecentPulls::default(), Mutex::default());
-        Self { objects, names, layout, is_relied_on, last_look, pulls, ages, locks }
+        let (pulls, removing, ages) = (RecentPulls::default(), RwLock::default(), Mutex::default());
+        Self { objects, names, layout, is_relied_on, last_look, pulls, removing, ages, locks }
     }
 
     pub(super) fn ages(&self) -> Ages {

@@ -23,6 +23,7 @@ mod seen;
 mod survey;
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
@@ -110,6 +111,8 @@ pub(super) async fn run(node: &Node, rules: &Rules, only: Option<&HashSet<Item>>
 
 /// Ends what a collector has left that died while it removed something: until then nobody can write that.
 pub(super) async fn clean_up(node: &Node) -> Result<()> {
+    // One that removes in this process has not died, and would lose its turn.
+    let Ok(_alone) = node.removing.try_write() else { return Ok(()) };
     if node.collection().await?.is_some_and(|last| !last.collection.deleting.is_empty()) {
         Run::begin(node).await?;
     }
@@ -119,6 +122,7 @@ pub(super) async fn clean_up(node: &Node) -> Result<()> {
 /// Takes damaged bytes out of the way, as what is being deleted, so that nobody writes them meanwhile. False when they are
 /// others by now.
 pub(super) async fn set_aside(node: &Node, damage: &Damage) -> Result<bool> {
+    let _removing = node.removing.read().await;
     let (run, key) = (Run::begin(node).await?, keys::blob(&damage.digest));
     run.change(|collection| {
         collection.condemned.remove(&key);
@@ -166,7 +170,7 @@ impl<'a> Run<'a> {
             let mut collection = before.unwrap_or_default();
             (collection.run, collection.nonce) = (collection.run + 1, nonce);
             collection.grace = u64::try_from(node.ages().grace.as_millis()).unwrap_or(u64::MAX);
-            if node.swap_collection(known.as_ref(), &collection).await?.is_some() {
+            if let Some(collection) = node.swap_collection(known.as_ref(), collection).await? {
                 break collection;
             }
         };
@@ -204,17 +208,23 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
+    /// The list, as long as it is this run's turn.
+    async fn list(&self) -> Result<LastLook> {
+        let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
+        let message = "another collection has begun meanwhile, and goes on in place of this one";
+        Ok(last.ok_or_else(|| ObjectsError::Unavailable(message.to_owned()))?)
+    }
+
     /// Changes the list, as long as it is this run's turn. What it is then.
-    async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Collection> {
+    async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Arc<Collection>> {
         loop {
-            let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
-            let Some(LastLook { version, collection }) = last else {
-                let message = "another collection has begun meanwhile, and goes on in place of this one";
-                return Err(ObjectsError::Unavailable(message.to_owned()).into());
-            };
+            let LastLook { version, collection } = self.list().await?;
             let mut changed = Collection::clone(&collection);
             change(&mut changed);
-            if changed == *collection || self.node.swap_collection(Some(&version), &changed).await?.is_some() {
+            if changed == *collection {
+                return Ok(collection);
+            }
+            if let Some(changed) = self.node.swap_collection(Some(&version), changed).await? {
                 return Ok(changed);
             }
         }
@@ -225,7 +235,7 @@ impl<'a> Run<'a> {
         let mut removed = 0;
         for batch in tags.chunks(BATCH) {
             // Whoever has the turn now judges by rules that are newer.
-            self.change(|_| ()).await?;
+            self.list().await?;
             for Candidate { item, why, .. } in batch {
                 let Item::Tag(repository, tag, digest) = item else { continue };
                 let cause = Cause { by: None, why: Some(why.clone()) };
@@ -251,7 +261,7 @@ impl<'a> Run<'a> {
         most: usize,
         collected: &mut Collected,
     ) -> Result<HashSet<String>> {
-        let mut removed = HashSet::new();
+        let (mut removed, _removing) = (HashSet::new(), self.node.removing.read().await);
         for batch in candidates.chunks(BATCH) {
             let keys: Vec<(String, u64)> =
                 batch.iter().map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
@@ -284,7 +294,7 @@ impl<'a> Run<'a> {
         let mut left: Vec<&String> = keys.iter().collect();
         for tries in 0.. {
             // Whoever takes the turn waits until no DELETE can come that was sent before; none is sent later.
-            self.change(|_| {}).await?;
+            self.list().await?;
             let began = Instant::now();
             let removals = left.iter().map(|key| self.remove_by(key, began + REMOVAL).boxed());
             let removed = all(removals.collect()).await?;
