@@ -5,6 +5,7 @@
 //! deleted is waited for. As long as the list is the one that was known before, no DELETE was on its way to what was written
 //! or read meanwhile; otherwise that is done again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys;
@@ -68,7 +69,7 @@ impl Node {
             }
             let mut lifted = Collection::clone(&collection);
             lifted.condemned.retain(|key| !keys.contains(key));
-            self.swap_collection(Some(&version), &lifted).await?;
+            self.swap_collection(Some(&version), lifted).await?;
         }
     }
 
@@ -96,12 +97,21 @@ impl Node {
         Ok(last.clone().flatten())
     }
 
-    /// Writes the collector's object, if it is as it was read. `None` when it is not.
-    pub(super) async fn swap_collection(&self, known: Option<&Version>, new: &Collection) -> Result<Option<Version>> {
-        let bytes = serde_json::to_vec(new).expect("texts and numbers are written as JSON").into();
-        match known {
-            Some(known) => self.objects.swap(keys::COLLECTION, known, bytes).await,
-            None => self.objects.create(keys::COLLECTION, bytes).await,
-        }
+    /// Writes the collector's object, if it is as it was read. `None` when it is not. Nobody here reads it again then, which
+    /// may be long.
+    pub(super) async fn swap_collection(
+        &self,
+        known: Option<&Version>,
+        new: Collection,
+    ) -> Result<Option<Arc<Collection>>> {
+        let bytes = serde_json::to_vec(&new).expect("texts and numbers are written as JSON").into();
+        let written = match known {
+            Some(known) => self.objects.swap(keys::COLLECTION, known, bytes).await?,
+            None => self.objects.create(keys::COLLECTION, bytes).await?,
+        };
+        let Some(version) = written else { return Ok(None) };
+        let collection = Arc::new(new);
+        *self.last_look.lock().await = Some(Some(LastLook { version, collection: Arc::clone(&collection) }));
+        Ok(Some(collection))
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Node {
     pub(super) pushes: RecentPushes,
     /// How much repositories take, as it was read last.
     pub(super) counted: LastCounted,
+    /// Shared by those in this process who remove what the collector found.
+    pub(super) removing: RwLock<()>,
     ages: Mutex<Ages>,
     locks: [RwLock<()>; LOCKS],
 }
@@ -75,9 +77,9 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn new(objects: Arc<dyn Objects>, names: Box<dyn Names>, layout: Layout, is_relied_on: bool) -> Self {
         let locks = std::array::from_fn(|_| RwLock::new(()));
-        let (last_look, counted) = (AsyncMutex::default(), AsyncMutex::default());
+        let (last_look, counted, removing) = (AsyncMutex::default(), AsyncMutex::default(), RwLock::default());
         let (pulls, pushes, ages) = (RecentPulls::default(), RecentPushes::default(), Mutex::default());
-        Self { objects, names, layout, is_relied_on, last_look, pulls, pushes, counted, ages, locks }
+        Self { objects, names, layout, is_relied_on, last_look, pulls, pushes, counted, removing, ages, locks }
     }
 
     pub(super) fn ages(&self) -> Ages {

@@ -135,6 +135,8 @@ pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&Has
 
 /// Ends what a collector has left that died while it removed something: until then nobody can write that.
 pub(super) async fn clean_up(node: &Node) -> Result<()> {
+    // One that removes in this process has not died, and would lose its turn.
+    let Ok(_alone) = node.removing.try_write() else { return Ok(()) };
     if node.collection().await?.is_some_and(|last| !last.collection.deleting.is_empty()) {
         Run::begin(node).await?;
     }
@@ -144,6 +146,7 @@ pub(super) async fn clean_up(node: &Node) -> Result<()> {
 /// Takes damaged bytes out of the way, as what is being deleted, so that nobody writes them meanwhile. False when they are
 /// others by now.
 pub(super) async fn set_aside(node: &Node, damage: &Damage) -> Result<bool> {
+    let _removing = node.removing.read().await;
     let (run, key) = (Run::begin(node).await?, keys::blob(&damage.digest));
     run.change(|collection| {
         collection.condemned.remove(&key);
@@ -174,7 +177,7 @@ impl Run<'_> {
         let mut removed = 0;
         for batch in tags.chunks(BATCH) {
             // Whoever has the turn now judges by rules that are newer.
-            self.change(|_| ()).await?;
+            self.list().await?;
             for Candidate { item, why, .. } in batch {
                 let Item::Tag(repository, tag, digest) = item else { continue };
                 let cause = Cause { by: None, why: Some(why.clone()) };
@@ -200,7 +203,7 @@ impl Run<'_> {
         most: usize,
         collected: &mut Collected,
     ) -> Result<HashSet<String>> {
-        let mut removed = HashSet::new();
+        let (mut removed, _removing) = (HashSet::new(), self.node.removing.read().await);
         for batch in candidates.chunks(BATCH) {
             let keys: Vec<(String, u64)> =
                 batch.iter().map(|candidate| (key(&candidate.item), candidate.bytes)).collect();

@@ -276,6 +276,30 @@ async fn what_a_dead_collector_has_left_is_brought_to_its_end() {
     assert!(run.change(|collection| collection.run += 1).await.is_err(), "it is another's turn");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_for_what_a_dead_collector_has_left_takes_no_turn_from_one_that_removes() {
+    for site in sites() {
+        for content in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+            site.push_blob("a", content).await;
+        }
+        site.later(25 * HOUR);
+        assert_eq!(site.collect().await.condemned, 16);
+        let (collected, looks) = (std::sync::atomic::AtomicBool::new(false), site.store());
+        let collect = async {
+            let removed = site.collect().await.removed;
+            collected.store(true, std::sync::atomic::Ordering::Relaxed);
+            removed
+        };
+        let look = async {
+            while !collected.load(std::sync::atomic::Ordering::Relaxed) {
+                looks.clean_up_after_collector().await.expect("it is looked for");
+                tokio::task::yield_now().await;
+            }
+        };
+        assert_eq!(tokio::join!(collect, look).0, 16);
+    }
+}
+
 fn keeping(block: &str) -> CollectOptions {
     let text = format!("[[retention]]\n{block}\n");
     let config = Config::parse(&text, Path::new("backend.toml"), []).expect("it can be read");
@@ -294,7 +318,7 @@ impl Site {
         let Some(LastLook { version, collection }) = node.collection().await.expect("it is read") else { return };
         let mut earlier = Collection::clone(&collection);
         earlier.untagged.values_mut().for_each(|since| *since -= by.as_secs());
-        node.swap_collection(Some(&version), &earlier).await.expect("it is written").expect("nobody else does");
+        node.swap_collection(Some(&version), earlier).await.expect("it is written").expect("nobody else does");
         let pulled = node.objects.get(keys::PULLED).await.expect("it is read").expect("it was recorded");
         let mut pulled: serde_json::Value = serde_json::from_slice(&pulled.bytes).expect("it is JSON");
         let earlier = |time: &mut serde_json::Value| *time = (time.as_u64().expect("a time") - by.as_secs()).into();

@@ -1,5 +1,6 @@
 //! Whose turn it is to collect: one at a time, of all nodes. Whoever has it says what it removes before it does.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
@@ -45,7 +46,7 @@ impl<'a> Run<'a> {
             let mut collection = before.unwrap_or_default();
             (collection.run, collection.nonce) = (collection.run + 1, nonce);
             collection.grace = u64::try_from(node.ages().grace.as_millis()).unwrap_or(u64::MAX);
-            if node.swap_collection(known.as_ref(), &collection).await?.is_some() {
+            if let Some(collection) = node.swap_collection(known.as_ref(), collection).await? {
                 break collection;
             }
         };
@@ -83,17 +84,23 @@ impl<'a> Run<'a> {
         Ok(None)
     }
 
+    /// The list, as long as it is this run's turn.
+    pub(super) async fn list(&self) -> Result<LastLook> {
+        let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
+        let message = "another collection has begun meanwhile, and goes on in place of this one";
+        Ok(last.ok_or_else(|| ObjectsError::Unavailable(message.to_owned()))?)
+    }
+
     /// Changes the list, as long as it is this run's turn. What it is then.
-    pub(super) async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Collection> {
+    pub(super) async fn change(&self, change: impl Fn(&mut Collection)) -> Result<Arc<Collection>> {
         loop {
-            let last = self.node.collection().await?.filter(|last| last.collection.nonce == self.nonce);
-            let Some(LastLook { version, collection }) = last else {
-                let message = "another collection has begun meanwhile, and goes on in place of this one";
-                return Err(ObjectsError::Unavailable(message.to_owned()).into());
-            };
+            let LastLook { version, collection } = self.list().await?;
             let mut changed = Collection::clone(&collection);
             change(&mut changed);
-            if changed == *collection || self.node.swap_collection(Some(&version), &changed).await?.is_some() {
+            if changed == *collection {
+                return Ok(collection);
+            }
+            if let Some(changed) = self.node.swap_collection(Some(&version), changed).await? {
                 return Ok(changed);
             }
         }
@@ -104,7 +111,7 @@ impl<'a> Run<'a> {
         let mut left: Vec<&String> = keys.iter().collect();
         for tries in 0.. {
             // Whoever takes the turn waits until no DELETE can come that was sent before; none is sent later.
-            self.change(|_| {}).await?;
+            self.list().await?;
             let began = Instant::now();
             let removals = left.iter().map(|key| self.remove_by(key, began + REMOVAL).boxed());
             let removed = all(removals.collect()).await?;
