@@ -6,7 +6,7 @@
 //! It is the registry's own code that runs, from the request to the calls on [`Objects`](crate::objects::Objects):
 //!
 //! ```text
-//! uploads, tags     programs of requests, and what must be so
+//! uploads, tags, collecting     programs of requests, and what must be so
 //!   explorer          schedules, states, the shortest first
 //!     client            requests and answers of a node
 //!     gated             a node's calls to the store
@@ -15,6 +15,7 @@
 //! ```
 
 mod client;
+mod collecting;
 mod explorer;
 mod gate;
 mod gated;

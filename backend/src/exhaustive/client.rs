@@ -12,6 +12,7 @@ use crate::config::{Limits, Storage};
 use crate::lock::held;
 use crate::objects::BucketObjects;
 use crate::registry::{Ages, ObjectStore, Registry};
+use crate::store::{Collected, StoreError, Terms};
 
 pub(super) type Answers = Arc<Mutex<Vec<Answer>>>;
 
@@ -81,6 +82,12 @@ impl Client {
         let answer = Answer { asked, status: head.status.as_u16(), headers: head.headers, body };
         held(self.answers.lock()).push(answer.clone());
         answer
+    }
+
+    /// Has the collector run once.
+    pub(super) async fn collect(&self) -> Result<Collected, StoreError> {
+        let terms = Terms { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
+        self.registry.store.collect(&terms, None).await
     }
 
     /// Has listings made of names from now on.

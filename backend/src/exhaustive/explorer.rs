@@ -30,6 +30,8 @@ pub(super) struct Scenario {
     pub(super) found: MemoryObjects,
     pub(super) part_size: u64,
     pub(super) tails: (usize, usize),
+    /// The beginnings of keys in whose calls it makes no difference when they come.
+    pub(super) aside: &'static [&'static str],
     pub(super) programs: Vec<Program>,
     /// How many nodes die, clients go away, or answers are lost, at most.
     pub(super) faults: usize,
@@ -82,7 +84,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     async fn begin(scenario: &'a Scenario, names: Names) -> Self {
-        let gate = Gate::before(Arc::new(scenario.found.copied()), names);
+        let gate = Gate::before(Arc::new(scenario.found.copied()), names, scenario.aside);
         let answers: Vec<Arc<Mutex<Vec<Answer>>>> = scenario.programs.iter().map(|_| Arc::default()).collect();
         let programs = scenario.programs.iter().enumerate().map(|(number, program)| {
             let client = |node| {

@@ -32,9 +32,9 @@ pub(super) enum Verdict {
     Left(bool),
 }
 
-/// What is written with the same bytes by all and removed by none, and what none writes here, the collector's list: when
+/// What is written with the same bytes by all and removed by none, and what none writes without a collector, its list: when
 /// these calls are let through makes no difference.
-const ASIDE: [&str; 2] = [".lockgate/names/repositories/", ".lockgate/collect"];
+pub(super) const ASIDE: &[&str] = &[".lockgate/names/repositories/", ".lockgate/collect"];
 
 /// A call that waits.
 pub(super) struct Call {
@@ -56,6 +56,8 @@ struct Late {
 pub(super) struct Gate {
     pub(super) objects: Arc<MemoryObjects>,
     began: Instant,
+    /// The beginnings of keys in whose calls it makes no difference when they are let through.
+    aside: &'static [&'static str],
     inner: Mutex<Inner>,
 }
 
@@ -80,7 +82,7 @@ fn lost() -> ObjectsError {
 }
 
 impl Gate {
-    pub(super) fn before(objects: Arc<MemoryObjects>, names: Names) -> Arc<Self> {
+    pub(super) fn before(objects: Arc<MemoryObjects>, names: Names, aside: &'static [&'static str]) -> Arc<Self> {
         let inner = Inner {
             waiting: Vec::new(),
             late: Vec::new(),
@@ -92,7 +94,7 @@ impl Gate {
             written: HashMap::new(),
             names,
         };
-        Arc::new(Self { objects, began: Instant::now(), inner: Mutex::new(inner) })
+        Arc::new(Self { objects, began: Instant::now(), aside, inner: Mutex::new(inner) })
     }
 
     fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -184,7 +186,7 @@ impl Gate {
 
     /// The first call that waits whose turn makes no difference.
     pub(super) fn aside(&self) -> Option<usize> {
-        self.inner().waiting.iter().position(|call| ASIDE.iter().any(|key| call.key.starts_with(key)))
+        self.inner().waiting.iter().position(|call| self.aside.iter().any(|key| call.key.starts_with(key)))
     }
 
     /// The calls that wait, and the DELETEs that nobody waits for.

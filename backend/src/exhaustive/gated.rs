@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,13 +20,23 @@ pub(super) struct Gated {
     pub(super) node: usize,
 }
 
-/// A version is that of the bytes, and told with them; a time is the gate's.
+/// Whether something was there long before anything was done here: for the collector, and whoever relies on it, that is all
+/// that a time says, but for what the gate says.
+fn is_old(modified: SystemTime) -> bool {
+    modified.elapsed().is_ok_and(|age| age > Duration::from_secs(60 * 60))
+}
+
+/// A version is that of the bytes, and told with them.
 fn object(found: &Option<Object>) -> Vec<u8> {
-    found.as_ref().map_or(b"none".to_vec(), |object| [b"some", &object.bytes[..]].concat())
+    found.as_ref().map_or(b"none".to_vec(), |object| {
+        let is_old = if is_old(object.stat.modified) { b"old " } else { b"new " };
+        [is_old, &object.bytes[..]].concat()
+    })
 }
 
 fn stat(found: &Option<Stat>) -> Vec<u8> {
-    found.as_ref().map_or(b"none".to_vec(), |stat| format!("{} {:?}", stat.size, stat.mark).into())
+    let told = |stat: &Stat| format!("{} {:?} {}", stat.size, stat.mark, is_old(stat.modified)).into();
+    found.as_ref().map_or(b"none".to_vec(), told)
 }
 
 fn is_some<T>(found: &Option<T>) -> Vec<u8> {
@@ -118,7 +128,9 @@ impl Objects for Gated {
         let (gate, node, prefix) = (Arc::clone(&self.gate), self.node, prefix.to_owned());
         let scan = async move {
             let objects = Arc::clone(&gate.objects);
-            let seen = |found: &Vec<Entry>| debug(&found.iter().map(|entry| &entry.key).collect::<Vec<_>>());
+            let seen = |found: &Vec<Entry>| {
+                debug(&found.iter().map(|entry| (&entry.key, is_old(entry.modified))).collect::<Vec<_>>())
+            };
             let scan = async { objects.scan(&prefix).try_collect::<Vec<_>>().await };
             let mut found = gate.call(node, ("scan", &prefix, Kind::Read), &[], scan, seen).await?;
             for entry in &mut found {

@@ -6,6 +6,7 @@ use lockgate_oci::Algorithm;
 
 use super::client::Client;
 use super::explorer::{Claim, Program, Scenario, World, holds, runtime};
+use super::gate::ASIDE;
 use super::orders::{Act, There, explained};
 use crate::hasher::digest_of;
 use crate::objects::MemoryObjects;
@@ -112,6 +113,7 @@ fn explore(found: &[Act], programs: &[&[Act]], (faults, stalls): (usize, usize))
         found: objects.copied(),
         part_size: 100,
         tails: (64, 3),
+        aside: ASIDE,
         programs: acts.iter().map(program).collect(),
         faults,
         stalls,

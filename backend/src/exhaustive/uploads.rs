@@ -3,6 +3,7 @@
 use lockgate_oci::Algorithm;
 
 use super::explorer::{Scenario, holds};
+use super::gate::ASIDE;
 use super::sessions::{Ask, CONTENT, Ends, are_those_of_the_first, digest, goes_on, is_made, kept, program, session};
 use crate::hasher::digest_of;
 
@@ -28,6 +29,7 @@ fn explore(cuts: &[usize], programs: &[&[(usize, Ask)]], ends: Ends, over: &[Ove
             found,
             part_size,
             tails,
+            aside: ASIDE,
             programs: programs.iter().map(|asks| program(&session, asks)).collect(),
             faults,
             stalls: 0,
@@ -91,6 +93,7 @@ fn what_a_node_knows_of_a_session_that_has_gone_on_elsewhere_is_not_what_it_is()
             found,
             part_size,
             tails,
+            aside: ASIDE,
             programs: vec![program(&session, &elsewhere)],
             faults,
             stalls: 0,
@@ -141,6 +144,7 @@ fn of_two_nodes_that_add_other_bytes_to_a_session_those_of_the_winner_become_the
             found,
             part_size,
             tails,
+            aside: ASIDE,
             programs: programs.into(),
             faults,
             stalls: 0,
