@@ -26,7 +26,8 @@
 //! something is there is none.
 //!
 //! **No act begins without room for its line**, but with `audit.on_full = "drop"`: room for those that are under way is
-//! kept behind the last line, and the next ones are refused, or wait, once it cannot be had (`AuditFile::keep_room`).
+//! kept behind the last line, and the next ones are refused, or wait, once it cannot be had (`AuditFile::keep_room`), or
+//! once too many lines wait for a disk that is slow. A line that an act has is queued, whoever waits for it.
 //!
 //! **Strangers cannot fill the disk.** What is refused to them, and what is open to anybody, is counted by network and
 //! minute, and may be lost (`strangers`). What is to happen where the file takes nothing (`audit.on_full`) is about the
@@ -54,7 +55,7 @@ use file::AuditFile;
 use manifests_read::ManifestsRead;
 pub(crate) use manifests_read::Reader;
 pub(crate) use writer::Full;
-use writer::{Job, Shared};
+use writer::{Job, Room, Shared};
 
 /// How long a request waits for its line where it may go on without it, or be refused: a disk that takes nothing and
 /// says nothing is full as well.
@@ -64,7 +65,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Audit(Option<Open>);
 
 struct Open {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::UnboundedSender<Job>,
     shared: Arc<Shared>,
     on_full: OnFull,
     level: AuditLevel,
@@ -118,15 +119,12 @@ impl Audit {
     /// # Errors
     /// [`Full`].
     pub(crate) async fn admit(&self) -> Result<(), Full> {
-        let Some(Open { shared, on_full, .. }) = &self.0 else { return Ok(()) };
-        match on_full {
+        let Some(open) = &self.0 else { return Ok(()) };
+        match open.on_full {
             OnFull::Drop => Ok(()),
-            _ if !*shared.is_full.borrow() => Ok(()),
-            OnFull::Refuse => Err(Full),
-            OnFull::Wait => {
-                let room = shared.is_full.subscribe().wait_for(|is_full| !is_full).await.map(drop);
-                room.map_err(|_| Full)
-            }
+            OnFull::Wait => open.until(Room::is_left).await,
+            OnFull::Refuse if open.shared.room.borrow().is_full => Err(Full),
+            OnFull::Refuse => timeout(PATIENCE, open.until(Room::is_left)).await.unwrap_or(Err(Full)),
         }
     }
 
@@ -138,9 +136,15 @@ impl Audit {
     pub(crate) async fn write(&self, event: Event<'_>) -> Result<(), Full> {
         let Some(open) = &self.0 else { return Ok(()) };
         let (writer, written) = oneshot::channel();
-        let job = Job::Line(event.line(SystemTime::now()), writer);
+        let job = Job::Line(event.line(SystemTime::now()), Some(writer));
         let told = async {
-            open.send(job).await?;
+            if open.on_full == OnFull::Drop {
+                // Whoever leaves meanwhile has lost the line.
+                let lost = Lost(&open.shared);
+                open.until(Room::is_left_in_the_queue).await?;
+                std::mem::forget(lost);
+            }
+            open.queue(job);
             written.await.unwrap_or(Err(Full))
         };
         match open.on_full {
@@ -153,13 +157,14 @@ impl Audit {
         }
     }
 
-    /// Has a line written for which nobody can wait: something that happened by itself, or the act of somebody who has
-    /// left. It is lost where the file or the queue takes nothing.
+    /// Has a line written for which nobody can wait: something that happened by itself, or the act of somebody known who
+    /// has left.
     pub(crate) fn note(&self, event: &Event<'_>) {
-        if let Some(open) = &self.0
-            && open.jobs.try_send(Job::Note(event.line(SystemTime::now()))).is_err()
-        {
+        let Some(open) = &self.0 else { return };
+        if open.on_full == OnFull::Drop && !open.shared.room.borrow().is_left_in_the_queue() {
             open.shared.lose(1);
+        } else {
+            open.queue(Job::Line(event.line(SystemTime::now()), None));
         }
     }
 
@@ -174,7 +179,7 @@ impl Audit {
     pub(crate) async fn end(&self) {
         let Some(open) = &self.0 else { return };
         let (done, all) = oneshot::channel();
-        let end = async { open.jobs.send(Job::End(done)).await.is_ok() && all.await.is_ok() };
+        let end = async { open.jobs.send(Job::End(done)).is_ok() && all.await.is_ok() };
         if !timeout(PATIENCE, end).await.unwrap_or(false) {
             tracing::error!("the process ends with lines of the audit log that audit.file did not take");
         }
@@ -182,13 +187,19 @@ impl Audit {
 }
 
 impl Open {
-    /// Waits for a place in the queue. Whoever leaves meanwhile has lost the line.
-    async fn send(&self, job: Job) -> Result<(), Full> {
-        let lost = Lost(&self.shared);
-        let place = self.jobs.reserve().await.map_err(|_| Full)?;
-        std::mem::forget(lost);
-        place.send(job);
-        Ok(())
+    /// Waits for room.
+    async fn until(&self, is_left: fn(&Room) -> bool) -> Result<(), Full> {
+        if is_left(&self.shared.room.borrow()) {
+            return Ok(());
+        }
+        self.shared.room.subscribe().wait_for(is_left).await.map(drop).map_err(|_| Full)
+    }
+
+    fn queue(&self, line: Job) {
+        self.shared.queued();
+        if self.jobs.send(line).is_err() {
+            self.shared.lose(1);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod stuck;
+
 const BLOB: &str = "/v2/a/blobs/sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A file that takes nothing until it is given room.
@@ -46,8 +48,8 @@ fn lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
 }
 
-fn shared(audit: &Audit) -> &Shared {
-    &audit.0.as_ref().unwrap().shared
+fn room(audit: &Audit) -> impl std::ops::Deref<Target = Room> + '_ {
+    audit.0.as_ref().unwrap().shared.room.borrow()
 }
 
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
@@ -97,7 +99,7 @@ async fn on_a_full_disk_wait_waits_and_loses_nothing() {
             tokio::spawn(async move { audit.write(push("alice")).await })
         })
         .collect();
-    eventually("the disk is full", || *shared(&audit).is_full.borrow()).await;
+    eventually("the disk is full", || room(&audit).is_full).await;
     timeout(Duration::from_millis(1), audit.admit()).await.expect_err("the next act does not begin");
     assert!(waiting.iter().all(|task| !task.is_finished()));
     let next = tokio::spawn({
@@ -120,7 +122,7 @@ async fn on_a_full_disk_refuse_refuses_until_there_is_room() {
     assert_eq!(audit.write(push("alice")).await, Err(Full));
     assert_eq!(audit.admit().await, Err(Full), "the next act does not begin");
     disk.make_room();
-    eventually("there is room again", || !*shared(&audit).is_full.borrow()).await;
+    eventually("there is room again", || !room(&audit).is_full).await;
     audit.admit().await.unwrap();
     audit.write(push("bob")).await.unwrap();
     let lines = lines(&disk.path());
@@ -171,25 +173,16 @@ async fn at_the_end_strangers_are_told_of() {
 }
 
 #[tokio::test]
-async fn who_leaves_before_there_is_room_in_the_queue_is_counted_as_lost() {
+async fn on_a_full_disk_the_line_of_who_has_left_waits_as_any_other() {
     let disk = Disk::full();
     let audit = audit(&disk.path(), OnFull::Wait);
-    let jobs = &audit.0.as_ref().unwrap().jobs;
-    let (writer, first) = oneshot::channel();
-    assert!(jobs.try_send(Job::Line(push("alice").line(SystemTime::now()), writer)).is_ok());
-    eventually("the thread has the line in its hand", || jobs.capacity() == jobs.max_capacity()).await;
-    while jobs.capacity() > 0 {
-        audit.note(&push("bob"));
-    }
-    for _ in 0..7 {
-        timeout(Duration::from_millis(1), audit.write(push("carol"))).await.expect_err("there is no room");
-    }
+    audit.note(&push("alice"));
     audit.note(&push("bob"));
+    eventually("the disk is full", || room(&audit).is_full && room(&audit).queued == 1).await;
     disk.make_room();
-    first.await.unwrap().unwrap();
-    let whole = 1 + jobs.max_capacity() + 1;
-    eventually("all is told", || lines(&disk.path()).len() == whole).await;
-    assert_eq!(lines(&disk.path()).iter().filter_map(|line| line["count"].as_u64()).sum::<u64>(), 8);
+    eventually("there is room", || room(&audit).is_left()).await;
+    let users: Vec<_> = lines(&disk.path()).iter().map(|line| line["user"].clone()).collect();
+    assert_eq!(users, ["alice", "bob"], "and none is counted as lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use super::strangers::Strangers;
 use crate::config::OnFull;
 use crate::rate_limited::RateLimitedWarning;
 
-/// How many lines wait for the thread at most.
+/// How many lines wait for the thread, before the next act waits for them.
 const QUEUE: usize = 1024;
 
 /// Over what time the lines of strangers are summed up.
@@ -32,10 +32,8 @@ pub(crate) struct Full;
 
 /// What the thread is told.
 pub(super) enum Job {
-    /// Write it; somebody waits for it.
-    Line(Vec<u8>, oneshot::Sender<Result<(), Full>>),
-    /// Write it.
-    Note(Vec<u8>),
+    /// Write it, and say so to whoever waits for it.
+    Line(Vec<u8>, Option<oneshot::Sender<Result<(), Full>>>),
     /// Write what is counted of strangers, and say when all is done.
     End(oneshot::Sender<()>),
 }
@@ -44,13 +42,50 @@ pub(super) enum Job {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) strangers: Strangers,
-    /// A line did not find room, or the next ones have none.
-    pub(super) is_full: watch::Sender<bool>,
+    pub(super) room: watch::Sender<Room>,
     lost: AtomicU64,
     warning: RateLimitedWarning,
 }
 
+/// The room for lines. What is under way when there is none left still has its line, and there are no more of those than
+/// requests.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// A line did not find room in the file, or the next ones have none.
+    pub(super) is_full: bool,
+    /// How many lines wait for the thread.
+    pub(super) queued: usize,
+}
+
+impl Room {
+    /// Whether there is any for an act that is to begin.
+    pub(super) fn is_left(&self) -> bool {
+        !self.is_full && self.is_left_in_the_queue()
+    }
+
+    /// Whether few lines wait for the thread.
+    pub(super) fn is_left_in_the_queue(&self) -> bool {
+        self.queued < QUEUE
+    }
+}
+
 impl Shared {
+    /// A line waits for the thread.
+    pub(super) fn queued(&self) {
+        self.room.send_if_modified(|room| {
+            room.queued += 1;
+            false
+        });
+    }
+
+    /// The thread has a line in its hand.
+    fn taken(&self) {
+        self.room.send_if_modified(|room| {
+            room.queued -= 1;
+            room.queued + 1 == QUEUE
+        });
+    }
+
     /// Lines are not in the file, and will not be.
     pub(super) fn lose(&self, lines: u64) {
         self.lost.fetch_add(lines, Ordering::Relaxed);
@@ -65,8 +100,8 @@ impl Shared {
 }
 
 /// Starts the thread. It ends when nobody can tell it anything any more.
-pub(super) fn start(file: AuditFile, on_full: OnFull, shared: Arc<Shared>) -> io::Result<mpsc::Sender<Job>> {
-    let (sender, jobs) = mpsc::channel(QUEUE);
+pub(super) fn start(file: AuditFile, on_full: OnFull, shared: Arc<Shared>) -> io::Result<mpsc::UnboundedSender<Job>> {
+    let (sender, jobs) = mpsc::unbounded_channel();
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     let mut writer = Writer { file, on_full, shared, jobs, trouble: RateLimitedWarning::default() };
     writer.look_for_room();
@@ -78,7 +113,7 @@ struct Writer {
     file: AuditFile,
     on_full: OnFull,
     shared: Arc<Shared>,
-    jobs: mpsc::Receiver<Job>,
+    jobs: mpsc::UnboundedReceiver<Job>,
     trouble: RateLimitedWarning,
 }
 
@@ -86,13 +121,14 @@ impl Writer {
     async fn work(mut self) {
         let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
         loop {
-            let is_full = *self.shared.is_full.borrow();
+            let is_full = self.shared.room.borrow().is_full;
             tokio::select! {
                 job = self.jobs.recv() => match job {
                     Some(Job::Line(line, writer)) => {
-                        let _ = writer.send(self.write(&line).await);
+                        self.shared.taken();
+                        let written = self.write(&line).await;
+                        let _ = writer.map(|writer| writer.send(written));
                     }
-                    Some(Job::Note(line)) => self.try_to_write(&line, 1),
                     Some(Job::End(done)) => {
                         self.tell_of_strangers();
                         let _ = done.send(());
@@ -108,7 +144,7 @@ impl Writer {
         }
     }
 
-    /// Writes a line that somebody waits for.
+    /// Writes a line.
     async fn write(&mut self, line: &[u8]) -> Result<(), Full> {
         match self.on_full {
             OnFull::Wait => {
@@ -142,17 +178,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a line for which nobody waits, and which stands for so many events.
-    fn try_to_write(&mut self, line: &[u8], events: u64) {
-        match self.attempt(|file| file.append(line)) {
-            Ok(()) => self.tell_of_losses(),
-            Err(_) => self.shared.lose(events),
-        }
-    }
-
+    /// Writes what was counted of strangers, if there is room.
     fn tell_of_strangers(&mut self) {
         for (line, events) in self.shared.strangers.take() {
-            self.try_to_write(&line, events);
+            match self.attempt(|file| file.append(&line)) {
+                Ok(()) => self.tell_of_losses(),
+                Err(_) => self.shared.lose(events),
+            }
         }
     }
 
@@ -180,7 +212,7 @@ impl Writer {
     }
 
     fn is_full(&self, now: bool) {
-        self.shared.is_full.send_if_modified(|is_full| std::mem::replace(is_full, now) != now);
+        self.shared.room.send_if_modified(|room| std::mem::replace(&mut room.is_full, now) != now);
     }
 
     fn attempt(&mut self, write: impl FnOnce(&mut AuditFile) -> io::Result<()>) -> io::Result<()> {

@@ -96,8 +96,10 @@ impl AuditRecord {
     pub(super) fn end(&self, known: Known<'_>) {
         if !self.is_told {
             let reason = self.reason(known, None);
-            if let Some(event) = self.event(known, None, None, &reason) {
-                self.audit.note(&event);
+            match self.event(known, None, None, &reason) {
+                Some(event) if event.user.is_some() => self.audit.note(&event),
+                Some(event) => self.audit.stranger(&event),
+                None => {}
             }
         }
     }
@@ -167,5 +169,54 @@ impl AuditRecord {
         let is_denial =
             matches!(status, Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS));
         is_denial && (self.shows_credentials || *method == Method::POST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::SocketAddr;
+    use std::path::Path;
+
+    use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::access::{Access, Authorizer, Groups};
+    use crate::config;
+
+    /// Else they could fill the disk by requests whose answers they do not await.
+    #[tokio::test]
+    async fn strangers_who_leave_before_they_are_answered_share_a_line() {
+        let dir = TempDir::new().expect("a directory");
+        let file = dir.path().join("audit.log");
+        let audit = Audit::start(&config::Audit { file: Some(file.clone()), ..Default::default() }).expect("a file");
+        let grants = "[[grant]]\nrepositories = '**'\nto = 'anyone'\nallow = 'pull'\n";
+        let access = Access::parse(grants, Path::new("access.toml"), Groups::default()).expect("grants");
+        let authorizer = Authorizer::new(Some(access.grants));
+        let caller = Caller::nobody();
+        for port in 1..=50 {
+            let client = Client::from(SocketAddr::from(([192, 0, 2, 7], port)));
+            let pull = Action::parse(&Method::GET, "/v2/public/app/manifests/v1", None).expect("a pull");
+            let mut record = AuditRecord::begin(&HeaderMap::new(), &audit).expect("there is an audit log");
+            record.wants(&pull);
+            let permit = authorizer.decide(caller.clone(), pull, &HeaderMap::new(), client.ip()).expect("a permit");
+            let known = Known {
+                client: &client,
+                method: &Method::GET,
+                caller: &caller,
+                permit: Some(&permit),
+                is_forwarded: true,
+            };
+            record.end(known);
+        }
+        audit.end().await;
+        let text = fs::read_to_string(file).expect("there is a file");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+        let [line] = &lines[..] else { panic!("{text}") };
+        assert_eq!(
+            (&line["count"], &line["outcome"], &line["client"]),
+            (&50.into(), &"failed".into(), &"192.0.2.7".into())
+        );
     }
 }

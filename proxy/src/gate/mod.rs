@@ -109,8 +109,8 @@ impl Service for Gate {
                 page.unwrap_or_else(|refusal| answer::refusal(&refusal, is_head))
             }
             Judgement::Token(endpoint) => {
-                let Self { login, challenge, judges: Judges { authenticator, authorizer, .. }, .. } = &*self;
-                let desk = Desk { login, challenge, authenticator, authorizer };
+                let Self { login, challenge, judges: Judges { authenticator, authorizer, audit }, .. } = &*self;
+                let desk = Desk { login, challenge, authenticator, authorizer, audit };
                 Box::pin(desk.answer(endpoint, request, &client, &mut passage)).await?
             }
             // Who is refused is not read on: its body might be meant as a request.

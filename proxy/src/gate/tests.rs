@@ -1,30 +1,38 @@
 use super::*;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use lockgate_backend::config::{Limits, Storage};
 use lockgate_backend::{ObjectStore, Registry};
 
-use crate::auth::{Policy, Users, Verifier};
+use crate::auth::{Policy, TokenKeys, Users, Verifier};
+use crate::config;
 
 /// alice, whose password is `correct-horse`.
 const USERS: &[u8] = b"alice:{SHA}NstYn3QVe0WBGmkMWLQ0CV9I6fo=\n";
 const ALICE: &str = "Basic YWxpY2U6Y29ycmVjdC1ob3JzZQ==";
+const LIFETIME: Duration = Duration::from_secs(900);
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A gate with a registry in memory behind it, and no socket anywhere.
 fn gate() -> Arc<Gate> {
-    let config = Config::default();
+    gate_of(&Config::default())
+}
+
+fn gate_of(config: &Config) -> Arc<Gate> {
     let users = Users::parse(USERS, &Policy::default()).expect("a users' file");
     let verifier = Arc::new(Verifier::new(users, config.auth.limits()).expect("threads"));
     let registry = Registry::new(Arc::new(ObjectStore::in_memory()), Storage::default(), Limits::default());
     let limits = Arc::new(config.limits.clone());
+    let keys = TokenKeys::parse("0".repeat(64).as_bytes()).expect("a key in hexadecimal");
     let judges = Judges {
-        authenticator: Arc::new(Authenticator::new(verifier, None)),
+        authenticator: Arc::new(Authenticator::new(verifier, None).with_sessions(keys, "lockgate", LIFETIME)),
         authorizer: Arc::new(Authorizer::new(None)),
         audit: Audit::start(&config.audit).expect("there is none"),
     };
-    Arc::new(Gate::new(&config, limits, refusal::own_fields(None), judges, Destination::Registry(registry)))
+    Arc::new(Gate::new(config, limits, refusal::own_fields(None), judges, Destination::Registry(registry)))
 }
 
 async fn ask(
@@ -76,4 +84,20 @@ async fn who_is_refused_hears_why_and_nothing_is_done() {
         assert_eq!(headers.contains_key("allow"), status == StatusCode::METHOD_NOT_ALLOWED);
         assert!(headers.contains_key("date"));
     }
+}
+
+/// Both kinds of clients are to read why.
+#[tokio::test]
+async fn no_token_is_given_while_its_line_has_no_room() {
+    let audit = config::Audit { file: Some("/dev/full".into()), ..Default::default() };
+    let gate = gate_of(&Config { audit, ..Config::default() });
+    // By the first line it is known.
+    assert_eq!(ask(&gate, "GET", "/v2/", Some(ALICE)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, _, body) = ask(&gate, "GET", "/token", Some(ALICE)).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(
+        (&body["error"], &body["errors"][0]["code"]),
+        (&"temporarily_unavailable".into(), &"UNAVAILABLE".into())
+    );
 }

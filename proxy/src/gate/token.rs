@@ -19,9 +19,11 @@ use super::login::{Login, NotKnown};
 use super::passage::Passage;
 use super::whole_body::{self, NotWhole};
 use crate::access::Authorizer;
+use crate::audit::Audit;
 use crate::auth::{Authenticator, Caller, Credentials, CredentialsError, Scope};
 use crate::client::Client;
 use crate::listener::{Gone, RequestBody};
+use crate::refusal::audit_is_full;
 use crate::upstream::Failure;
 
 /// How long the form of a POST may be, in bytes.
@@ -91,6 +93,8 @@ pub(super) struct Desk<'a> {
     pub(super) authenticator: &'a Authenticator,
     /// Whether there is anything for nobody.
     pub(super) authorizer: &'a Authorizer,
+    /// Who is told of it.
+    pub(super) audit: &'a Audit,
 }
 
 impl Desk<'_> {
@@ -160,6 +164,10 @@ impl Desk<'_> {
         if caller.name().is_none() && !self.authorizer.is_open_to_nobody(client.ip()) {
             let host = asked.host().unwrap_or("HOST:PORT");
             return Err(self.not_known(NotKnown::Wrong(format!("log in first: docker login {host}")), asked).into());
+        }
+        if caller.name().is_some() {
+            let full = |_| NoToken::new(audit_is_full(), "temporarily_unavailable");
+            self.audit.admit().await.map_err(full)?;
         }
         let scope = match endpoint {
             Endpoint::Everything => Scope::everything(),
