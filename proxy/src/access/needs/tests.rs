@@ -1,11 +1,13 @@
 //! The table of docs/rights.md, made of what each request needs: `UPDATE_EXPECT=1` writes it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 
 use expect_test::expect_file;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
+use lockgate_oci::Route;
 
 use super::*;
 use crate::access::{Access, Authorizer, Groups, Permit};
@@ -50,14 +52,25 @@ const TARGETS: [(&str, &[&str]); 16] = [
 ];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/// What an action takes, in the words of a grant; `None` where it is none.
+/// A path and a query as a client sends them.
+fn sample(target: &str) -> String {
+    SAMPLES.iter().fold(target.to_owned(), |target, (word, sample)| target.replace(word, sample))
+}
+
+/// What an action takes, in the words of a grant; `None` where the method is none of the end-point's.
 fn takes(method: &str, target: &str) -> Option<String> {
-    let target = SAMPLES.iter().fold(target.to_owned(), |target, (word, sample)| target.replace(word, sample));
+    let target = sample(target);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     // The end of an upload is not one without its digest, and no other request minds it there.
     let query = if path.ends_with("/6b3c") { "digest=DIGEST" } else { query }.replace("DIGEST", DIGEST);
     let method = Method::from_bytes(method.as_bytes()).expect("a method");
-    let action = Action::parse(&method, path, Some(&query)).ok()?;
+    let action = match Action::parse(&method, path, Some(&query)) {
+        Ok(action) => action,
+        Err(refused) => {
+            assert_eq!(refused.error.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {target}");
+            return None;
+        }
+    };
     let mut words = match Need::of(&action) {
         Need::Login => "credentials".to_owned(),
         Need::AnyPull => "credentials, or anything that anyone may pull".to_owned(),
@@ -117,4 +130,36 @@ fn the_table_in_the_documents_is_made_of_what_each_request_needs() {
     let (before, rest) = PAGE.split_once(BEGIN).expect("the beginning is marked");
     let (_, after) = rest.split_once(END).expect("the end is marked");
     expect_file!["../../../../docs/rights.md"].assert_eq(&format!("{before}{BEGIN}{table}{END}{after}"));
+}
+
+/// Which of the end-points it is, in a number; one that is new does not compile before it is here, and in the table.
+fn place(route: &Route) -> usize {
+    match route {
+        Route::Base => 0,
+        Route::Catalog => 1,
+        Route::Extension => 2,
+        Route::Tags(_) => 3,
+        Route::Manifest(..) => 4,
+        Route::Blob(..) => 5,
+        Route::Uploads(_) => 6,
+        Route::Upload(..) => 7,
+        Route::Referrers(..) => 8,
+        Route::Trash(_) => 9,
+        Route::Trashed(..) => 10,
+    }
+}
+
+#[test]
+fn every_end_point_stands_in_the_table_with_every_method_that_it_has() {
+    let every: BTreeSet<_> =
+        TARGETS.iter().filter(|(_, methods)| *methods == METHODS).map(|(target, _)| *target).collect();
+    let places: BTreeSet<_> =
+        every.iter().map(|target| place(&Route::parse(&sample(target)).expect("an end-point"))).collect();
+    assert!(places.into_iter().eq(0..11), "{every:?}");
+    // The methods that HTTP has beside those of the table, and one that nobody has.
+    for method in ["OPTIONS", "TRACE", "CONNECT", "get", "PURGE"] {
+        for (target, _) in TARGETS {
+            assert_eq!(takes(method, target), None, "{method} {target}");
+        }
+    }
 }
