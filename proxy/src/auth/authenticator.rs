@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use super::token::{MachineTokens, Scope, SessionToken, Subject, TokenKeys};
-use super::{Caller, Credentials, Refused, Verifier};
+use super::token::{MachineToken, MachineTokens, Scope, SessionToken, Subject, TokenKeys};
+use super::verify::Account;
+use super::{Caller, Credentials, Identity, Refused, Verifier};
 
 /// How long a token is taken behind its end: the clocks of several gates differ.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -49,6 +50,32 @@ pub(crate) enum InvalidToken {
     /// Nobody here made it; or what it was made from has changed since.
     #[error("the token is not valid, or not any more: log in again")]
     Void,
+}
+
+/// What a token for a session hangs on.
+enum Behind {
+    Nobody,
+    Account(Arc<Account>),
+    Machine(Identity, Arc<MachineToken>),
+}
+
+impl Behind {
+    /// What the token's code depends on, so that the token ends when it is changed.
+    fn credential(&self) -> &[u8] {
+        match self {
+            Self::Nobody => &[],
+            Self::Account(account) => account.credential(),
+            Self::Machine(_, token) => token.credential(),
+        }
+    }
+
+    fn caller(self) -> Caller {
+        match self {
+            Self::Nobody => Caller::nobody(),
+            Self::Account(account) => Caller::user(account.identity().clone()),
+            Self::Machine(owner, token) => Caller::user(owner).by_machine(token),
+        }
+    }
 }
 
 impl Authenticator {
@@ -118,41 +145,28 @@ impl Authenticator {
         let sessions = self.sessions.as_ref().ok_or(InvalidToken::Void)?;
         let claims = SessionToken::read(token).ok_or(InvalidToken::Void)?;
         let now = SystemTime::now();
-        let (caller, credential) = self.behind(claims.subject(), client, now);
+        let behind = self.behind(claims.subject(), client, now);
         // A name that is no user's costs as much as one that is.
-        let credential_or_none = credential.as_deref().unwrap_or_default();
-        let session = claims
-            .verify(&sessions.keys.load(), &sessions.service, credential_or_none)
-            .filter(|_| credential.is_some());
-        let (session, caller) = session.zip(caller).ok_or(InvalidToken::Void)?;
+        let credential = behind.as_ref().map_or(&[][..], Behind::credential);
+        let session = claims.verify(&sessions.keys.load(), &sessions.service, credential);
+        let (session, behind) = session.zip(behind).ok_or(InvalidToken::Void)?;
         let leeway = if goes_on { LEEWAY_OF_UPLOADS } else { LEEWAY };
         if session.expires + leeway < now {
             return Err(InvalidToken::Expired);
         }
-        Ok(caller.by_session(session.scope))
+        Ok(behind.caller().by_session(session.scope))
     }
 
-    /// Who a token is said to be of, and what its code depends on.
-    fn behind(&self, subject: &Subject, client: IpAddr, now: SystemTime) -> (Option<Caller>, Option<Vec<u8>>) {
+    /// Who a token is said to be of, if they are there.
+    fn behind(&self, subject: &Subject, client: IpAddr, now: SystemTime) -> Option<Behind> {
         match subject {
-            Subject::Anonymous => (Some(Caller::nobody()), Some(Vec::new())),
-            Subject::User(user) => match self.verifier.account(user) {
-                Some(account) => {
-                    (Some(Caller::user(account.identity().clone())), Some(account.credential().to_owned()))
-                }
-                None => (None, None),
-            },
+            Subject::Anonymous => Some(Behind::Nobody),
+            Subject::User(user) => self.verifier.account(user).map(Behind::Account),
             Subject::Machine { user: owner, id } => {
                 let tokens = self.machines.as_ref().map(ArcSwap::load);
                 let token = tokens.and_then(|tokens| tokens.by_id(id.as_str()).cloned());
                 let token = token.filter(|token| token.owner == *owner && token.admits(client, now));
-                match (token, self.verifier.owner(owner)) {
-                    (Some(token), Some(owner)) => {
-                        let credential = token.credential().to_owned();
-                        (Some(Caller::user(owner).by_machine(token)), Some(credential))
-                    }
-                    _ => (None, None),
-                }
+                token.zip(self.verifier.owner(owner)).map(|(token, owner)| Behind::Machine(owner, token))
             }
         }
     }

@@ -56,11 +56,10 @@ pub struct SessionToken;
 pub struct Claims {
     subject: Subject,
     expires: SystemTime,
-    /// Everything before the MAC.
-    payload: Box<[u8]>,
+    /// All of it, and at its end the MAC of what is before.
+    token: Vec<u8>,
     /// Where the scope begins in it.
     scope: usize,
-    mac: [u8; MAC_LEN],
 }
 
 /// What a token says that one of the keys signed.
@@ -104,7 +103,7 @@ impl SessionToken {
             return None;
         }
         let token = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (payload, mac) = token.split_last_chunk::<MAC_LEN>()?;
+        let (payload, _) = token.split_last_chunk::<MAC_LEN>()?;
         let (version, rest) = payload.split_first()?;
         let (expires, rest) = rest.split_first_chunk()?;
         if *version != VERSION {
@@ -112,7 +111,8 @@ impl SessionToken {
         }
         let expires = time(u64::from_be_bytes(*expires))?;
         let (subject, scope) = Subject::decode(rest)?;
-        Some(Claims { subject, expires, scope: payload.len() - scope.len(), payload: payload.into(), mac: *mac })
+        let scope = payload.len() - scope.len();
+        Some(Claims { subject, expires, scope, token })
     }
 }
 
@@ -130,10 +130,11 @@ impl Claims {
     /// What it says, if one of the keys signed it for this service and with this credential behind it. In constant
     /// time; for a subject whom nobody knows, `credential` is any.
     pub fn verify(self, keys: &TokenKeys, service: &str, credential: &[u8]) -> Option<Session> {
-        if !keys.verify(PURPOSE, &[service.as_bytes(), &self.payload, credential], &self.mac) {
+        let (payload, mac) = self.token.split_last_chunk::<MAC_LEN>()?;
+        if !keys.verify(PURPOSE, &[service.as_bytes(), payload, credential], mac) {
             return None;
         }
-        let scope = Scope::decode(&self.payload[self.scope..])?;
+        let scope = Scope::decode(&payload[self.scope..])?;
         Some(Session { subject: self.subject, scope, expires: self.expires })
     }
 }
