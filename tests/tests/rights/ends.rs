@@ -2,11 +2,15 @@
 
 use crate::{ALICE, GRANTS, push, with_grants};
 use lockgate_e2e::{Gate, PATIENCE, Scheme, StrictClient, base64, eventually, fresh_dir, htpasswd_line, rename_over};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Two seconds, and what a machine that is busy with all these clients takes to notice.
-const PROMISED: Duration = Duration::from_millis(3500);
+/// What is asked later than this is refused.
+const PROMISED: Duration = Duration::from_secs(2);
+
+/// The same, and what a machine that is busy with all these clients takes to notice.
+const NOTICED: Duration = Duration::from_millis(3500);
 
 const CONNECTIONS: usize = 16;
 
@@ -31,17 +35,30 @@ impl Change {
 struct Asker {
     answered: AtomicUsize,
     refused: AtomicUsize,
+    /// How often what was asked too late was not refused.
+    late: AtomicUsize,
+}
+
+/// What is under way for all of them.
+#[derive(Default)]
+struct Course {
+    changed: OnceLock<Instant>,
+    is_over: AtomicBool,
 }
 
 impl Asker {
     /// Asks until it is over, and returns when it was first refused.
-    fn ask(&self, client: &StrictClient, request: &str, refusal: u16, is_over: &AtomicBool) -> Option<Instant> {
+    fn ask(&self, client: &StrictClient, request: &str, refusal: u16, course: &Course) -> Option<Instant> {
         let mut connection = client.connect().expect("connected");
         let mut first = None;
-        while !is_over.load(Ordering::SeqCst) {
+        while !course.is_over.load(Ordering::SeqCst) {
+            let is_late = course.changed.get().is_some_and(|changed| changed.elapsed() > PROMISED);
             let response = connection.exchange(request).expect("the connection is kept");
             let status = response.head.status();
             self.answered.fetch_add(1, Ordering::SeqCst);
+            if status == 200 && is_late {
+                self.late.fetch_add(1, Ordering::SeqCst);
+            }
             if status != 200 || first.is_some() {
                 assert_eq!(status, refusal, "it was refused: {first:?}");
                 first.get_or_insert_with(Instant::now);
@@ -53,11 +70,11 @@ impl Asker {
 }
 
 /// Ends the clients when the test fails, too.
-struct Over<'a>(&'a AtomicBool);
+struct Over<'a>(&'a Course);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.is_over.store(true, Ordering::SeqCst);
     }
 }
 
@@ -91,21 +108,20 @@ fn ends_for_everybody(change: Change) {
     let without_alice = users(&[("bob", "x")]);
     let with_another_password = users(&[("alice", "another")]);
 
-    let (is_over, client) = (AtomicBool::new(false), StrictClient::at(gate.door()));
+    let (course, client) = (Course::default(), StrictClient::at(gate.door()));
     let askers: Vec<Asker> = std::iter::repeat_with(Asker::default).take(CONNECTIONS).collect();
     let each = |what: &str, bound: Duration, is_so: &dyn Fn(&Asker) -> bool| {
         eventually(bound, &format!("{what}: {change:?}"), || askers.iter().all(is_so).then_some(()));
     };
     std::thread::scope(|scope| {
-        let over = Over(&is_over);
+        let over = Over(&course);
         let threads: Vec<_> = askers
             .iter()
             .zip(requests.iter().cycle())
-            .map(|(asker, request)| scope.spawn(|| asker.ask(&client, request, change.refusal(), &is_over)))
+            .map(|(asker, request)| scope.spawn(|| asker.ask(&client, request, change.refusal(), &course)))
             .collect();
         each("answers", PATIENCE, &|asker| asker.answered.load(Ordering::SeqCst) >= 10);
         assert!(askers.iter().all(|asker| asker.refused.load(Ordering::SeqCst) == 0), "{change:?} was not made yet");
-        let changed = Instant::now();
         match change {
             Change::User => rename_over(&gate.htpasswd, &without_alice),
             Change::Password => rename_over(&gate.htpasswd, &with_another_password),
@@ -118,11 +134,14 @@ fn ends_for_everybody(change: Change) {
                 gate.lockgate(&["token", "revoke", id]).success();
             }
         }
-        each("the first refusal", PROMISED, &|asker| asker.refused.load(Ordering::SeqCst) >= 1);
+        let changed = *course.changed.get_or_init(Instant::now);
+        each("the first refusal", NOTICED, &|asker| asker.refused.load(Ordering::SeqCst) >= 1);
         each("refusals ever after", PATIENCE, &|asker| asker.refused.load(Ordering::SeqCst) >= 50);
         drop(over);
         let ended = threads.into_iter().map(|thread| thread.join().expect("no other answer").expect("a refusal"));
-        let last = ended.max().expect("there are connections") - changed;
+        let last = ended.max().expect("there are connections").saturating_duration_since(changed);
+        let late: usize = askers.iter().map(|asker| asker.late.load(Ordering::SeqCst)).sum();
+        assert_eq!(late, 0, "{change:?}: asked two seconds later, and not refused; the last connection after {last:?}");
         let answered: usize = askers.iter().map(|asker| asker.answered.load(Ordering::SeqCst)).sum();
         println!("{change:?}: {answered} requests, the last connection's first refusal after {last:?}");
     });
