@@ -34,6 +34,7 @@ impl Stuck {
         eventually("the thread has a line in its hand", || room(&audit).queued == 0).await;
         let mut told = 1;
         while room(&audit).is_left() {
+            assert!(told < 10_000, "the queue has no end");
             audit.note(&push("bob"));
             told += 1;
         }
