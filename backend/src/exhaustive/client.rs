@@ -12,7 +12,7 @@ use crate::config::{Limits, Storage};
 use crate::lock::held;
 use crate::objects::BucketObjects;
 use crate::registry::{Ages, ObjectStore, Registry};
-use crate::store::{Collected, StoreError, Terms};
+use crate::store::{CollectOptions, Collected, StoreError};
 
 pub(super) type Answers = Arc<Mutex<Vec<Answer>>>;
 
@@ -86,7 +86,7 @@ impl Client {
 
     /// Has the collector run once.
     pub(super) async fn collect(&self) -> Result<Collected, StoreError> {
-        let terms = Terms { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
+        let terms = CollectOptions { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
         self.registry.store.collect(&terms, None).await
     }
 
