@@ -29,8 +29,6 @@ const ASIDE: &[&str] = &[
 /// What a program does, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
-    /// The image, and its layer where it is said to be missing.
-    Push,
     /// The image, if the layer is said to be there.
     Ask,
     /// The layer, in another repository.
@@ -62,12 +60,6 @@ async fn upload(client: &Client) {
 async fn act(client: &Client, act: Act) {
     let layer = digest(LAYER);
     match act {
-        Act::Push => {
-            if put(client).await.status == 400 {
-                upload(client).await;
-                put(client).await;
-            }
-        }
         Act::Ask => {
             if client.ask("HEAD", &format!("/v2/a/blobs/{layer}"), &[], "").await.status == 200 {
                 put(client).await;
@@ -146,11 +138,6 @@ fn explore(client_does: Act) {
         finally,
     };
     holds(&format!("{programs:?}"), &scenario);
-}
-
-#[test]
-fn a_push_beside_a_run_that_takes_its_layer_is_whole() {
-    explore(Act::Push);
 }
 
 #[test]
