@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use lockgate_oci::{Digest, ErrorCode, OciError, Reference, RepositoryName};
-use lockgate_settings::ByteSize;
 
 use crate::http::Refusal;
 use crate::registry::{Exceeded, Registry};
@@ -80,8 +79,7 @@ pub(super) fn look_in_quotas(registry: &Registry, name: &RepositoryName, bytes: 
 
 /// Refuses what would take the room that deleting needs, which frees more.
 pub(super) async fn look_on_disk(registry: &Registry) -> Result<(), Refusal> {
-    let least: ByteSize = registry.storage.min_free;
-    let free = registry.store.free().await?;
+    let (free, least) = (registry.store.free().await?, registry.storage.min_free);
     if free.is_none_or(|free| free >= least.bytes()) {
         return Ok(());
     }

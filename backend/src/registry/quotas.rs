@@ -88,12 +88,17 @@ pub(super) struct Counting<'a> {
 impl Counting<'_> {
     /// Takes over what was counted.
     pub(super) fn end(self, usage: &Usage) {
+        // Not under the lock, for which pushes wait: there may be many repositories.
+        let counted = self.noted.into_iter().map(|(quota, noted)| {
+            let sum = usage.sum(|repository| quota.repositories.have(repository));
+            (quota, noted, sum)
+        });
+        let counted: Vec<(Quota, u64, u64)> = counted.collect();
         let mut bounds = held(self.quotas.0.lock());
-        for bound in bounds.iter_mut() {
-            // One that has come meanwhile is counted the next time.
-            let Some((_, noted)) = self.noted.iter().find(|(quota, _)| *quota == bound.quota) else { continue };
-            bound.counted = usage.sum(|repository| bound.quota.repositories.have(repository));
-            bound.is_counted = *noted;
+        for (quota, noted, sum) in counted {
+            // One that has gone meanwhile binds nobody.
+            let Some(bound) = bounds.iter_mut().find(|bound| bound.quota == quota) else { continue };
+            (bound.counted, bound.is_counted) = (sum, noted);
         }
     }
 }
