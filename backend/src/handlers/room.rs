@@ -43,8 +43,8 @@ impl<'a> Room<'a> {
     /// Notes that it is there now.
     pub(super) fn take(self) {
         if self.bytes > 0 {
-            self.registry.quotas.note(self.repository, self.bytes);
-            self.registry.store.note_push(self.repository, self.bytes);
+            let look = self.registry.store.note_push(self.repository, self.bytes);
+            self.registry.quotas.note(self.repository, self.bytes, look);
         }
     }
 }

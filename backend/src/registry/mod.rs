@@ -89,7 +89,7 @@ impl Registry {
     /// The same that keeps what these rules say, and as much as they allow.
     pub fn ruled_by(self, rules: Rules) -> Self {
         // They hold from the first request on; what was pushed before is added as soon as it is known.
-        drop(self.quotas.count(rules.last().quota));
+        self.quotas.are(rules.last().quota);
         Self { rules: Arc::new(rules), ..self }
     }
 
@@ -116,7 +116,7 @@ impl Registry {
     async fn try_to_refresh_quotas(&self) -> Result<(), StoreError> {
         let Blocks { quota, .. } = self.blocks().await?;
         let are_none = quota.is_empty();
-        let counting = self.quotas.count(quota);
+        self.quotas.are(quota);
         if are_none {
             return Ok(());
         }
@@ -126,7 +126,7 @@ impl Registry {
             self.store.count(&self.collect_options().await?).await?;
             usage = self.store.usage().await?;
         }
-        counting.end(&usage);
+        self.quotas.count(&usage);
         Ok(())
     }
 

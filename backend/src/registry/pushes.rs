@@ -19,9 +19,17 @@ pub(super) type LastCounted = AsyncMutex<Option<(Version, SystemTime, Arc<HashMa
 /// collection counts what is there and takes that object in.
 #[derive(Default)]
 pub(super) struct RecentPushes {
-    noted: Mutex<HashMap<RepositoryName, u64>>,
+    noted: Mutex<Noted>,
     /// Held by whoever moves what was noted to an object, or adds up both.
     pub(super) written: AsyncMutex<Option<Written>>,
+}
+
+#[derive(Default)]
+struct Noted {
+    /// In bytes.
+    pushed: HashMap<RepositoryName, u64>,
+    /// How often it was looked at.
+    looks: u64,
 }
 
 /// The object that a node writes to.
@@ -54,21 +62,25 @@ impl Batch {
 }
 
 impl RecentPushes {
-    pub(super) fn note(&self, repository: &RepositoryName, bytes: u64) {
+    /// Returns the last look that was before it.
+    pub(super) fn note(&self, repository: &RepositoryName, bytes: u64) -> u64 {
         let mut noted = held(self.noted.lock());
-        match noted.get_mut(repository) {
+        match noted.pushed.get_mut(repository) {
             Some(sum) => *sum = sum.saturating_add(bytes),
-            None => drop(noted.insert(repository.clone(), bytes)),
+            None => drop(noted.pushed.insert(repository.clone(), bytes)),
         }
+        noted.looks
     }
 
-    /// What was noted and is not written yet.
-    pub(super) fn noted(&self) -> HashMap<RepositoryName, u64> {
-        held(self.noted.lock()).clone()
+    /// What was noted and is not written yet, and which look at it this is.
+    pub(super) fn look(&self) -> (HashMap<RepositoryName, u64>, u64) {
+        let mut noted = held(self.noted.lock());
+        noted.looks += 1;
+        (noted.pushed.clone(), noted.looks)
     }
 
-    /// The same, which the caller is to write from here on.
+    /// What was noted, which the caller is to write from here on.
     pub(super) fn take(&self) -> HashMap<RepositoryName, u64> {
-        std::mem::take(&mut *held(self.noted.lock()))
+        std::mem::take(&mut held(self.noted.lock()).pushed)
     }
 }

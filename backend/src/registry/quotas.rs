@@ -1,5 +1,6 @@
 //! How much of each quota is taken, as far as this process knows.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use lockgate_oci::RepositoryName;
@@ -15,17 +16,16 @@ pub(crate) struct Quotas(Mutex<Vec<Bound>>);
 #[derive(Debug, Clone)]
 struct Bound {
     quota: Quota,
-    /// In bytes, as they were counted.
+    /// What was taken at the last look, in bytes, and which look that was.
     counted: u64,
-    /// What was pushed here, before and since.
-    noted: u64,
-    /// How much of that was among what was counted.
-    is_counted: u64,
+    look: u64,
+    /// What was pushed here and was not there at a look, by the last that it was not there at.
+    since: BTreeMap<u64, u64>,
 }
 
 impl Bound {
     fn taken(&self) -> u64 {
-        self.counted.saturating_add(self.noted.saturating_sub(self.is_counted))
+        self.since.values().fold(self.counted, |sum, bytes| sum.saturating_add(*bytes))
     }
 }
 
@@ -57,48 +57,37 @@ impl Quotas {
         over.next().map(|(quota, taken)| Exceeded { quota, taken })
     }
 
-    /// Notes that so many bytes were pushed.
-    pub(crate) fn note(&self, repository: &RepositoryName, bytes: u64) {
+    /// Notes that so many bytes were pushed, which this look was the last not to have ([`Space::note_push`]).
+    ///
+    /// [`Space::note_push`]: crate::store::Space::note_push
+    pub(crate) fn note(&self, repository: &RepositoryName, bytes: u64, look: u64) {
         let mut bounds = held(self.0.lock());
-        for bound in bounds.iter_mut().filter(|bound| bound.quota.repositories.have(repository)) {
-            bound.noted = bound.noted.saturating_add(bytes);
+        let meant = |bound: &&mut Bound| bound.look <= look && bound.quota.repositories.have(repository);
+        for bound in bounds.iter_mut().filter(meant) {
+            let since = bound.since.entry(look).or_default();
+            *since = since.saturating_add(bytes);
         }
     }
 
-    /// Takes over the quotas of the configuration, of which those that are not new go on. What is counted between this and
-    /// [`Counting::end`] has all that was noted before.
-    pub(super) fn count(&self, quotas: Vec<Quota>) -> Counting<'_> {
+    /// Takes over the quotas of the configuration, of which those that are not new go on.
+    pub(super) fn are(&self, quotas: Vec<Quota>) {
         let mut bounds = held(self.0.lock());
-        let fresh = |quota| Bound { quota, counted: 0, noted: 0, is_counted: 0 };
+        let fresh = |quota| Bound { quota, counted: 0, look: 0, since: BTreeMap::new() };
         let known = |quota: &Quota| bounds.iter().find(|bound| bound.quota == *quota).cloned();
-        let now: Vec<Bound> = quotas.into_iter().map(|quota| known(&quota).unwrap_or_else(|| fresh(quota))).collect();
-        let noted = now.iter().map(|bound| (bound.quota.clone(), bound.noted)).collect();
-        *bounds = now;
-        Counting { quotas: self, noted }
+        *bounds = quotas.into_iter().map(|quota| known(&quota).unwrap_or_else(|| fresh(quota))).collect();
     }
-}
 
-/// While it is counted what is taken.
-pub(super) struct Counting<'a> {
-    quotas: &'a Quotas,
-    /// Of each, what was noted when it began.
-    noted: Vec<(Quota, u64)>,
-}
-
-impl Counting<'_> {
-    /// Takes over what was counted.
-    pub(super) fn end(self, usage: &Usage) {
+    /// Takes over what was seen at a look.
+    pub(super) fn count(&self, usage: &Usage) {
         // Not under the lock, for which pushes wait: there may be many repositories.
-        let counted = self.noted.into_iter().map(|(quota, noted)| {
-            let sum = usage.sum(|repository| quota.repositories.have(repository));
-            (quota, noted, sum)
-        });
-        let counted: Vec<(Quota, u64, u64)> = counted.collect();
-        let mut bounds = held(self.quotas.0.lock());
-        for (quota, noted, sum) in counted {
-            // One that has gone meanwhile binds nobody.
-            let Some(bound) = bounds.iter_mut().find(|bound| bound.quota == quota) else { continue };
-            (bound.counted, bound.is_counted) = (sum, noted);
+        let quotas: Vec<Quota> = held(self.0.lock()).iter().map(|bound| bound.quota.clone()).collect();
+        let sum = |quota: &Quota| usage.sum(|repository| quota.repositories.have(repository));
+        let sums: Vec<(Quota, u64)> = quotas.into_iter().map(|quota| (quota.clone(), sum(&quota))).collect();
+        let mut bounds = held(self.0.lock());
+        for bound in bounds.iter_mut().filter(|bound| bound.look < usage.look) {
+            // One that has come meanwhile is counted the next time.
+            let Some((_, sum)) = sums.iter().find(|(quota, _)| *quota == bound.quota) else { continue };
+            (bound.counted, bound.look, bound.since) = (*sum, usage.look, bound.since.split_off(&usage.look));
         }
     }
 }
@@ -133,30 +122,39 @@ mod tests {
             (named("team/a"), Taken { own: 20, shared: 10 }),
             (named("b"), Taken { own: 5, shared: 0 }),
         ]);
-        let usage =
-            Usage { taken: Arc::new(taken), pushed: HashMap::from([(named("team/c"), 20)]), ..Usage::default() };
-        known.count(quotas_of_two.clone()).end(&usage);
+        let usage = Usage {
+            taken: Arc::new(taken),
+            pushed: HashMap::from([(named("team/c"), 20)]),
+            look: 1,
+            ..Usage::default()
+        };
+        known.are(quotas_of_two.clone());
+        known.count(&usage);
         let bytes = |name: &str| known.taken(&named(name)).iter().map(|(_, taken)| *taken).collect::<Vec<_>>();
         assert_eq!((bytes("team/new"), bytes("b")), (vec![50, 55], vec![55]));
         assert_eq!(known.exceeded(&named("team/a"), 50), None);
         let over = known.exceeded(&named("team/a"), 51).expect("it does not fit");
         assert_eq!((over.quota, over.taken), (quotas_of_two[0].clone(), 50));
-        known.note(&named("b"), 60);
+        known.note(&named("b"), 60, 1);
         assert_eq!((bytes("team/a"), bytes("b")), (vec![50, 115], vec![115]));
         assert!(known.exceeded(&named("team/a"), 6).is_some_and(|over| over.quota == quotas_of_two[1]));
         assert_eq!(known.exceeded(&named("b"), 5), None);
     }
 
     #[test]
-    fn what_is_pushed_while_it_is_counted_is_not_forgotten() {
-        let (known, quotas) = (Quotas::default(), quotas("[[quota]]\nrepositories = '**'\nbytes = 100\n"));
-        known.count(quotas.clone()).end(&Usage::default());
-        known.note(&named("a"), 10);
-        let counting = known.count(quotas);
-        known.note(&named("a"), 7);
-        counting.end(&Usage { pushed: HashMap::from([(named("a"), 10)]), ..Usage::default() });
-        assert_eq!(known.taken(&named("a"))[0].1, 17);
-        known.count(Vec::new()).end(&Usage::default());
+    fn what_is_pushed_while_it_is_looked_what_is_taken_counts_once() {
+        let known = Quotas::default();
+        known.are(quotas("[[quota]]\nrepositories = '**'\nbytes = 100\n"));
+        known.note(&named("a"), 10, 0);
+        known.note(&named("a"), 7, 1);
+        known.count(&Usage { pushed: HashMap::from([(named("a"), 13)]), look: 1, ..Usage::default() });
+        // The look has had them, though they are noted only now.
+        known.note(&named("a"), 3, 0);
+        assert_eq!(known.taken(&named("a"))[0].1, 20);
+        // One that comes too late is older than what is known.
+        known.count(&Usage { look: 1, ..Usage::default() });
+        assert_eq!(known.taken(&named("a"))[0].1, 20);
+        known.are(Vec::new());
         assert!(!known.are_for(&named("a")));
     }
 }

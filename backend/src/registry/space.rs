@@ -100,8 +100,8 @@ impl Space for ObjectStore {
         self.node.run(move |node| async move { Ok(collect::write_pulls(&node).await?) }).await
     }
 
-    fn note_push(&self, repository: &RepositoryName, bytes: u64) {
-        self.node.pushes.note(repository, bytes);
+    fn note_push(&self, repository: &RepositoryName, bytes: u64) -> u64 {
+        self.node.pushes.note(repository, bytes)
     }
 
     async fn write_pushes(&self) -> Result<()> {
@@ -114,7 +114,12 @@ impl Space for ObjectStore {
 
     async fn count(&self, options: &CollectOptions) -> Result<()> {
         let options = options.clone();
-        self.node.run(move |node| async move { collect::count(&node, &options).boxed().await }).await
+        self.node
+            .run(move |node| async move {
+                let counting = usage::Counting::begin(&node).await?;
+                collect::count(&node, &options, counting).boxed().await
+            })
+            .await
     }
 
     async fn plan(&self, options: &CollectOptions) -> Result<Plan> {

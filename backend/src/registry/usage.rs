@@ -28,7 +28,8 @@ pub(super) async fn known(node: &Node) -> Result<Usage> {
     // What is noted is neither missed nor met twice while it is written.
     let _written = node.pushes.written.lock().await;
     let (counted, taken) = counted(node).await?.unzip();
-    let mut usage = Usage { counted, taken: taken.unwrap_or_default(), pushed: node.pushes.noted() };
+    let (pushed, look) = node.pushes.look();
+    let mut usage = Usage { counted, taken: taken.unwrap_or_default(), pushed, look };
     let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
     let batches = all(batches.iter().map(|entry| node.objects.get(&entry.key).boxed()).collect()).await?;
     for batch in batches.iter().flatten().filter_map(|object| read::<Batch>(keys::PUSHES, object)) {
@@ -81,7 +82,9 @@ pub(super) async fn write(node: &Node) -> objects::Result<()> {
             Ok(())
         }
         Err(error) => {
-            noted.iter().for_each(|(repository, bytes)| node.pushes.note(repository, *bytes));
+            for (repository, bytes) in &noted {
+                node.pushes.note(repository, *bytes);
+            }
             Err(error)
         }
     }
@@ -105,40 +108,44 @@ async fn add(
     Ok(created.map(|version| Written { key, version, batch }))
 }
 
-/// While it is counted: what was pushed before, which is among what is counted.
-pub(super) struct Counting(Vec<String>);
+/// While it is counted how much repositories take.
+pub(super) struct Counting {
+    /// When that began: what was pushed before is counted, and what is pushed later is noted.
+    pub(super) began: SystemTime,
+    /// Where it is written what was pushed before.
+    batches: Vec<String>,
+}
 
 impl Counting {
     /// Closes what was written of pushes, so that nobody adds to it.
     pub(super) async fn begin(node: &Node) -> objects::Result<Self> {
         write(node).await?;
         let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
-        let closed = all(batches.iter().map(|entry| close(node, &entry.key).boxed()).collect()).await?;
-        let closed = batches.into_iter().zip(closed).filter_map(|(entry, is_closed)| is_closed.then_some(entry.key));
-        Ok(Self(closed.collect()))
+        all(batches.iter().map(|entry| close(node, &entry.key).boxed()).collect()).await?;
+        Ok(Self { began: node.now().await?, batches: batches.into_iter().map(|entry| entry.key).collect() })
     }
 
     /// Writes what was counted since then.
-    pub(super) async fn end(
-        self,
-        node: &Node,
-        began: SystemTime,
-        repositories: HashMap<RepositoryName, Taken>,
-    ) -> objects::Result<()> {
-        let time = began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    pub(super) async fn end(self, node: &Node, repositories: HashMap<RepositoryName, Taken>) -> objects::Result<()> {
+        let time = self.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let bytes = serde_json::to_vec(&Counted { time, repositories }).expect("names and numbers are written as JSON");
         node.objects.put(keys::USAGE, bytes.into(), None).await?;
-        all(self.0.iter().map(|key| node.objects.remove(key).boxed()).collect()).await.map(drop)
+        all(self.batches.iter().map(|key| node.objects.remove(key).boxed()).collect()).await.map(drop)
     }
 }
 
-/// Closes a batch. False where its node has just added to it: it stays then, and counts twice until the next time.
-async fn close(node: &Node, key: &str) -> objects::Result<bool> {
-    let Some(object) = node.objects.get(key).await? else { return Ok(false) };
-    // One that cannot be read goes.
-    let Some(mut batch) = read::<Batch>(key, &object).filter(|batch| !batch.is_closed) else { return Ok(true) };
-    batch.is_closed = true;
-    Ok(node.objects.swap(key, &object.stat.version, batch.bytes()).await?.is_some())
+/// Closes a batch.
+async fn close(node: &Node, key: &str) -> objects::Result<()> {
+    // Its node may add to it at this moment, which it does once in some seconds.
+    while let Some(object) = node.objects.get(key).await? {
+        // One that cannot be read goes.
+        let Some(mut batch) = read::<Batch>(key, &object).filter(|batch| !batch.is_closed) else { break };
+        batch.is_closed = true;
+        if node.objects.swap(key, &object.stat.version, batch.bytes()).await?.is_some() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -149,7 +156,7 @@ mod tests {
     use super::*;
     use crate::hasher::digest_of;
     use crate::objects::MemoryObjects;
-    use crate::registry::{Ages, ObjectStore};
+    use crate::registry::{Ages, ObjectStore, collect};
     use crate::store::{CollectOptions, Space as _, Store as _};
 
     const OPTIONS: CollectOptions = CollectOptions { max_delete: 1.0, rate: 1.0, retention: Vec::new() };
@@ -205,10 +212,21 @@ mod tests {
             let counting = Counting::begin(&store.node).await.expect("it begins");
             push(&store, "a", "three").await;
             store.write_pushes().await.expect("they are written");
-            counting.end(&store.node, SystemTime::now(), HashMap::new()).await.expect("it is written");
+            counting.end(&store.node, HashMap::new()).await.expect("it is written");
             assert_eq!(seen_by(&store, "a").await, (0, 0, 5));
             store.count(&OPTIONS).await.expect("it is counted");
             assert_eq!(seen_by(&store, "a").await, (8, 0, 0));
         }
+    }
+
+    #[tokio::test]
+    async fn what_came_after_it_was_begun_to_count_counts_once() {
+        let store = ObjectStore::in_memory();
+        push(&store, "a", "one").await;
+        store.write_pushes().await.expect("they are written");
+        let counting = Counting::begin(&store.node).await.expect("it begins");
+        push(&store, "a", "three").await;
+        collect::count(&store.node, &OPTIONS, counting).await.expect("it is counted");
+        assert_eq!(seen_by(&store, "a").await, (3, 0, 5));
     }
 }

@@ -153,7 +153,7 @@ pub trait Store: Space + Send + Sync + 'static {
 }
 
 /// Links of a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Links {
     /// Those of its blobs.
     Blobs,

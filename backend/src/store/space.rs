@@ -67,8 +67,9 @@ pub trait Space {
     /// Writes which manifests were pulled, if any were. To be called from time to time, and at the end.
     async fn write_pulls(&self) -> Result<()>;
 
-    /// Notes that so many bytes are pushed. It is written some time later.
-    fn note_push(&self, repository: &RepositoryName, bytes: u64);
+    /// Notes that so many bytes are pushed. It is written some time later. Returns the last look ([`Usage::look`]) that does
+    /// not have them.
+    fn note_push(&self, repository: &RepositoryName, bytes: u64) -> u64;
 
     /// Writes how much was pushed, if anything was. To be called from time to time, and at the end.
     async fn write_pushes(&self) -> Result<()>;

@@ -32,6 +32,8 @@ pub struct Usage {
     pub taken: Arc<HashMap<RepositoryName, Taken>>,
     /// How many bytes were pushed since; some of them were counted already, perhaps.
     pub pushed: HashMap<RepositoryName, u64>,
+    /// Which look at all of this it is of this process, from 1: it has every push that was noted before, and no other one.
+    pub look: u64,
 }
 
 impl Usage {

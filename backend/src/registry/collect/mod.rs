@@ -12,12 +12,14 @@
 //!       retention     which tags a rule keeps
 //!       pulls         when manifests were pulled last
 //!     explain       why one thing stays
+//!     kept          who keeps what
 //!     compact       digests by the million
 //!     pace          how much of the time it takes
 //! ```
 
 mod compact;
 mod explain;
+mod kept;
 mod pace;
 mod pulls;
 mod retention;
@@ -73,21 +75,20 @@ async fn foresee(node: &Node, options: &CollectOptions, asked: Asked) -> Result<
     }
     let now = node.now().await?;
     let pulls = Pulls::known(node, now).await?;
-    survey(node, options, now, pulls, asked).await
+    survey(node, options, (now, now), pulls, asked).await
 }
 
 /// Counts how much each repository takes, and removes nothing.
-pub(super) async fn count(node: &Node, options: &CollectOptions) -> Result<()> {
-    let (now, counting) = (node.now().await?, Counting::begin(node).await?);
-    let pulls = Pulls::known(node, now).await?;
-    let (found, _) = survey(node, options, now, pulls, Asked::default()).await?;
-    Ok(counting.end(node, now, found.usage).await?)
+pub(super) async fn count(node: &Node, options: &CollectOptions, counting: Counting) -> Result<()> {
+    let pulls = Pulls::known(node, counting.began).await?;
+    let (found, _) = survey(node, options, (counting.began, counting.began), pulls, Asked::default()).await?;
+    Ok(counting.end(node, found.usage).await?)
 }
 
 async fn survey(
     node: &Node,
     options: &CollectOptions,
-    now: SystemTime,
+    (now, counted): (SystemTime, SystemTime),
     pulls: Pulls,
     asked: Asked,
 ) -> Result<(Found, Asked)> {
@@ -97,19 +98,22 @@ async fn survey(
     let last = node.collection().await?;
     let untagged = last.map(|last| last.collection.untagged.clone()).unwrap_or_default();
     let retention = options.retention.clone();
-    let terms = Terms { now, margin, grace: ages.grace, trash: ages.trash, retention, untagged, pulls };
+    let terms = Terms { now, counted, margin, grace: ages.grace, trash: ages.trash, retention, untagged, pulls };
     Survey::new(ReadOnly::new(&node.objects), terms, Pace::new(options.rate), asked).run().await
 }
 
 /// Removes the tags that no rule keeps, and what the run before has published and nobody needs; and publishes what nobody
 /// needs now. Of all three only what is among `only`, where that is given.
 pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&HashSet<Item>>) -> Result<Collected> {
+    // What another has left may take long to remove.
+    let removing = node.removing.read().await;
     let run = Run::begin(node).await?;
+    drop(removing);
     trash::empty(node, node.ages().trash).await?;
     let (pulls, counting) = (Pulls::merge(node, run.now).await?, Counting::begin(node).await?);
-    let (found, _) = survey(node, options, run.now, pulls, Asked::default()).await?;
+    let (found, _) = survey(node, options, (run.now, counting.began), pulls, Asked::default()).await?;
     let Found { mut tags, manifests, candidates, usage, counts, untagged } = found;
-    counting.end(node, run.now, usage).await?;
+    counting.end(node, usage).await?;
     let mut candidates: Vec<Candidate> = manifests.into_iter().chain(candidates).collect();
     if let Some(only) = only {
         tags.retain(|candidate| only.contains(&candidate.item));

@@ -141,7 +141,7 @@ impl Ruled<'_> {
         let Some(period) = self.rule.untagged else { return };
         // The next whole second, so that nothing goes too early.
         let now = self.terms.now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() + 1;
-        for Link { digest, is_young } in revisions {
+        for Link { digest, is_young, .. } in revisions {
             if *is_young || leads.lead_to(digest, tagged) {
                 continue;
             }

@@ -8,7 +8,7 @@ use lockgate_oci::RepositoryName;
 use super::compact::Compact;
 use super::pulls::Pulls;
 use crate::config::Retention;
-use crate::store::{Candidate, Counts, Taken};
+use crate::store::{Candidate, Counts, Links, Taken};
 
 /// Candidates that are named, at most; the next survey finds the others.
 pub(super) const MOST: usize = 100_000;
@@ -18,6 +18,8 @@ pub(super) const MOST: usize = 100_000;
 pub(super) struct Terms {
     /// By the clock of the store.
     pub(super) now: SystemTime,
+    /// What came later is not counted among what repositories take.
+    pub(super) counted: SystemTime,
     /// How much the times of objects are rounded down.
     pub(super) margin: Duration,
     /// What is younger stays.
@@ -46,8 +48,11 @@ pub(super) struct Found {
     pub(super) counts: Counts,
 }
 
-/// A link to a blob or a manifest.
+/// A link to a blob or a manifest. There are millions.
 pub(super) struct Link {
+    /// Of which repository, by its turn.
+    pub(super) of: u32,
+    pub(super) kind: Links,
     pub(super) digest: Compact,
     pub(super) is_young: bool,
 }

@@ -13,6 +13,7 @@ use lockgate_oci::{Digest, RepositoryName};
 
 use super::compact::{Compact, named_in};
 use super::explain::Asked;
+use super::kept::Kept;
 use super::pace::Pace;
 use super::ruled::{Leads, Ruled};
 use super::seen::{Found, Link, MOST, Terms};
@@ -20,63 +21,20 @@ use crate::hasher::digest_of;
 use crate::objects::{Entry, ReadOnly};
 use crate::registry::keys;
 use crate::registry::node::all;
-use crate::store::{Candidate, Deleted, Item, Kind, Links, Result, StoreError, Taken};
+use crate::store::{Candidate, Deleted, Item, Kind, Links, Result, StoreError};
 
 /// Manifests that are read between two rests.
 const BATCH: usize = 64;
 
-/// What there is of a repository.
-#[derive(Default)]
+/// What there is of a repository, but for its links.
 struct Repository {
-    layers: Vec<Link>,
-    revisions: Vec<Link>,
+    /// Its turn.
+    turn: u32,
     deleted: Vec<Deleted>,
     /// Which of the rules is about it.
     rule: Option<usize>,
     /// Where one is.
     tags: Vec<String>,
-}
-
-/// Digests by their beginning: of two with the same one both are kept.
-#[derive(Default)]
-struct Kept(HashMap<u64, Held>);
-
-/// Who keeps something.
-#[derive(Default)]
-struct Held {
-    repositories: u32,
-    /// The last of them, by its turn.
-    last: u32,
-    /// In bytes, once they were found.
-    size: u64,
-}
-
-impl Kept {
-    fn short(digest: &Compact) -> u64 {
-        let bytes = match digest {
-            Compact::Sha256(bytes) => &bytes[..8],
-            Compact::Sha512(bytes) => &bytes[..8],
-        };
-        u64::from_be_bytes(bytes.try_into().expect("these are eight"))
-    }
-
-    /// Keeps something for the repository whose turn it is, which begins with 1. Its name here, where this is the first
-    /// time.
-    fn insert(&mut self, digest: &Compact, turn: u32) -> Option<u64> {
-        let short = Self::short(digest);
-        let held = self.0.entry(short).or_default();
-        if held.last == turn {
-            return None;
-        }
-        (held.repositories, held.last) = (held.repositories + 1, turn);
-        Some(short)
-    }
-}
-
-/// What a repository keeps.
-struct Uses {
-    repository: RepositoryName,
-    blobs: Vec<u64>,
 }
 
 pub(super) struct Survey {
@@ -85,14 +43,15 @@ pub(super) struct Survey {
     pace: Pace,
     found: Found,
     kept: Kept,
-    uses: Vec<Uses>,
+    /// In one piece: as many small ones would stay with the process.
+    links: Vec<Link>,
     asked: Asked,
 }
 
 impl Survey {
     pub(super) fn new(objects: ReadOnly, terms: Terms, pace: Pace, asked: Asked) -> Self {
         let found = Found::default();
-        Self { objects, terms: Arc::new(terms), pace, found, kept: Kept::default(), uses: Vec::new(), asked }
+        Self { objects, terms: Arc::new(terms), pace, found, kept: Kept::default(), links: Vec::new(), asked }
     }
 
     /// Links first, then the trash, then bytes: what is moved from one to the next meanwhile is seen, or was looked for on
@@ -101,34 +60,29 @@ impl Survey {
     /// # Errors
     /// Something cannot be read, or a manifest is damaged, so that nobody knows what it needs.
     pub(super) async fn run(mut self) -> Result<(Found, Asked)> {
-        let mut repositories = self.links().await?;
+        let mut repositories = HashMap::new();
+        self.links(&mut repositories).await?;
         self.records(&mut repositories).await?;
         self.found.counts.repositories = repositories.len() as u64;
-        let mut links = Vec::new();
-        for (turn, (name, repository)) in (1..).zip(repositories) {
+        let mut links = std::mem::take(&mut self.links);
+        links.sort_unstable_by_key(|link| (link.of, link.kind));
+        let mut unneeded = Vec::new();
+        for (name, repository) in repositories {
+            let from = links.partition_point(|link| link.of < repository.turn);
+            let links = &links[from..from + links[from..].partition_point(|link| link.of == repository.turn)];
             let Ok(name) = name.parse::<RepositoryName>() else {
                 // Nobody can ask for it, and it is not ours to judge.
-                for link in repository.layers.iter().chain(&repository.revisions) {
-                    self.kept.insert(&link.digest, turn);
-                }
+                self.kept.keep(None, links.iter().map(|link| &link.digest));
                 continue;
             };
-            let kept = self.judge(&name, repository, &mut links).await?;
-            let blobs = kept.iter().filter_map(|digest| self.kept.insert(digest, turn)).collect();
-            self.uses.push(Uses { repository: name, blobs });
+            let kept = self.judge(&name, repository, links, &mut unneeded).await?;
+            self.kept.keep(Some(name), &kept);
         }
-        self.found.candidates.append(&mut links);
+        drop(links);
+        self.found.candidates.append(&mut unneeded);
         self.blobs().await?;
-        self.found.usage = self.uses.iter().map(|uses| (uses.repository.clone(), self.taken(uses))).collect();
+        self.found.usage = self.kept.taken();
         Ok((self.found, self.asked))
-    }
-
-    fn taken(&self, uses: &Uses) -> Taken {
-        let mut taken = Taken::default();
-        for held in uses.blobs.iter().filter_map(|short| self.kept.0.get(short)) {
-            *(if held.repositories == 1 { &mut taken.own } else { &mut taken.shared }) += held.size;
-        }
-        taken
     }
 
     fn is_young(&self, entry: &Entry) -> bool {
@@ -137,8 +91,7 @@ impl Survey {
         age < self.terms.grace + self.terms.margin
     }
 
-    async fn links(&mut self) -> Result<HashMap<String, Repository>> {
-        let mut repositories: HashMap<String, Repository> = HashMap::new();
+    async fn links(&mut self, repositories: &mut HashMap<String, Repository>) -> Result<()> {
         let mut entries = self.objects.scan(keys::REPOSITORIES);
         while let Some(entry) = entries.try_next().await? {
             self.pace.go_on().await;
@@ -147,24 +100,26 @@ impl Survey {
             if tag.is_none() && link.is_none() {
                 continue;
             }
-            if !repositories.contains_key(name) {
-                let rule = self.rule_about(name);
-                repositories.insert(name.to_owned(), Repository { rule, ..Repository::default() });
-            }
-            let repository = repositories.get_mut(name).expect("it was put there");
+            let repository = self.repository(repositories, name);
             if let Some(tag) = tag {
                 self.asked.tag(name, tag, repository.rule);
             }
             repository.tags.extend(tag.filter(|_| repository.rule.is_some()).map(str::to_owned));
             let Some((kind, digest)) = link else { continue };
-            let link = Link { digest: Compact::from(&digest), is_young: self.is_young(&entry) };
-            self.asked.link(name, kind, &link.digest, &entry, link.is_young.then_some(self.terms.grace));
-            match kind {
-                Links::Blobs => repository.layers.push(link),
-                Links::Manifests => repository.revisions.push(link),
-            }
+            let (digest, is_young) = (Compact::from(&digest), self.is_young(&entry));
+            self.asked.link(name, kind, &digest, &entry, is_young.then_some(self.terms.grace));
+            self.links.push(Link { of: repository.turn, kind, digest, is_young });
         }
-        Ok(repositories)
+        Ok(())
+    }
+
+    fn repository<'a>(&self, repositories: &'a mut HashMap<String, Repository>, name: &str) -> &'a mut Repository {
+        if !repositories.contains_key(name) {
+            let turn = u32::try_from(repositories.len()).expect("each has directories, or objects, of its own");
+            let repository = Repository { turn, deleted: Vec::new(), rule: self.rule_about(name), tags: Vec::new() };
+            repositories.insert(name.to_owned(), repository);
+        }
+        repositories.get_mut(name).expect("it was put there")
     }
 
     fn rule_about(&self, name: &str) -> Option<usize> {
@@ -187,7 +142,7 @@ impl Survey {
                 StoreError::Corrupt(format!("{} is no record of the trash ({error}): remove it", entry.key))
             })?;
             self.asked.record(&name, &deleted, &entry, self.terms.trash);
-            repositories.entry(name.as_str().to_owned()).or_default().deleted.push(deleted);
+            self.repository(repositories, name.as_str()).deleted.push(deleted);
         }
         Ok(())
     }
@@ -197,9 +152,11 @@ impl Survey {
         &mut self,
         name: &RepositoryName,
         repository: Repository,
-        links: &mut Vec<Candidate>,
+        links: &[Link],
+        unneeded: &mut Vec<Candidate>,
     ) -> Result<Vec<Compact>> {
-        let Repository { layers, revisions, deleted, rule, tags } = repository;
+        let Repository { deleted, rule, tags, .. } = repository;
+        let (layers, revisions) = links.split_at(links.partition_point(|link| link.kind == Links::Blobs));
         let terms = Arc::clone(&self.terms);
         let ruled = |index| Ruled { name, number: index + 1, rule: &terms.retention[index], terms: &terms };
         let ruled = rule.map(ruled);
@@ -236,21 +193,21 @@ impl Survey {
         }
         if let Some(ruled) = &ruled {
             ruled
-                .judge(&self.objects, &mut self.pace, (&tags, &revisions), &leads, (&mut self.found, &mut self.asked))
+                .judge(&self.objects, &mut self.pace, (&tags, revisions), &leads, (&mut self.found, &mut self.asked))
                 .await?;
         }
         kept.append(&mut manifests);
-        for Link { digest, is_young } in layers {
-            if !is_young && !needed.contains(&digest) {
+        for Link { digest, is_young, .. } in layers {
+            if !is_young && !needed.contains(digest) {
                 let why = format!("no manifest of {name} names it");
                 let item = Item::Link(name.clone(), digest.digest());
-                if links.len() < MOST {
-                    links.push(Candidate { item, bytes: 0, why });
+                if unneeded.len() < MOST {
+                    unneeded.push(Candidate { item, bytes: 0, why });
                 }
                 continue;
             }
-            kept.extend(target(&self.objects, &keys::layer(name, &digest.digest()), &digest).await?);
-            kept.push(digest);
+            kept.extend(target(&self.objects, &keys::layer(name, &digest.digest()), digest).await?);
+            kept.push(digest.clone());
         }
         // What nothing links any more is named still: by a record of the trash, or where a blob alone was deleted.
         kept.extend(needed);
@@ -264,8 +221,8 @@ impl Survey {
             let Some(digest) = keys::digest_of_blob(&entry.key[keys::BLOBS.len()..]) else { continue };
             self.found.counts.blobs += 1;
             self.found.counts.bytes += entry.size;
-            if let Some(held) = self.kept.0.get_mut(&Kept::short(&Compact::from(&digest))) {
-                held.size = entry.size;
+            let counts = entry.modified <= self.terms.counted;
+            if self.kept.has(&Compact::from(&digest), if counts { entry.size } else { 0 }) {
                 self.asked.bytes(&digest, &entry, None);
                 continue;
             }
