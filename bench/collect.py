@@ -141,6 +141,22 @@ def once(data, images, rate, work):
     return {"took": took, "cpu": cpu, "quiet MiB": memory_quiet, "peak MiB": peak, "quiet": before + after, "runs": runs}
 
 
+def part(data, images, rate, work, seconds):
+    """The same for so many seconds of the first run."""
+    with serving(data, rate, work) as (server, command):
+        server.await_rest()
+        with Load(server.port, images) as load:
+            before = quiet(load)
+            memory_quiet, cpu, began = status(server, "VmHWM"), server.cpu(), time.monotonic()
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+                time.sleep(seconds)
+                ended = time.monotonic()
+                runs = (windows(load, began, ended), [])
+                cpu, peak = server.cpu() - cpu, status(server, "VmHWM")
+                process.terminate()
+    return {"took": (seconds, 0), "cpu": cpu, "quiet MiB": memory_quiet, "peak MiB": peak, "quiet": before, "runs": runs}
+
+
 def spread(values):
     return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else "-"
 
@@ -174,6 +190,7 @@ def main():
     parser.add_argument("--rates", default="1%,10%,25%,50%", help="values of collect.rate")
     parser.add_argument("--work", type=Path, help="where the directory is (a real disk)")
     parser.add_argument("--tree", type=Path, help="where it is looked for, and kept")
+    parser.add_argument("--part", type=float, help="seconds of the first run that are measured, in place of two whole ones")
     arguments = parser.parse_args()
     images, unneeded = arguments.blobs // 10, arguments.blobs // 10
     leave_the_server_its_processor()
@@ -184,10 +201,12 @@ def main():
         print(f"{arguments.blobs:,} blobs, {images:,} manifests; {machine()['processor']}, {time.strftime('%Y-%m-%d')}\n\n"
               f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
         for rate in arguments.rates.split(","):
-            tree.litter(data, unneeded, images // tree.OF_A_REPOSITORY)
-            os.sync()
+            if not arguments.part:
+                tree.litter(data, unneeded, images // tree.OF_A_REPOSITORY)
+                os.sync()
             load = os.getloadavg()[0]
-            print(row(rate, load, once(data, images, rate, work)), flush=True)
+            figures = part(data, images, rate, work, arguments.part) if arguments.part else once(data, images, rate, work)
+            print(row(rate, load, figures), flush=True)
         if not arguments.tree:
             remove(data)
 

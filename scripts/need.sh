@@ -37,7 +37,7 @@ if [ -n "$missing" ]; then
 
     echo "installing:$missing"
     # The tests start servers of their own; the packages would start one on its port, now and at every boot.
-    for service in docker-registry nginx haproxy caddy; do
+    for service in docker-registry nginx haproxy caddy prometheus; do
         case "$missing" in *$service*) $as_root systemctl mask "$service" >/dev/null 2>&1 || : ;; esac
     done
     $as_root env DEBIAN_FRONTEND=noninteractive sh -ec "apt-get update -qq

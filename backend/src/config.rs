@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use lockgate_settings::{
-    ByteSize, Configuration, Endpoint, Log, Period, PeriodOrZero, Prefix, Share, SizeWithin, Within, listed,
+    Admin, ByteSize, Configuration, Endpoint, Log, Period, PeriodOrZero, Prefix, Share, SizeWithin, Within, listed,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,8 @@ pub struct Config {
     pub quota: Vec<Quota>,
     /// How long a client is waited for.
     pub limits: Limits,
+    /// Where whoever runs this asks how it is.
+    pub admin: Admin,
     /// What is written to standard error.
     pub log: Log,
     /// What SIGTERM and SIGINT begin.

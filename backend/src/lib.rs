@@ -5,6 +5,7 @@
 //! other's. A blob's digest is computed while its bytes arrive, and a `201` means that they are durable.
 //!
 //! ```text
+//! admin        how it is asked how it is; metrics: what is counted for that
 //! server       accept, a task a connection, drain
 //!   connection   what hyper cannot parse is refused in OCI JSON, too
 //!   lingering    what a client still sends when it is answered
@@ -44,6 +45,7 @@
 // `println!` and `eprintln!` panic where nobody reads.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod admin;
 mod background;
 pub mod config;
 mod connection;
@@ -64,6 +66,8 @@ mod lingering;
 mod listener;
 mod lock;
 mod manifest;
+mod measured;
+mod metrics;
 mod objects;
 mod open;
 mod redirect;
@@ -81,6 +85,6 @@ pub use objects::disk::StorageProblem;
 pub use open::{open, open_to_read, problems};
 pub use redirect::{is_shown_the_password, redirect_host};
 pub use registry::{Ages, ObjectStore, Registry, Rules};
-pub use server::{serve, serve_registry};
+pub use server::{serve, serve_registry, tell};
 pub use space::{Operation, OperationError, Restorable, Say, ask, ask_node};
 pub use store::{Item, Store, Thing};

@@ -23,9 +23,10 @@ pub struct Listener(Socket);
 enum Socket {
     Tcp(TcpListener),
     Unix {
-        listener: UnixListener,
-        /// Where this program made it.
+        /// Where this program made it. It goes before the listener: whoever found nobody listening would put a file of his own
+        /// in its place, and lose that.
         _file: Option<SocketFile>,
+        listener: UnixListener,
     },
 }
 

@@ -7,24 +7,21 @@ mod check;
 mod copying;
 mod operating;
 
-use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use lockgate_backend::admin::{Admin, ask};
 use lockgate_backend::config::Config;
 use lockgate_backend::{Listener, Registry, Rules, serve_registry};
-use lockgate_settings::{Configuration as _, Endpoint, Problems, complain, raise_open_files, reachable};
+use lockgate_settings::{Configuration as _, Problems, complain, raise_open_files};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// The configuration cannot be used (EX_USAGE of sysexits.h).
 const BAD_CONFIGURATION: u8 = 64;
-
-/// How long a health check waits for the server.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A small OCI registry on disk, in the directory layout of registry:2. It asks nobody for a
 /// password: Lockgate stands in front of it.
@@ -60,8 +57,8 @@ enum Command {
     /// Read everything again, and tell what is damaged and which images that hits: exit 1 if anything is. A run that was cut
     /// off goes on where it was.
     Verify(operating::Verify),
-    /// Ask a running registry, at its own listening address, whether it answers: exit 0 if it does,
-    /// 1 if not. For a container's health check.
+    /// Ask a running registry whether it answers, at admin.listen, or else at its own listening address: exit 0 if it
+    /// does, 1 if not. For a container's health check.
     Health(ConfigFile),
 }
 
@@ -80,7 +77,10 @@ fn main() -> ExitCode {
         Command::Collect(collect) => with_config(Config::load(&collect.config().path), |config| collect.run(config)),
         Command::Usage(usage) => with_config(Config::load(&usage.config().path), |config| usage.run(config)),
         Command::Verify(verify) => with_config(Config::load(&verify.config().path), |config| verify.run(config)),
-        Command::Health(file) => with_config(Config::load(&file.path), |config| check_health(&config.listen.http)),
+        Command::Health(file) => with_config(Config::load(&file.path), |config| match &config.admin.listen {
+            Some(endpoint) => ask(endpoint, "/healthz"),
+            None => ask(&config.listen.http, "/v2/"),
+        }),
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);
             for warning in warnings {
@@ -133,37 +133,23 @@ fn run(config: Config, file: PathBuf) -> io::Result<()> {
             tracing::info!("stopping");
         };
         let rules = Rules::read_again(config.blocks(), move || Config::load(&file).map(|config| config.blocks()));
+        let grace = config.shutdown.grace.duration();
         let registry = Registry::new(store, config.storage, config.limits).collecting(config.collect).ruled_by(rules).at(config.s3.endpoint);
-        serve_registry(listener, registry, config.shutdown.grace.duration(), shutdown).await;
+        let mut admin = Admin::of("lockgate-backend", env!("CARGO_PKG_VERSION"));
+        registry.tell(&mut admin);
+        lockgate_backend::tell(&mut admin);
+        let admin = Arc::new(admin);
+        let mut asked = JoinSet::new();
+        if let Some(endpoint) = &config.admin.listen {
+            let listener = Listener::bind(endpoint).await?;
+            asked.spawn(Arc::clone(&admin).serve(listener));
+        }
+        let shutdown = async {
+            shutdown.await;
+            admin.health.end();
+        };
+        serve_registry(listener, registry, grace, shutdown).await;
         tracing::info!("stopped");
         Ok(())
     })
-}
-
-fn check_health(endpoint: &Endpoint) -> io::Result<()> {
-    let answer = match endpoint {
-        Endpoint::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(&reachable(*address), HEALTH_TIMEOUT)?;
-            stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
-            ask(stream)
-        }
-        Endpoint::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(HEALTH_TIMEOUT))?;
-            ask(stream)
-        }
-    };
-    let answer = answer.map_err(|error| io::Error::new(error.kind(), format!("no answer at {endpoint}: {error}")))?;
-    if answer.starts_with(b"HTTP/1.1 200 ") {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!("{endpoint} answers something else than 200 to GET /v2/")))
-    }
-}
-
-fn ask(mut stream: impl io::Read + io::Write) -> io::Result<Vec<u8>> {
-    stream.write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.take(1024).read_to_end(&mut answer)?;
-    Ok(answer)
 }

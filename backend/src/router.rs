@@ -11,6 +11,7 @@ use lockgate_oci::{Action, Algorithm, AnyAlgorithm, DigestError, ErrorCode, NoAc
 
 use crate::handlers::{blob, catalog, manifest, referrer, tag, trash, upload, usage};
 use crate::http::{Outcome, Refusal, Reply, ReplyBody, RequestBody};
+use crate::metrics::METRICS;
 use crate::registry::Registry;
 
 impl Registry {
@@ -40,10 +41,12 @@ impl Registry {
         let (method, path) = (&request.method, request.uri.path());
         let reply = outcome.unwrap_or_else(|refusal| {
             if let Some(cause) = refusal.cause() {
+                METRICS.failures.inc();
                 tracing::error!(%method, ?path, cause, "a request failed");
             }
             refusal.into_reply()
         });
+        METRICS.received.inc_by(body.received());
         let (status, elapsed) = (reply.status().as_u16(), began.elapsed());
         tracing::debug!(%method, ?path, status, received = body.received(), ?elapsed, "answered");
         if method == Method::HEAD { reply.without_content() } else { reply }.into_response()

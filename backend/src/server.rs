@@ -15,10 +15,14 @@ use lockgate_oci::Action;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::admin::Admin;
+use crate::admin::labels::Asked;
 use crate::config::Config;
 use crate::connection::{Connection, Debt};
 use crate::lingering::Lingering;
 use crate::listener::{Listener, Stream};
+use crate::measured::{Measured, OpenConnection};
+use crate::metrics::METRICS;
 use crate::registry::{Registry, Rules};
 use crate::store::Store;
 
@@ -27,6 +31,11 @@ const READ_BUFFER: usize = 64 * 1024;
 
 /// After an error to accept, usually that no file descriptor is left, trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Has a program tell of the requests that [`serve_registry`] answers in it.
+pub fn tell(admin: &mut Admin) {
+    METRICS.tell_of_requests(&mut admin.metrics);
+}
 
 /// Serves a registry until `shutdown` is ready; then accepts no more, lets the requests that run come
 /// to their end within `shutdown.grace`, and returns. It returns at once when none runs.
@@ -101,16 +110,18 @@ where
     I: Read + Write + Unpin + 'static,
 {
     let idle_timeout = registry.limits.idle_timeout.duration();
+    let _open = OpenConnection::new();
     let debt = Debt::default();
     let io = Connection::new(io, debt.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         let (registry, in_hand) = (Arc::clone(&registry), debt.request());
         async move {
             let action = Action::parse(request.method(), request.uri().path(), request.uri().query());
+            let measured = Measured::of(Asked::of(action.as_ref(), request.method()));
             let expects_continue = request.headers().contains_key(EXPECT);
             let request = request.map(|body| Lingering::new(body, expects_continue));
             let response = registry.respond(action, request).await;
-            Ok::<_, Infallible>(response.map(|body| in_hand.answer(body)))
+            Ok::<_, Infallible>(measured.answered(response).map(|body| in_hand.answer(body)))
         }
     });
     let connection = http1::Builder::new()

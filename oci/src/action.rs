@@ -172,6 +172,32 @@ fn advertised(route: &Route) -> &'static str {
 }
 
 impl Action {
+    /// What it is called in metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Catalog(_) => "catalog",
+            Self::Extension | Self::ChangeExtension => "extension",
+            Self::Tags(..) => "tags",
+            Self::PullManifest(..) => "pull_manifest",
+            Self::PushManifest { .. } => "push_manifest",
+            Self::DeleteManifest(..) => "delete_manifest",
+            Self::PullBlob(..) => "pull_blob",
+            Self::DeleteBlob(..) => "delete_blob",
+            Self::BeginUpload { .. } => "begin_upload",
+            Self::Mount { .. } => "mount",
+            Self::PushBlob { .. } => "push_blob",
+            Self::UploadStatus(..) => "upload_status",
+            Self::AppendUpload(..) => "append_upload",
+            Self::FinishUpload { .. } => "finish_upload",
+            Self::CancelUpload(..) => "cancel_upload",
+            Self::Trash(_) => "trash",
+            Self::Restore { .. } => "restore",
+            Self::Usage(_) => "usage",
+            Self::Referrers { .. } => "referrers",
+        }
+    }
+
     /// Reads a request's method, its path, byte for byte, and what stands after the `?`.
     ///
     /// # Errors

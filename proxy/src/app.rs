@@ -5,9 +5,11 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use lockgate_backend::admin::Admin;
 use lockgate_backend::config::Limits;
-use lockgate_backend::{Registry, Rules};
+use lockgate_backend::{Listener as AdminListener, Registry, Rules};
 use tokio::task::JoinSet;
 
 use crate::access::{Access, AccessError, Authorizer};
@@ -17,11 +19,16 @@ use crate::auth::{MachineTokens, TokenKeys};
 use crate::config::{Auth, Config};
 use crate::gate::{Destination, Gate, Judges};
 use crate::listener::{Acceptor, Closed, End, ListenError, ListeningSocket, Settings};
+use crate::metrics::METRICS;
 use crate::refusal;
 use crate::reload::{self, Followed};
 use crate::supervisor;
 use crate::tls::{self, CertificateStore};
 use crate::upstream::Upstream;
+use crate::watching;
+
+/// From one attempt to have the place of the process that served before to the next.
+const ADMIN_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,9 @@ pub enum StartError {
         "listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover"
     )]
     SharedStorage,
+    /// There is no socket for those who ask how this is.
+    #[error("admin.listen: {0}")]
+    Admin(io::Error),
     /// The audit log cannot be written.
     #[error("cannot write audit.file: {0}")]
     Audit(io::Error),
@@ -56,6 +66,9 @@ pub struct App {
     socket: ListeningSocket,
     acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
+    admin: Arc<Admin>,
+    /// Answers those who ask how this is.
+    asked: JoinSet<()>,
     audit: Arc<Audit>,
     /// The one within.
     registry: Option<Registry>,
@@ -103,10 +116,21 @@ impl App {
         let mut background = JoinSet::new();
         let destination = open_destination(config, rules, &mut background).await?;
         let socket = ListeningSocket::open(&config.listen, given).await?;
+        let mut admin = Admin::of("lockgate", env!("CARGO_PKG_VERSION"));
+        METRICS.tell(&mut admin.metrics);
+        watching::tell_of_certificates(&mut admin, &files.certificates);
         let registry = match &destination {
-            Destination::Registry(registry) => Some(registry.clone()),
-            _ => None,
+            Destination::Registry(registry) => {
+                registry.tell(&mut admin);
+                Some(registry.clone())
+            }
+            Destination::Upstream { upstream, .. } => {
+                watching::tell_of_upstream(&mut admin, upstream);
+                None
+            }
         };
+        let admin = Arc::new(admin);
+        let asked = answer_those_who_ask(config, &admin).await.map_err(StartError::Admin)?;
 
         background.spawn(reload::certificates(files.certificates));
         background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier, audit.clone()));
@@ -116,7 +140,7 @@ impl App {
         let gate = Gate::new(config, limits.clone(), own_fields.clone(), judges, destination);
         let shutdown = config.shutdown.clone();
         let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
-        Ok(Self { socket, acceptor, background, audit, registry })
+        Ok(Self { socket, acceptor, background, admin, asked, audit, registry })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
@@ -130,7 +154,7 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut socket, acceptor, mut background, audit, registry } = self;
+        let Self { mut socket, acceptor, mut background, admin, mut asked, audit, registry } = self;
         tokio::pin!(shutdown);
         let predecessor = socket.predecessor();
         let end = async {
@@ -144,9 +168,12 @@ impl App {
             })
         };
         let (accepted, end) = acceptor.serve(&socket, end).await;
+        admin.health.end();
         drop(socket);
         let closed = match end {
             Ok(End::HandedOver) => {
+                // Its place is that process's now.
+                asked.shutdown().await;
                 tracing::info!("another process has taken over; transfers in flight may finish");
                 Ok(acceptor.drain(accepted, End::HandedOver, shutdown).await)
             }
@@ -171,6 +198,30 @@ impl App {
         }
         Ok(closed)
     }
+}
+
+/// Answers those who ask how this is. The process that served before may have the place until it hands over.
+async fn answer_those_who_ask(config: &Config, admin: &Arc<Admin>) -> io::Result<JoinSet<()>> {
+    let mut asked = JoinSet::new();
+    let Some(endpoint) = config.admin.listen.clone() else { return Ok(asked) };
+    let admin = Arc::clone(admin);
+    match AdminListener::bind(&endpoint).await {
+        Ok(listener) => drop(asked.spawn(admin.serve(listener))),
+        Err(error) if config.listen.handover.is_some() && error.kind() == io::ErrorKind::AddrInUse => {
+            asked.spawn(async move {
+                let listener = loop {
+                    tokio::time::sleep(ADMIN_PAUSE).await;
+                    match AdminListener::bind(&endpoint).await {
+                        Ok(listener) => break listener,
+                        Err(error) => tracing::debug!(%error, "admin.listen is not free yet"),
+                    }
+                };
+                admin.serve(listener).await;
+            });
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(asked)
 }
 
 /// What is behind the gate, and what keeps it up to date in the background.

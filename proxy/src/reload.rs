@@ -10,6 +10,7 @@ use tokio::time::interval;
 use crate::audit::{Act, Audit, Event, Outcome};
 use crate::auth::{HtpasswdError, Policy, Users, Verifier};
 use crate::files::{INTERVAL, follow};
+use crate::metrics::METRICS;
 use crate::tls::CertificateStore;
 
 /// How often certificates that clients refuse, or soon will, are logged again.
@@ -38,10 +39,14 @@ fn reload_certificates(store: &CertificateStore) {
     match store.reload() {
         Ok(false) => {}
         Ok(true) => {
+            METRICS.reload("certificates", true);
             tracing::info!("new handshakes get the certificate that is now on disk");
             log_warnings(store);
         }
-        Err(problems) => tracing::error!(%problems, "the certificate on disk is refused; the one in use stays"),
+        Err(problems) => {
+            METRICS.reload("certificates", false);
+            tracing::error!(%problems, "the certificate on disk is refused; the one in use stays");
+        }
     }
 }
 
@@ -76,12 +81,14 @@ pub(crate) async fn judgement<T, E: Display>(
             Ok((loaded, warnings)) => {
                 take(loaded);
                 if is_news {
+                    METRICS.reload(what, true);
                     tracing::info!("the {what} are those that are now on disk");
                     audit.note(&Event::new(Outcome::Done, Act::Reload, what));
                     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 }
             }
             Err(error) => {
+                METRICS.reload(what, false);
                 tracing::error!(%error, "the {what} on disk are refused; those in use stay");
                 audit.note(&Event::new(Outcome::Failed, Act::Reload, what));
             }

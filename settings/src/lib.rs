@@ -20,9 +20,10 @@
 //!
 //! # What programs with settings have in common
 //!
-//! [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`], [`reachable`] and
+//! [`Admin`] is an `[admin]` section. [`Log`] is a `[log]` section, and starts the log that it describes; [`complain`], [`reachable`] and
 //! [`raise_open_files`] are small things that each of them does.
 
+mod admin;
 mod byte_size;
 mod content;
 mod endpoint;
@@ -50,6 +51,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use admin::Admin;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use content::{UTF16, is_utf16, read_bounded};
 pub use endpoint::{Endpoint, EndpointError};

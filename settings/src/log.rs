@@ -41,13 +41,21 @@ struct Gathered {
 }
 
 /// What is written to standard error.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
+    /// Whether each request has a line, where there are any of its level ("info").
+    pub access: bool,
     /// How the log on standard error is written: "text" for people, "json" for programs, one object a line.
     pub format: LogFormat,
     /// What is written: "error", "warn", "info" (with a line for each request), "debug" or "trace".
     pub level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { access: true, format: LogFormat::default(), level: LogLevel::default() }
+    }
 }
 
 /// The form of a log line.
@@ -102,7 +110,8 @@ impl Log {
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         // Only a second start fails, and the first one's choice stands.
-        let _ = Registry::default().with(layer.with_filter(filter(self.level.into(), talkative))).try_init();
+        let _ =
+            Registry::default().with(layer.with_filter(filter(self.level.into(), self.access, talkative))).try_init();
     }
 }
 
@@ -145,9 +154,10 @@ fn most(asked: LevelFilter) -> LevelFilter {
     asked.min(if asked >= LevelFilter::DEBUG { LevelFilter::WARN } else { LevelFilter::ERROR })
 }
 
-fn filter(asked: LevelFilter, talkative: &[&str]) -> Targets {
+fn filter(asked: LevelFilter, access: bool, talkative: &[&str]) -> Targets {
     let quiet = talkative.iter().map(|library| (*library, most(asked)));
-    Targets::new().with_default(asked).with_targets(quiet)
+    let requests = if access { asked } else { LevelFilter::OFF };
+    Targets::new().with_default(asked).with_targets(quiet).with_target(ACCESS, requests)
 }
 
 /// Standard error, behind the lines that are gathered.
@@ -309,15 +319,18 @@ mod tests {
     #[test]
     fn a_library_s_warnings_are_for_who_looks_for_something() {
         let library = "rustls::msgs::handshake";
-        let says = |asked: Level, level: Level| filter(asked.into(), &["h2", "rustls"]).would_enable(library, &level);
+        let says =
+            |asked: Level, level: Level| filter(asked.into(), true, &["h2", "rustls"]).would_enable(library, &level);
         assert!(says(Level::INFO, Level::ERROR) && !says(Level::INFO, Level::WARN));
         assert!(says(Level::TRACE, Level::WARN) && !says(Level::TRACE, Level::INFO));
     }
 
     #[test]
     fn nobody_says_more_than_is_asked_for() {
-        assert!(!filter(LevelFilter::OFF, &["rustls"]).would_enable("rustls", &Level::ERROR));
-        assert!(filter(LevelFilter::WARN, &["rustls"]).would_enable("lockgate::gate", &Level::WARN));
-        assert!(!filter(LevelFilter::WARN, &["rustls"]).would_enable(ACCESS, &Level::INFO));
+        assert!(!filter(LevelFilter::OFF, true, &["rustls"]).would_enable("rustls", &Level::ERROR));
+        assert!(filter(LevelFilter::WARN, true, &["rustls"]).would_enable("lockgate::gate", &Level::WARN));
+        assert!(!filter(LevelFilter::WARN, true, &["rustls"]).would_enable(ACCESS, &Level::INFO));
+        assert!(!filter(LevelFilter::INFO, false, &[]).would_enable(ACCESS, &Level::INFO));
+        assert!(filter(LevelFilter::INFO, false, &[]).would_enable("lockgate::gate", &Level::INFO));
     }
 }

@@ -20,6 +20,11 @@ impl Repositories {
         self.0.0.iter().any(|pattern| pattern.matches(repository, None))
     }
 
+    /// One after the other: `a, b`.
+    pub(crate) fn patterns(&self) -> String {
+        self.0.0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
     pub(super) fn example() -> Self {
         Self(List(vec!["team/**".parse().expect("it is a pattern of repositories")]))
     }

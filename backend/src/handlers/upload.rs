@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::room::{Pushed, Room, look_in_quotas, look_on_disk};
 use crate::http::{Outcome, PieceRange, Refusal, Reply, RequestBody, header_value, upload_unknown};
+use crate::metrics::METRICS;
 use crate::registry::Registry;
 use crate::store::{StoreError, Upload};
 
@@ -207,6 +208,7 @@ async fn receive(
     piece: Option<PieceRange>,
 ) -> Result<(), Refusal> {
     look_in_quotas(registry, name, Some(upload.size().saturating_add(body.announced().unwrap_or(0))))?;
+    let _open = METRICS.upload();
     let mut looked_at = 0;
     while let Some(bytes) = body.next().await? {
         if body.received() >= looked_at {

@@ -1,6 +1,7 @@
 //! A registry: what the API's handlers ask, and its rules over objects.
 //!
 //! ```text
+//! watching       what it tells whoever runs it
 //! quotas         what is taken of each, as far as this process knows; rules: the blocks that are read again
 //! space          what keeps it from growing for ever: collect, trash, verify, and usage: what repositories take
 //! store          the store whose bytes are objects
@@ -12,7 +13,7 @@
 //!         collection     what a collector is about to delete
 //!           node           what this process shares between them
 //!             names          lists: in a directory itself, in a bucket markers
-//!               keys           under which key everything is
+//!               keys           under which key everything is; flat: names in keys without directories
 //! ```
 //!
 //! The nodes of a bucket are coordinated by nothing but the objects' conditions. A link is written first, then the
@@ -24,6 +25,7 @@ mod collection;
 #[cfg(all(test, feature = "s3"))]
 mod costs;
 mod deletion;
+mod flat;
 mod keys;
 mod links;
 mod manifests;
@@ -41,6 +43,7 @@ mod trash;
 mod uploads;
 mod usage;
 mod verify;
+mod watching;
 
 use std::io;
 use std::sync::Arc;

@@ -18,7 +18,7 @@ use super::keys::{self, Layout};
 use super::names::Names;
 use super::published::LastLook;
 use super::pulls::RecentPulls;
-use super::pushes::{LastCounted, RecentPushes};
+use super::pushes::{LastCount, RecentPushes};
 use crate::lock::held;
 use crate::objects::disk::blocking;
 use crate::objects::{self, Objects, ObjectsError};
@@ -67,7 +67,7 @@ pub(super) struct Node {
     pub(super) pulls: RecentPulls,
     pub(super) pushes: RecentPushes,
     /// How much repositories take, as it was read last.
-    pub(super) counted: LastCounted,
+    pub(super) counted: AsyncMutex<Option<LastCount>>,
     /// Shared by those in this process who remove what the collector found.
     pub(super) removing: RwLock<()>,
     ages: Mutex<Ages>,

@@ -10,10 +10,17 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::lock::held;
 use crate::objects::Version;
-use crate::store::Taken;
+use crate::store::{Counts, Taken};
 
-/// What was counted last, and which state of its object that is.
-pub(super) type LastCounted = AsyncMutex<Option<(Version, SystemTime, Arc<HashMap<RepositoryName, Taken>>)>>;
+/// What was counted last.
+pub(super) struct LastCount {
+    /// Which state of its object that is.
+    pub(super) version: Version,
+    /// When it began, by the store's clock.
+    pub(super) when: SystemTime,
+    pub(super) counts: Counts,
+    pub(super) taken: Arc<HashMap<RepositoryName, Taken>>,
+}
 
 /// What was pushed at this node and not counted since. It is written from time to time to an object of this node, until a
 /// collection counts what is there and takes that object in.

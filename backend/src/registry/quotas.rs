@@ -50,6 +50,13 @@ impl Quotas {
         meant.map(|bound| (bound.quota.clone(), bound.taken())).collect()
     }
 
+    /// Of each its repositories, what they may have and what is taken, in bytes.
+    pub(super) fn all(&self) -> Vec<(String, u64, u64)> {
+        let bounds = held(self.0.lock());
+        let told = |bound: &Bound| (bound.quota.repositories.patterns(), bound.quota.bytes.bytes(), bound.taken());
+        bounds.iter().map(told).collect()
+    }
+
     /// The first quota that so many more bytes of this repository do not fit into.
     pub(crate) fn exceeded(&self, repository: &RepositoryName, more: u64) -> Option<Exceeded> {
         let taken = self.taken(repository).into_iter();

@@ -10,6 +10,7 @@ use lockgate_oci::{Digest, RepositoryName, TrashId};
 
 use super::store::ObjectStore;
 use super::{collect, keys, trash, usage, verify};
+use crate::metrics::METRICS;
 use crate::objects::Alone;
 use crate::store::{
     CollectOptions, Collected, Damage, Explained, Hit, Item, Plan, Result, Space, Thing, Trashed, Usage,
@@ -134,6 +135,9 @@ impl Space for ObjectStore {
 
     async fn collect(&self, options: &CollectOptions, only: Option<&HashSet<Item>>) -> Result<Collected> {
         let (options, only) = (options.clone(), only.cloned());
-        self.node.run(move |node| async move { collect::run(&node, &options, only.as_ref()).boxed().await }).await
+        let run = self.node.run(move |node| async move { collect::run(&node, &options, only.as_ref()).boxed().await });
+        let collected = run.await;
+        METRICS.collected(collected.as_ref().ok().map(|collected| (collected.removed, collected.freed)));
+        collected
     }
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use lockgate_oci::RepositoryName;
 use serde::{Deserialize, Serialize};
+use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use super::keys;
 use super::node::{Node, all};
-use super::pushes::{Batch, Written};
+use super::pushes::{Batch, LastCount, Written};
 use crate::objects::{self, Entry, Object, Read};
-use crate::store::{Result, Taken, Usage};
+use crate::store::{Counts, Result, Taken, Usage};
 
 /// What was counted.
 #[derive(Default, Deserialize, Serialize)]
@@ -21,15 +22,19 @@ struct Counted {
     /// When that began, by the store's clock, in seconds since 1970.
     time: u64,
     repositories: HashMap<RepositoryName, Taken>,
+    #[serde(default)]
+    counts: Counts,
 }
 
 /// How much each repository takes, as far as this node can know.
 pub(super) async fn known(node: &Node) -> Result<Usage> {
     // What is noted is neither missed nor met twice while it is written.
     let _written = node.pushes.written.lock().await;
-    let (counted, taken) = counted(node).await?.unzip();
-    let (pushed, look) = node.pushes.look();
-    let mut usage = Usage { counted, taken: taken.unwrap_or_default(), pushed, look };
+    let mut usage = Usage::default();
+    if let Some(LastCount { when, counts, taken, .. }) = &*last_count(node).await? {
+        (usage.counted, usage.counts, usage.taken) = (Some(*when), Some(*counts), Arc::clone(taken));
+    }
+    (usage.pushed, usage.look) = node.pushes.look();
     let batches: Vec<Entry> = node.objects.scan(keys::PUSHES).try_collect().await?;
     let batches = all(batches.iter().map(|entry| node.objects.get(&entry.key).boxed()).collect()).await?;
     for batch in batches.iter().flatten().filter_map(|object| read::<Batch>(keys::PUSHES, object)) {
@@ -41,22 +46,23 @@ pub(super) async fn known(node: &Node) -> Result<Usage> {
     Ok(usage)
 }
 
-async fn counted(node: &Node) -> Result<Option<(SystemTime, Arc<HashMap<RepositoryName, Taken>>)>> {
+async fn last_count(node: &Node) -> Result<MutexGuard<'_, Option<LastCount>>> {
     let mut last = node.counted.lock().await;
     let now = match &*last {
-        Some((version, ..)) => node.objects.get_unless(keys::USAGE, version).await?,
+        Some(LastCount { version, .. }) => node.objects.get_unless(keys::USAGE, version).await?,
         None => node.objects.get(keys::USAGE).await?.map_or(Read::Absent, Read::Changed),
     };
     match now {
         Read::Unchanged => {}
         Read::Absent => *last = None,
         Read::Changed(object) => {
-            *last = read::<Counted>(keys::USAGE, &object).map(|Counted { time, repositories }| {
-                (object.stat.version, UNIX_EPOCH + Duration::from_secs(time), Arc::new(repositories))
+            *last = read::<Counted>(keys::USAGE, &object).map(|Counted { time, repositories, counts }| {
+                let when = UNIX_EPOCH + Duration::from_secs(time);
+                LastCount { version: object.stat.version, when, counts, taken: Arc::new(repositories) }
             });
         }
     }
-    Ok(last.as_ref().map(|(_, time, taken)| (*time, Arc::clone(taken))))
+    Ok(last)
 }
 
 /// What cannot be read is as good as not there: the next collection counts anew.
@@ -126,9 +132,15 @@ impl Counting {
     }
 
     /// Writes what was counted since then.
-    pub(super) async fn end(self, node: &Node, repositories: HashMap<RepositoryName, Taken>) -> objects::Result<()> {
+    pub(super) async fn end(
+        self,
+        node: &Node,
+        repositories: HashMap<RepositoryName, Taken>,
+        counts: Counts,
+    ) -> objects::Result<()> {
         let time = self.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let bytes = serde_json::to_vec(&Counted { time, repositories }).expect("names and numbers are written as JSON");
+        let bytes =
+            serde_json::to_vec(&Counted { time, repositories, counts }).expect("names and numbers are written as JSON");
         node.objects.put(keys::USAGE, bytes.into(), None).await?;
         all(self.batches.iter().map(|key| node.objects.remove(key).boxed()).collect()).await.map(drop)
     }
@@ -212,7 +224,7 @@ mod tests {
             let counting = Counting::begin(&store.node).await.expect("it begins");
             push(&store, "a", "three").await;
             store.write_pushes().await.expect("they are written");
-            counting.end(&store.node, HashMap::new()).await.expect("it is written");
+            counting.end(&store.node, HashMap::new(), Counts::default()).await.expect("it is written");
             assert_eq!(seen_by(&store, "a").await, (0, 0, 5));
             store.count(&OPTIONS).await.expect("it is counted");
             assert_eq!(seen_by(&store, "a").await, (8, 0, 0));

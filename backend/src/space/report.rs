@@ -67,7 +67,7 @@ pub(super) fn candidate(Candidate { item, bytes, why }: &Candidate) -> String {
 }
 
 pub(super) fn looked_at(counts: &Counts) -> String {
-    let Counts { repositories, manifests, absent, blobs, bytes } = *counts;
+    let Counts { repositories, manifests, absent, blobs, bytes, .. } = *counts;
     let mut line = format!(
         "looked at {}, {}, {} ({})",
         count(repositories, "repository"),

@@ -24,12 +24,10 @@ use lockgate_oci::{Algorithm, Digest, Reference, RepositoryName, Tag};
 use uuid::Uuid;
 
 pub use self::error::{Result, StoreError};
-pub use self::plan::{
-    Candidate, CollectOptions, Collected, Counts, Damage, Explained, Hit, Item, ItemError, Plan, Thing,
-};
+pub use self::plan::{Candidate, CollectOptions, Collected, Damage, Explained, Hit, Item, ItemError, Plan, Thing};
 pub use self::space::Space;
 pub use self::trash::{Cause, Deleted, Kind, Trashed};
-pub use self::usage::{Taken, Usage};
+pub use self::usage::{Counts, Taken, Usage};
 
 /// The content of a blob, piece by piece.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;

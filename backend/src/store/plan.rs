@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Retention;
 use crate::objects::Version;
-use crate::store::usage::Taken;
+use crate::store::usage::{Counts, Taken};
 
 /// One thing that goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,21 +74,6 @@ pub struct Candidate {
     pub bytes: u64,
     /// Why, in words.
     pub why: String,
-}
-
-/// What was looked at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Repositories with a link, or a record of the trash.
-    pub repositories: u64,
-    /// Manifests that were read.
-    pub manifests: u64,
-    /// Manifests that are linked and whose bytes are not there.
-    pub absent: u64,
-    /// Blobs and manifests, by their bytes.
-    pub blobs: u64,
-    /// How many bytes all of them have.
-    pub bytes: u64,
 }
 
 /// What a collection would remove.

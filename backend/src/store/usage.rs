@@ -23,11 +23,31 @@ impl Taken {
     }
 }
 
+/// What was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Repositories with a link, or a record of the trash.
+    pub repositories: u64,
+    /// Manifests that were read.
+    pub manifests: u64,
+    /// Manifests that are linked and whose bytes are not there.
+    pub absent: u64,
+    /// Blobs and manifests, by their bytes.
+    pub blobs: u64,
+    /// How many bytes all of them have.
+    pub bytes: u64,
+    /// What can be restored.
+    pub deleted: u64,
+}
+
 /// How much each repository takes.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     /// When it was counted last, by the store's clock; `None` where it never was.
     pub counted: Option<SystemTime>,
+    /// Among what.
+    pub counts: Option<Counts>,
     /// What was counted then.
     pub taken: Arc<HashMap<RepositoryName, Taken>>,
     /// How many bytes were pushed since; some of them were counted already, perhaps.

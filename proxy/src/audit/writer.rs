@@ -14,6 +14,7 @@ use super::event::{Act, Event, Outcome, Tally};
 use super::file::AuditFile;
 use super::strangers::Strangers;
 use crate::config::OnFull;
+use crate::metrics::METRICS;
 use crate::rate_limited::RateLimitedWarning;
 
 /// How many lines wait for the thread, before the next act waits for them.
@@ -89,6 +90,7 @@ impl Shared {
     /// Lines are not in the file, and will not be.
     pub(super) fn lose(&self, lines: u64) {
         self.lost.fetch_add(lines, Ordering::Relaxed);
+        METRICS.audit_lost.inc_by(lines);
         if self.warning.count().is_some() {
             let lines = self.lost.load(Ordering::Relaxed);
             tracing::error!(

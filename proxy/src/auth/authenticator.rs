@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use super::token::{MachineToken, MachineTokens, Scope, SessionToken, Subject, TokenKeys};
 use super::verify::Account;
 use super::{Caller, Credentials, Identity, Refused, Verifier};
+use crate::metrics::METRICS;
 
 /// How long a token is taken behind its end: the clocks of several gates differ.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -193,6 +194,7 @@ impl Authenticator {
         let keys = sessions.keys.load();
         let scope = if subject == Subject::Anonymous { &Scope::default() } else { scope };
         let token = SessionToken::issue(&keys, &sessions.service, &subject, scope, end, &credential);
+        METRICS.tokens.inc();
         Some(Issued { token, lifetime })
     }
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::queue::FairQueue;
 use crate::lock::lock;
+use crate::metrics::METRICS;
 use crate::network::Network;
 
 /// How far the threads stand back, from 0 to 19. With 5 they get a quarter of a processor that others want
@@ -130,8 +131,10 @@ impl<A> Shared<A> {
         }
         let (sender, receiver) = watch::channel(None);
         state.flights.insert(key, sender);
+        METRICS.hashes_waiting.inc();
         let displaced = state.queue.push(key.0, (key, check));
         if let Some((key, _)) = &displaced {
+            METRICS.hashes_waiting.dec();
             // Whoever waits for it finds out by this.
             state.flights.remove(key);
         }
@@ -144,6 +147,7 @@ impl<A> Shared<A> {
         while let Some((key, check)) = self.next() {
             // A panic must cost one answer, not the thread: its flight is dropped unanswered.
             let answer = catch_unwind(AssertUnwindSafe(check)).ok();
+            METRICS.hash();
             #[cfg(test)]
             self.computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if let Some(flight) = lock(&self.state).flights.remove(&key) {
@@ -159,7 +163,9 @@ impl<A> Shared<A> {
             if state.closed {
                 return None;
             }
-            match state.queue.pop() {
+            let next = state.queue.pop();
+            METRICS.hashes_waiting.dec_by(i64::from(next.is_some()));
+            match next {
                 Some((key, check)) if state.flights.get(&key).is_some_and(|f| f.receiver_count() > 0) => {
                     return Some((key, check));
                 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockgate_backend::admin;
 use lockgate_settings::Configuration as _;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -20,8 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Ask the running proxy whether it answers, for a container's health check.
 ///
-/// Connects to listen.https of this machine and asks for /v2/ without a password: a 401 is the healthy
-/// answer. Any certificate will do, since nothing secret is sent. The upstream is not asked.
+/// It is asked at admin.listen, if there is one. Else this connects to listen.https of this machine and asks for /v2/
+/// without a password: a 401 is the healthy answer. Any certificate will do, since nothing secret is sent. The upstream is
+/// not asked.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The configuration file of the running proxy.
@@ -31,6 +33,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Error> {
     let config = Config::load(&args.config)?;
+    if let Some(endpoint) = &config.admin.listen {
+        return admin::ask(endpoint, "/healthz").map_err(|error| Error::Command(Box::new(error)));
+    }
     let status = ask(&config).map_err(|error| unhealthy(&config, &error.to_string()))?;
     if status.contains(" 401 ") { Ok(()) } else { Err(unhealthy(&config, &format!("it answered {status}"))) }
 }

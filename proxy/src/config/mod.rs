@@ -35,7 +35,7 @@ pub use limits::Limits;
 pub use listen::Listen;
 use lockgate_backend::config::Blocks;
 pub use lockgate_backend::config::{Collect, Data, Quota, Retention, S3, Storage};
-pub use lockgate_settings::Log;
+pub use lockgate_settings::{Admin, Log};
 pub use origin::Origin;
 pub use origins::Origins;
 pub use public_url::PublicUrl;
@@ -79,6 +79,8 @@ pub struct Config {
     pub clients: ClientRule,
     /// What one client can take from the others. No limit concerns the size of an image.
     pub limits: Limits,
+    /// Where whoever runs this asks how it is.
+    pub admin: Admin,
     /// What is written to standard error.
     pub log: Log,
     /// What SIGTERM and SIGINT begin, and a hand-over for the process that was there before.

@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use lockgate_oci::{Action, ErrorCode, OciError};
 
 use crate::auth::{Authenticator, Caller, Credentials, CredentialsError, InvalidToken, Refused, Throttled};
+use crate::metrics::METRICS;
 use crate::rate_limited::RateLimitedWarning;
 
 /// What a client waits before it asks again when too many passwords are being checked, in seconds.
@@ -57,12 +58,17 @@ impl Login {
                 action,
                 Some(Action::AppendUpload(..) | Action::FinishUpload { .. } | Action::UploadStatus(..))
             );
-            return self.authenticator.by_session(token, client, goes_on).map_err(NotKnown::Token);
+            let known = self.authenticator.by_session(token, client, goes_on).map_err(NotKnown::Token);
+            METRICS.login("bearer", if known.is_ok() { "good" } else { "wrong" });
+            return known;
         }
         match Credentials::parse(value) {
             Ok(credentials) => self.by_password(&credentials, client).await,
             Err(CredentialsError::Nobody) => Ok(Caller::nobody()),
-            Err(error) => Err(NotKnown::Wrong(error.to_string())),
+            Err(error) => {
+                METRICS.login("basic", "wrong");
+                Err(NotKnown::Wrong(error.to_string()))
+            }
         }
     }
 
@@ -71,7 +77,17 @@ impl Login {
     /// # Errors
     /// It is nobody's, or was not looked at.
     pub(super) async fn by_password(&self, credentials: &Credentials, client: IpAddr) -> Result<Caller, NotKnown> {
-        self.authenticator.by_password(credentials, client).await.map_err(|refused| match refused {
+        let known = self.authenticator.by_password(credentials, client).await;
+        METRICS.login(
+            "basic",
+            match &known {
+                Ok(_) => "good",
+                Err(Refused::Wrong) => "wrong",
+                Err(Refused::Busy) => "busy",
+                Err(Refused::Throttled(_)) => "throttled",
+            },
+        );
+        known.map_err(|refused| match refused {
             Refused::Wrong => NotKnown::Wrong("the user name or the password is wrong".to_owned()),
             Refused::Busy => {
                 self.warn("auth.hash_queue", credentials, client);
@@ -85,7 +101,8 @@ impl Login {
     }
 
     /// Strangers' names are not logged: people type passwords where the name belongs.
-    fn warn(&self, limit: &str, credentials: &Credentials, client: IpAddr) {
+    fn warn(&self, limit: &'static str, credentials: &Credentials, client: IpAddr) {
+        METRICS.limit(limit);
         if let Some(refused) = self.unchecked.count() {
             let user = if self.authenticator.knows(credentials.user()) { credentials.user().as_str() } else { "-" };
             let client = client.to_canonical();

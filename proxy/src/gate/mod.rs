@@ -35,6 +35,7 @@ use crate::auth::Scope;
 use crate::client::Client;
 use crate::config::{ClientRule, Config, Limits};
 use crate::listener::{Gone, RequestBody, Service};
+use crate::metrics::METRICS;
 use crate::refusal::{self, OwnFields, Refusal};
 use crate::upstream;
 use answer::Answer;
@@ -199,13 +200,18 @@ impl Gate {
         if let Some(record) = &mut passage.record {
             record.wants(&action);
         }
-        let has_token = caller.scope().is_some();
+        let (has_token, name) = (caller.scope().is_some(), action.name());
+        passage.wants(name);
         // Who waits here is judged by the grants of then.
         if caller.name().is_some() {
             self.judges.audit.admit().await.map_err(|_full| refusal::audit_is_full())?;
         }
         let permit = self.judges.authorizer.decide(caller, action, request.headers(), client.ip());
-        let permit = Arc::new(permit.map_err(|why| self.challenge.denied(why, asked, has_token))?);
+        let permit = permit.map_err(|why| {
+            METRICS.denied(name);
+            self.challenge.denied(why, asked, has_token)
+        });
+        let permit = Arc::new(permit?);
         let is_filtered =
             matches!(permit.action(), Action::Catalog(_)) && self.judges.authorizer.hides_from(permit.caller());
         Ok(if is_filtered { Judgement::Catalog(permit) } else { Judgement::Forward(permit) })

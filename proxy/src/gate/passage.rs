@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
 use http::{Method, Request, StatusCode, Uri};
+use lockgate_backend::admin::labels::{Asked, method_of};
 
 use super::audit_record::{AuditRecord, Known};
 use crate::access::Permit;
@@ -12,6 +13,7 @@ use crate::access_log::{self, Line};
 use crate::audit::{Audit, Full};
 use crate::auth::Caller;
 use crate::client::Client;
+use crate::metrics::{self, METRICS};
 use crate::upstream::Progress;
 
 /// A request on its way. Its line is written when it is dropped: with the last byte of the answer, or when the client
@@ -23,6 +25,8 @@ pub(super) struct Passage {
     target: Uri,
     caller: Caller,
     permit: Option<Arc<Permit>>,
+    /// What it wants, once that is known.
+    action: &'static str,
     /// How much of its body has come, once it is forwarded.
     body: Option<Arc<Progress>>,
     forwarded: Option<Instant>,
@@ -44,6 +48,7 @@ impl Passage {
             target: request.uri().clone(),
             caller: Caller::nobody(),
             permit: None,
+            action: "none",
             body: None,
             forwarded: None,
             upstream_time: None,
@@ -56,6 +61,11 @@ impl Passage {
     /// It is known who asks.
     pub(super) fn comes_from(&mut self, caller: &Caller) {
         self.caller = caller.clone();
+    }
+
+    /// It is known what it wants.
+    pub(super) fn wants(&mut self, action: &'static str) {
+        self.action = action;
     }
 
     /// It may pass.
@@ -108,6 +118,15 @@ impl Drop for Passage {
         if let Some(record) = &self.record {
             record.end(Known { client, method, caller, permit: permit.as_deref(), is_forwarded: forwarded.is_some() });
         }
+        let (received, duration) = (self.body.as_ref().map_or(0, |body| body.received()), self.arrived.elapsed());
+        METRICS.request(&metrics::Request {
+            asked: Asked { action: self.action, method: method_of(&self.method) },
+            status: StatusCode::from_u16(self.status).ok(),
+            duration,
+            upstream_time: self.upstream_time,
+            received,
+            sent: self.bytes_out,
+        });
         access_log::request(&Line {
             client: &self.client,
             user: self.caller.name(),
@@ -115,9 +134,9 @@ impl Drop for Passage {
             method: &self.method,
             target: &self.target,
             status: self.status,
-            bytes_in: self.body.as_ref().map_or(0, |body| body.received()),
+            bytes_in: received,
             bytes_out: self.bytes_out,
-            duration: self.arrived.elapsed(),
+            duration,
             upstream_time: self.upstream_time,
         });
     }

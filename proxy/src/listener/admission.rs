@@ -18,6 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::open_files;
 use crate::config::Limits;
 use crate::lock::lock;
+use crate::metrics::{METRICS, OpenConnection};
 use crate::network::Network;
 use crate::rate_limited::RateLimitedWarning;
 
@@ -50,6 +51,7 @@ pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
     network: Network,
     taken: Arc<Taken>,
+    _open: OpenConnection,
 }
 
 impl Admission {
@@ -72,6 +74,7 @@ impl Admission {
         if let Ok(free) = self.places.clone().try_acquire_owned() {
             return Room(free);
         }
+        METRICS.limit("limits.connections");
         if let Some(times) = self.full.count() {
             let limit = self.in_all;
             tracing::warn!(limit, times, "all connections are taken (limits.connections); new clients wait");
@@ -97,6 +100,7 @@ impl Admission {
     pub(super) fn place(&self, room: Room, peer: SocketAddr) -> Option<Place> {
         let network = Network::from(peer.ip());
         if let Some(limit) = self.per_address.filter(|limit| self.taken.by(network) >= limit.get()) {
+            METRICS.limit("limits.connections_per_address");
             if let Some(refused) = self.crowded.count() {
                 tracing::warn!(
                     client = %network, limit, refused,
@@ -106,7 +110,7 @@ impl Admission {
             return None;
         }
         *lock(&self.taken.0).entry(network).or_default() += 1;
-        Some(Place { _permit: room.0, network, taken: self.taken.clone() })
+        Some(Place { _permit: room.0, network, taken: self.taken.clone(), _open: METRICS.connection() })
     }
 }
 

@@ -34,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::{self, Limits};
+use crate::metrics::METRICS;
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::{self, OwnFields};
 use admission::{Admission, Place};
@@ -216,14 +217,25 @@ impl<S: Service> Acceptor<S> {
         match shaken {
             Ok(Ok(Ok(stream))) => {
                 handshake_over.tell();
+                METRICS.handshake(match stream.get_ref().1.protocol_version() {
+                    Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+                    _ => "TLSv1.3",
+                });
                 return Some(stream);
             }
             Ok(Ok(Err((socket, is_head)))) => {
                 handshake_over.tell();
+                METRICS.handshake("plain_http");
                 self.refuse_plain_http(socket, peer, is_head).await;
             }
-            Ok(Err(error)) => tracing::debug!(client = %peer, %error, "TLS handshake failed"),
-            Err(_) => tracing::debug!(client = %peer, "TLS handshake timed out"),
+            Ok(Err(error)) => {
+                METRICS.handshake("failed");
+                tracing::debug!(client = %peer, %error, "TLS handshake failed");
+            }
+            Err(_) => {
+                METRICS.handshake("timeout");
+                tracing::debug!(client = %peer, "TLS handshake timed out");
+            }
         }
         None
     }

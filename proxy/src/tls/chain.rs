@@ -116,7 +116,7 @@ impl Chain {
     }
 
     /// Why the leaf cannot be served today.
-    pub(super) fn outside_its_dates(&self, now: ASN1Time) -> Option<CertificateProblem> {
+    pub(crate) fn outside_its_dates(&self, now: ASN1Time) -> Option<CertificateProblem> {
         let Link { not_before, not_after, .. } = &self.links[0];
         let what = if now > *not_after {
             format!("expired on {not_after}: renew it")

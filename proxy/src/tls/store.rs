@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_parser::time::ASN1Time;
 
 use super::pair::{KeyPairFiles, Pair};
 use super::problem::{CertificateProblem, CertificateProblems};
@@ -87,6 +88,18 @@ impl CertificateStore {
             Some(CertificateProblem::new(&files.key, exposure.to_string()))
         });
         self.current.load().pairs.iter().flat_map(|pair| pair.warnings()).chain(exposed).collect()
+    }
+
+    /// Those that are served and that no client takes at this moment: expired, or not valid yet.
+    pub(crate) fn outside_their_dates(&self) -> Vec<CertificateProblem> {
+        self.current.load().pairs.iter().filter_map(|pair| pair.chain().outside_its_dates(ASN1Time::now())).collect()
+    }
+
+    /// When the certificate ends that is served for a name, in seconds since 1970.
+    pub(crate) fn ends(&self) -> Vec<(String, i64)> {
+        let current = self.current.load();
+        let end = |place: &usize| current.pairs[*place].chain().not_after().timestamp();
+        current.by_name.iter().map(|(name, place)| (name.clone(), end(place))).collect()
     }
 
     /// The names, with the `*.` of some, and addresses that the certificates are for, as URLs have them.

@@ -144,6 +144,14 @@ impl Balancer {
         backends.get_backend().iter().any(|backend| backend.addr == *address && backends.ready(backend))
     }
 
+    /// How many get requests, and how many do not.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let backends = self.addresses.backends();
+        let current = backends.get_backend();
+        let ready = current.iter().filter(|backend| backends.ready(backend)).count();
+        (ready, current.len() - ready)
+    }
+
     /// Whether another one than this gets requests.
     pub(super) fn has_other(&self, address: &SocketAddr) -> bool {
         let backends = self.addresses.backends();

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use crate::lock::lock;
+use crate::metrics::METRICS;
 
 /// A bounded number of connections, the one that was used last at the end.
 pub(super) struct IdlePool {
@@ -19,6 +20,23 @@ pub(super) struct IdlePool {
 struct Waiting {
     since: Instant,
     connection: Box<Connection>,
+    _counted: Counted,
+}
+
+/// Counted among those that wait, until it is dropped.
+struct Counted(());
+
+impl Counted {
+    fn new() -> Self {
+        METRICS.idle.inc();
+        Self(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        METRICS.idle.dec();
+    }
 }
 
 impl IdlePool {
@@ -36,13 +54,13 @@ impl IdlePool {
         let _oldest;
         let mut waiting = lock(&self.waiting);
         _oldest = (waiting.len() >= self.most).then(|| waiting.remove(0));
-        waiting.push(Waiting { since: Instant::now(), connection });
+        waiting.push(Waiting { since: Instant::now(), connection, _counted: Counted::new() });
     }
 
     /// The one that was used last, of those to an address that `is_wanted`. Its other side may have closed it.
     pub(super) fn take(&self, is_wanted: impl Fn(&SocketAddr) -> bool) -> Option<Box<Connection>> {
         loop {
-            let Waiting { since, connection } = {
+            let Waiting { since, connection, .. } = {
                 let mut waiting = lock(&self.waiting);
                 let at = waiting.iter().rposition(|each| is_wanted(each.connection.address()))?;
                 waiting.remove(at)

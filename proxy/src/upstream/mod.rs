@@ -24,6 +24,7 @@ use hyper::body::{Body as _, Incoming};
 
 use crate::access::Permit;
 use crate::config;
+use crate::metrics::METRICS;
 use balancer::Balancer;
 use connection::{Connection, NotAnswered, Timeouts};
 pub(crate) use failure::Failure;
@@ -65,6 +66,20 @@ impl Upstream {
                 write: config.write_timeout.duration(),
             },
         }
+    }
+
+    /// An address that takes connections at this moment.
+    ///
+    /// # Errors
+    /// None does, and why not.
+    pub(crate) async fn reach(&self) -> Result<SocketAddr, Failure> {
+        let connection = self.connect(None, None).await?;
+        Ok(connection.address().clone())
+    }
+
+    /// How many addresses get requests, and how many do not.
+    pub(crate) fn addresses(&self) -> (usize, usize) {
+        self.balancer.counts()
     }
 
     /// Keeps the addresses, their health and the pool up to date, for ever.
@@ -149,6 +164,7 @@ impl Upstream {
         request: Request<RequestBody>,
         failed: &SocketAddr,
     ) -> Result<Response<ResponseBody>, Failure> {
+        METRICS.retries.inc();
         // Of one address nothing is known that the resolver could tell better.
         let failed = self.balancer.is_several().then(|| failed.clone());
         let mut connection = self.connect(None, failed).await?;
@@ -178,7 +194,9 @@ impl Upstream {
             if has_other {
                 timeouts.connect = timeouts.connect.min(FAILOVER_AFTER);
             }
-            match Connection::open(address.clone(), timeouts, &self.read_ahead).await {
+            let opened = Connection::open(address.clone(), timeouts, &self.read_ahead).await;
+            METRICS.connect(opened.is_ok());
+            match opened {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => {
                     self.balancer.failed(&address, &failure);

@@ -16,6 +16,8 @@ use uuid::Uuid;
 use super::answers;
 use super::failure::{Asked, Failure, Kind};
 use super::request::{Answer, Request, text};
+use crate::admin::labels::{class_of, method_of};
+use crate::metrics::{BucketRequest, METRICS};
 use crate::objects::{MAX_SMALL, ObjectsError, Result};
 
 /// How often a request is sent before it is given up.
@@ -165,6 +167,8 @@ impl Client {
         }
         let sent = Instant::now();
         let answer = tokio::time::timeout(request.patience().min(self.longest_wait), self.http.execute(http)).await;
+        let status = answer.iter().flatten().next().map_or("none", |answer| class_of(answer.status()));
+        METRICS.bucket_requests.get_or_create(&BucketRequest { method: method_of(&request.method), status }).inc();
         let answer = answer.map_err(|_| self.asked(request).too_late())?;
         let answer = answer.map_err(|error| self.asked(request).unanswered(&error))?;
         let (head, body) = answer.into_parts();

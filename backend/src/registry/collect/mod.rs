@@ -82,7 +82,7 @@ async fn foresee(node: &Node, options: &CollectOptions, asked: Asked) -> Result<
 pub(super) async fn count(node: &Node, options: &CollectOptions, counting: Counting) -> Result<()> {
     let pulls = Pulls::known(node, counting.began).await?;
     let (found, _) = survey(node, options, (counting.began, counting.began), pulls, Asked::default()).await?;
-    Ok(counting.end(node, found.usage).await?)
+    Ok(counting.end(node, found.usage, found.counts).await?)
 }
 
 async fn survey(
@@ -113,7 +113,7 @@ pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&Has
     let (pulls, counting) = (Pulls::merge(node, run.now).await?, Counting::begin(node).await?);
     let (found, _) = survey(node, options, (run.now, counting.began), pulls, Asked::default()).await?;
     let Found { mut tags, manifests, candidates, usage, counts, untagged } = found;
-    counting.end(node, usage).await?;
+    counting.end(node, usage, counts).await?;
     let mut candidates: Vec<Candidate> = manifests.into_iter().chain(candidates).collect();
     if let Some(only) = only {
         tags.retain(|candidate| only.contains(&candidate.item));
@@ -123,7 +123,7 @@ pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&Has
     let mut collected = Collected { counts, ..Collected::default() };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     collected.tags = run.remove_tags(&tags[..tags.len().min(most)]).await?;
-    let removed = run.remove(&candidates, most, &mut collected).await?;
+    let removed = run.remove(&candidates, most, Pace::new(options.rate), &mut collected).await?;
     let condemned = candidates.iter().map(|candidate| key(&candidate.item)).filter(|key| !removed.contains(key));
     let condemned: BTreeSet<String> = condemned.collect();
     collected.condemned = condemned.len() as u64;
@@ -205,10 +205,12 @@ impl Run<'_> {
         &self,
         candidates: &[Candidate],
         most: usize,
+        mut pace: Pace,
         collected: &mut Collected,
     ) -> Result<HashSet<String>> {
         let (mut removed, _removing) = (HashSet::new(), self.node.removing.read().await);
         for batch in candidates.chunks(BATCH) {
+            pace.go_on().await;
             let keys: Vec<(String, u64)> =
                 batch.iter().map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
             let left = most.saturating_sub(removed.len());

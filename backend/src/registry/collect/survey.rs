@@ -141,6 +141,7 @@ impl Survey {
             let deleted = serde_json::from_slice(&object.bytes).map_err(|error| {
                 StoreError::Corrupt(format!("{} is no record of the trash ({error}): remove it", entry.key))
             })?;
+            self.found.counts.deleted += 1;
             self.asked.record(&name, &deleted, &entry, self.terms.trash);
             self.repository(repositories, name.as_str()).deleted.push(deleted);
         }

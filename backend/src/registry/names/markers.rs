@@ -18,6 +18,7 @@ use lockgate_oci::{Digest, RepositoryName, Tag};
 use super::Names;
 use crate::lock::held;
 use crate::objects::{self, BucketObjects};
+use crate::registry::flat;
 use crate::registry::keys::{self, Layout};
 use crate::store::Result;
 
@@ -147,8 +148,8 @@ impl Names for Markers {
             let page = all.into_iter().filter(|name| name.as_str() > after).take(limit);
             return Ok(page.filter_map(|name| name.parse().ok()).collect());
         }
-        let names = self.objects.names(keys::NAMES_OF_REPOSITORIES, &keys::sorted(after), limit).await?;
-        Ok(names.iter().filter_map(|name| keys::unsorted(name).parse().ok()).collect())
+        let names = self.objects.names(keys::NAMES_OF_REPOSITORIES, &flat::sorted(after), limit).await?;
+        Ok(names.iter().filter_map(|name| flat::unsorted(name).parse().ok()).collect())
     }
 
     async fn referrers(
@@ -159,8 +160,8 @@ impl Names for Markers {
         limit: usize,
     ) -> Result<Vec<Digest>> {
         let directory = Layout::Bucket.referrers(repository, subject);
-        let names = self.objects.names(&directory, &keys::flat(after), limit).await?;
-        Ok(names.iter().filter_map(|name| keys::unflat(name)).collect())
+        let names = self.objects.names(&directory, &flat::flat(after), limit).await?;
+        Ok(names.iter().filter_map(|name| flat::unflat(name)).collect())
     }
 
     fn linked_tags(&self, repository: &RepositoryName) -> BoxStream<'static, Result<Tag>> {
