@@ -5,7 +5,7 @@
 //! other's. A blob's digest is computed while its bytes arrive, and a `201` means that they are durable.
 //!
 //! ```text
-//! admin        how it is asked how it is; metrics: what is counted for that
+//! admin        metrics and health for whoever runs it; metrics: what is counted for that
 //! server       accept, a task a connection, drain
 //!   connection   what hyper cannot parse is refused in OCI JSON, too
 //!   lingering    what a client still sends when it is answered
