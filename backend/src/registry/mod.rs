@@ -92,7 +92,7 @@ impl Registry {
     /// The same that keeps what these rules say, and as much as they allow.
     pub fn ruled_by(self, rules: Rules) -> Self {
         // They hold from the first request on; what was pushed before is added as soon as it is known.
-        self.quotas.are(rules.last().quota);
+        self.quotas.replace(rules.last().quota);
         Self { rules: Arc::new(rules), ..self }
     }
 
@@ -119,7 +119,7 @@ impl Registry {
     async fn try_to_refresh_quotas(&self) -> Result<(), StoreError> {
         let Blocks { quota, .. } = self.blocks().await?;
         let are_none = quota.is_empty();
-        self.quotas.are(quota);
+        self.quotas.replace(quota);
         if are_none {
             return Ok(());
         }

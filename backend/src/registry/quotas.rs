@@ -77,7 +77,7 @@ impl Quotas {
     }
 
     /// Takes over the quotas of the configuration, of which those that are not new go on.
-    pub(super) fn are(&self, quotas: Vec<Quota>) {
+    pub(super) fn replace(&self, quotas: Vec<Quota>) {
         let mut bounds = held(self.0.lock());
         let fresh = |quota| Bound { quota, counted: 0, look: 0, since: BTreeMap::new() };
         let known = |quota: &Quota| bounds.iter().find(|bound| bound.quota == *quota).cloned();
@@ -135,7 +135,7 @@ mod tests {
             look: 1,
             ..Usage::default()
         };
-        known.are(quotas_of_two.clone());
+        known.replace(quotas_of_two.clone());
         known.count(&usage);
         let bytes = |name: &str| known.taken(&named(name)).iter().map(|(_, taken)| *taken).collect::<Vec<_>>();
         assert_eq!((bytes("team/new"), bytes("b")), (vec![50, 55], vec![55]));
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn what_is_pushed_while_it_is_looked_what_is_taken_counts_once() {
         let known = Quotas::default();
-        known.are(quotas("[[quota]]\nrepositories = '**'\nbytes = 100\n"));
+        known.replace(quotas("[[quota]]\nrepositories = '**'\nbytes = 100\n"));
         known.note(&named("a"), 10, 0);
         known.note(&named("a"), 7, 1);
         known.count(&Usage { pushed: HashMap::from([(named("a"), 13)]), look: 1, ..Usage::default() });
@@ -161,7 +161,7 @@ mod tests {
         // One that comes too late is older than what is known.
         known.count(&Usage { look: 1, ..Usage::default() });
         assert_eq!(known.taken(&named("a"))[0].1, 20);
-        known.are(Vec::new());
+        known.replace(Vec::new());
         assert!(!known.are_for(&named("a")));
     }
 }
