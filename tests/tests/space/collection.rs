@@ -55,7 +55,8 @@ fn it_collects_by_itself() {
         let mut api = PlainApi::at(backend.url());
         api.push_image("a", "v1", b"kept");
         api.push_blob("a", b"alone").unwrap().expect(201);
-        backend.process().stderr().await_line(2 * PATIENCE, "its end", |line| line.contains("removed 2 objects, 5 B"));
+        // Its link may have gone in the run before, which was the first to find it old.
+        backend.process().stderr().await_line(2 * PATIENCE, "its end", |line| line.contains(", 5 B freed"));
         answers(&backend, format!("/v2/a/blobs/{}", digest_of(b"alone")), 404);
         answers(&backend, format!("/v2/a/blobs/{}", digest_of(b"kept")), 200);
     }

@@ -28,7 +28,7 @@ mod seen;
 mod survey;
 mod turn;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use self::explain::Asked;
@@ -112,7 +112,7 @@ pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&Has
     trash::empty(node, node.ages().trash).await?;
     let (pulls, counting) = (Pulls::merge(node, run.now).await?, Counting::begin(node).await?);
     let (found, _) = survey(node, options, (run.now, counting.began), pulls, Asked::default()).await?;
-    let Found { mut tags, manifests, candidates, usage, counts, untagged } = found;
+    let Found { mut tags, manifests, candidates, usage, counts, mut untagged } = found;
     counting.end(node, usage, counts).await?;
     let mut candidates: Vec<Candidate> = manifests.into_iter().chain(candidates).collect();
     if let Some(only) = only {
@@ -123,13 +123,10 @@ pub(super) async fn run(node: &Node, options: &CollectOptions, only: Option<&Has
     let mut collected = Collected { counts, ..Collected::default() };
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     collected.tags = run.remove_tags(&tags[..tags.len().min(most)]).await?;
-    let removed = run.remove(&candidates, most, Pace::new(options.rate), &mut collected).await?;
-    let condemned = candidates.iter().map(|candidate| key(&candidate.item)).filter(|key| !removed.contains(key));
-    let condemned: BTreeSet<String> = condemned.collect();
+    let condemned = run.remove(candidates, most, Pace::new(options.rate), &mut untagged, &mut collected).await?;
     collected.condemned = condemned.len() as u64;
     let change = |collection: &mut Collection| {
         (collection.condemned, collection.untagged) = (condemned.clone(), untagged.clone());
-        collection.untagged.retain(|key, _| !removed.contains(key));
     };
     run.change(change).await?;
     // Distribution may have written here since the last run, which knows of no lists.
@@ -200,41 +197,49 @@ impl Run<'_> {
         Ok(removed)
     }
 
-    /// Removes those of the candidates that the run before has published, `most` at most. Returns their keys.
+    /// Removes those of the candidates that the run before has published, `most` at most, and forgets since when they had
+    /// no tag. Returns the keys of the others. Each candidate is dropped once it was judged: there may be millions.
     async fn remove(
         &self,
-        candidates: &[Candidate],
+        candidates: Vec<Candidate>,
         most: usize,
         mut pace: Pace,
+        untagged: &mut BTreeMap<String, u64>,
         collected: &mut Collected,
-    ) -> Result<HashSet<String>> {
-        let (mut removed, _removing) = (HashSet::new(), self.node.removing.read().await);
-        for batch in candidates.chunks(BATCH) {
+    ) -> Result<BTreeSet<String>> {
+        let _removing = self.node.removing.read().await;
+        let (mut candidates, mut kept) = (candidates.into_iter(), BTreeSet::new());
+        loop {
             pace.go_on().await;
-            let keys: Vec<(String, u64)> =
-                batch.iter().map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
-            let left = most.saturating_sub(removed.len());
+            let batch = candidates.by_ref().take(BATCH);
+            let batch: Vec<(String, u64)> = batch.map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
+            if batch.is_empty() {
+                return Ok(kept);
+            }
+            let left = most.saturating_sub(usize::try_from(collected.removed).unwrap_or(usize::MAX));
             // Whoever relied on one of them since has taken it off the list.
             let listed = self
                 .change(|collection| {
-                    let listed = keys.iter().map(|(key, _)| key).filter(|key| collection.condemned.contains(*key));
+                    let listed = batch.iter().map(|(key, _)| key).filter(|key| collection.condemned.contains(*key));
                     collection.deleting = listed.take(left).cloned().collect();
                     collection.condemned.retain(|key| !collection.deleting.contains(key));
                 })
                 .await?;
-            let listed: Vec<(String, u64)> =
-                keys.into_iter().filter(|(key, _)| listed.deleting.contains(key)).collect();
+            let (listed, others): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|(key, _)| listed.deleting.contains(key));
+            kept.extend(others.into_iter().map(|(key, _)| key));
             if listed.is_empty() {
                 continue;
             }
-            let keys: Vec<String> = listed.iter().map(|(key, _)| key.clone()).collect();
+            collected.freed += listed.iter().map(|(_, bytes)| bytes).sum::<u64>();
+            let keys: Vec<String> = listed.into_iter().map(|(key, _)| key).collect();
             self.remove_all(&keys).await?;
             self.change(|collection| collection.deleting.clear()).await?;
-            collected.removed += listed.len() as u64;
-            collected.freed += listed.iter().map(|(_, bytes)| bytes).sum::<u64>();
-            removed.extend(keys);
+            collected.removed += keys.len() as u64;
+            for key in &keys {
+                untagged.remove(key);
+            }
         }
-        Ok(removed)
     }
 }
 
