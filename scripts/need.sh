@@ -13,7 +13,7 @@ for group; do
     while read -r command package groups; do
         case "$command: $groups " in "#"*) continue ;; *" $group "*) listed=yes ;; *) continue ;; esac
         # Not `command -v`: a shell has a `kill` of its own, and a test has not.
-        which "$command" >/dev/null || case "$package:$missing " in
+        which "$command" >/dev/null || [ -f "$command" ] || case "$package:$missing " in
             pip:*) wheels="$wheels $command=${package#pip:}" ;;
             *" $package "*) ;;
             *) missing="$missing $package" ;;

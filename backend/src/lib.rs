@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! admin        metrics and health for whoever runs it; metrics: what is counted for that
+//!   pages        a small server of plain HTTP, for that and the like
 //! server       accept, a task a connection, drain
 //!   connection   what hyper cannot parse is refused in OCI JSON, too
 //!   lingering    what a client still sends when it is answered
@@ -70,6 +71,7 @@ mod measured;
 mod metrics;
 mod objects;
 mod open;
+pub mod pages;
 mod redirect;
 mod registry;
 mod router;

@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Command::Check(file) => {
             let (problems, warnings) = check::findings(&file.path);
             for warning in warnings {
-                complain(format_args!("warning: storage.data: {warning}"));
+                complain(format_args!("warning: {warning}"));
             }
             if !problems.is_empty() {
                 return unusable(&problems);
@@ -119,6 +119,9 @@ fn run(config: Config, file: PathBuf) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
         raise_open_files();
+        if let Some(warning) = config.admin.warning() {
+            tracing::warn!("{warning}");
+        }
         let store = lockgate_backend::open(&config.storage, &config.collect, &config.s3).await?;
         let listener = Listener::bind(&config.listen.http).await?;
         tracing::info!(address = %listener.local_endpoint()?, data = %config.storage.data, "listening");
@@ -141,7 +144,8 @@ fn run(config: Config, file: PathBuf) -> io::Result<()> {
         let admin = Arc::new(admin);
         let mut asked = JoinSet::new();
         if let Some(endpoint) = &config.admin.listen {
-            let listener = Listener::bind(endpoint).await?;
+            let named = |error: io::Error| io::Error::new(error.kind(), format!("admin.listen: {error}"));
+            let listener = Listener::bind(endpoint).await.map_err(named)?;
             asked.spawn(Arc::clone(&admin).serve(listener));
         }
         let shutdown = async {

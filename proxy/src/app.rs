@@ -5,19 +5,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lockgate_backend::admin::Admin;
 use lockgate_backend::config::Limits;
-use lockgate_backend::{Listener as AdminListener, Registry, Rules};
+use lockgate_backend::{Registry, Rules};
 use tokio::task::JoinSet;
 
 use crate::access::{Access, AccessError, Authorizer};
 use crate::audit::Audit;
 use crate::auth::{Authenticator, Users, Verifier};
 use crate::auth::{MachineTokens, TokenKeys};
+use crate::beside::{self, BesideError};
 use crate::config::{Auth, Config};
 use crate::gate::{Destination, Gate, Judges};
+use crate::https_redirect::HttpsRedirect;
 use crate::listener::{Acceptor, Closed, End, ListenError, ListeningSocket, Settings};
 use crate::metrics::METRICS;
 use crate::refusal;
@@ -26,9 +27,6 @@ use crate::supervisor;
 use crate::tls::{self, CertificateStore};
 use crate::upstream::Upstream;
 use crate::watching;
-
-/// From one attempt to have the place of the process that served before to the next.
-const ADMIN_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +45,9 @@ pub enum StartError {
         "listen.handover and [storage] exclude each other: while one process takes over from the other, both would write to storage.data; remove listen.handover"
     )]
     SharedStorage,
-    /// There is no socket for those who ask how this is.
-    #[error("admin.listen: {0}")]
-    Admin(io::Error),
+    /// There is no socket for what listens beside.
+    #[error(transparent)]
+    Beside(#[from] BesideError),
     /// The audit log cannot be written.
     #[error("cannot write audit.file: {0}")]
     Audit(io::Error),
@@ -67,8 +65,8 @@ pub struct App {
     acceptor: Arc<Acceptor<Gate>>,
     background: JoinSet<()>,
     admin: Arc<Admin>,
-    /// Answers those who ask how this is.
-    asked: JoinSet<()>,
+    /// What listens beside.
+    beside: JoinSet<()>,
     audit: Arc<Audit>,
     /// The one within.
     registry: Option<Registry>,
@@ -96,6 +94,9 @@ impl App {
         if !contradictions.is_empty() {
             let line = |(key, why): &(&str, &str)| format!("{key}: {why}");
             return Err(StartError::Files(contradictions.iter().map(line).collect()));
+        }
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
         }
         let files = Files::load(config)?;
         for warning in files.users.warnings() {
@@ -130,7 +131,12 @@ impl App {
             }
         };
         let admin = Arc::new(admin);
-        let asked = answer_those_who_ask(config, &admin).await.map_err(StartError::Admin)?;
+        let redirect = HttpsRedirect {
+            public_url: config.auth.public_url.clone(),
+            certificates: files.certificates.clone(),
+            port: socket.address().port(),
+        };
+        let beside = beside::open(config, &admin, redirect).await?;
 
         background.spawn(reload::certificates(files.certificates));
         background.spawn(reload::users(config.auth.htpasswd.clone(), config.auth.policy(), verifier, audit.clone()));
@@ -139,8 +145,15 @@ impl App {
         let own_fields = refusal::own_fields(config.tls.hsts.header());
         let gate = Gate::new(config, limits.clone(), own_fields.clone(), judges, destination);
         let shutdown = config.shutdown.clone();
-        let acceptor = Acceptor::new(Settings { tls, service: Arc::new(gate), limits, own_fields, shutdown });
-        Ok(Self { socket, acceptor, background, admin, asked, audit, registry })
+        let acceptor = Acceptor::new(Settings {
+            tls,
+            service: Arc::new(gate),
+            listen: config.listen.clone(),
+            limits,
+            own_fields,
+            shutdown,
+        });
+        Ok(Self { socket, acceptor, background, admin, beside, audit, registry })
     }
 
     /// The address it is bound to, with the real port where port 0 was asked for.
@@ -154,7 +167,7 @@ impl App {
     /// # Errors
     /// The process that served before serves on, and this one has ended.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<Closed, StartError> {
-        let Self { mut socket, acceptor, mut background, admin, mut asked, audit, registry } = self;
+        let Self { mut socket, acceptor, mut background, admin, mut beside, audit, registry } = self;
         tokio::pin!(shutdown);
         let predecessor = socket.predecessor();
         let end = async {
@@ -173,7 +186,7 @@ impl App {
         let closed = match end {
             Ok(End::HandedOver) => {
                 // Its place is that process's now.
-                asked.shutdown().await;
+                beside.shutdown().await;
                 tracing::info!("another process has taken over; transfers in flight may finish");
                 Ok(acceptor.drain(accepted, End::HandedOver, shutdown).await)
             }
@@ -198,30 +211,6 @@ impl App {
         }
         Ok(closed)
     }
-}
-
-/// Answers those who ask how this is. The process that served before may have the place until it hands over.
-async fn answer_those_who_ask(config: &Config, admin: &Arc<Admin>) -> io::Result<JoinSet<()>> {
-    let mut asked = JoinSet::new();
-    let Some(endpoint) = config.admin.listen.clone() else { return Ok(asked) };
-    let admin = Arc::clone(admin);
-    match AdminListener::bind(&endpoint).await {
-        Ok(listener) => drop(asked.spawn(admin.serve(listener))),
-        Err(error) if config.listen.handover.is_some() && error.kind() == io::ErrorKind::AddrInUse => {
-            asked.spawn(async move {
-                let listener = loop {
-                    tokio::time::sleep(ADMIN_PAUSE).await;
-                    match AdminListener::bind(&endpoint).await {
-                        Ok(listener) => break listener,
-                        Err(error) => tracing::debug!(%error, "admin.listen is not free yet"),
-                    }
-                };
-                admin.serve(listener).await;
-            });
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(asked)
 }
 
 /// What is behind the gate, and what keeps it up to date in the background.

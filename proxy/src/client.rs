@@ -12,7 +12,7 @@ pub(crate) struct Client(Arc<Written>);
 
 #[derive(Debug)]
 struct Written {
-    address: SocketAddr,
+    address: IpAddr,
     ip: HeaderValue,
     text: String,
 }
@@ -20,7 +20,7 @@ struct Written {
 impl Client {
     /// The address without its port.
     pub(crate) fn ip(&self) -> IpAddr {
-        self.0.address.ip()
+        self.0.address
     }
 
     /// The same, as a header says it.
@@ -28,17 +28,27 @@ impl Client {
         &self.0.ip
     }
 
-    /// The address with its port.
+    /// The address with its port, where that is known.
     pub(crate) fn as_str(&self) -> &str {
         &self.0.text
+    }
+
+    /// One that a proxy names. Its port is not known.
+    pub(crate) fn behind(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self::written(address, address.to_string())
+    }
+
+    fn written(address: IpAddr, text: String) -> Self {
+        let ip = HeaderValue::try_from(address.to_string()).expect("an IP address is visible ASCII");
+        Self(Arc::new(Written { address, ip, text }))
     }
 }
 
 impl From<SocketAddr> for Client {
     fn from(peer: SocketAddr) -> Self {
-        let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let ip = HeaderValue::try_from(address.ip().to_string()).expect("an IP address is visible ASCII");
-        Self(Arc::new(Written { address, ip, text: address.to_string() }))
+        let address = peer.ip().to_canonical();
+        Self::written(address, SocketAddr::new(address, peer.port()).to_string())
     }
 }
 

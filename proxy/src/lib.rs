@@ -27,9 +27,11 @@
 
 pub mod access;
 mod access_log;
+pub mod address_range;
 pub mod app;
 mod audit;
 pub mod auth;
+mod beside;
 pub mod cli;
 mod client;
 pub mod config;
@@ -38,6 +40,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod https_redirect;
 pub mod listener;
 mod lock;
 mod metrics;

@@ -16,3 +16,13 @@ pub struct Admin {
     #[schemars(with = "Endpoint")]
     pub listen: Option<Endpoint>,
 }
+
+impl Admin {
+    /// Why the address may not be meant: whoever can reach it needs no password.
+    pub fn warning(&self) -> Option<String> {
+        let Some(Endpoint::Tcp(address)) = &self.listen else { return None };
+        (!address.ip().to_canonical().is_loopback()).then(|| {
+            format!("admin.listen: {address} may be reached from other machines, and asks nobody for a password; let only your monitoring reach it")
+        })
+    }
+}

@@ -74,18 +74,22 @@ impl fmt::Display for Endpoint {
 crate::written_as_text!(Endpoint, "an IP address and a port, or \"unix:/path\"");
 
 /// For `#[serde(with = "...")]`: an endpoint, or none where the text is empty.
-pub(crate) mod if_any {
+pub mod if_any {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Endpoint;
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Endpoint>, D::Error> {
+    /// # Errors
+    /// It is no endpoint.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Endpoint>, D::Error> {
         let text = String::deserialize(deserializer)?;
         (!text.is_empty()).then(|| text.parse().map_err(D::Error::custom)).transpose()
     }
 
-    pub(crate) fn serialize<S: Serializer>(endpoint: &Option<Endpoint>, serializer: S) -> Result<S::Ok, S::Error> {
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(endpoint: &Option<Endpoint>, serializer: S) -> Result<S::Ok, S::Error> {
         match endpoint {
             Some(endpoint) => serializer.collect_str(endpoint),
             None => serializer.serialize_str(""),

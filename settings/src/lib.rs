@@ -26,7 +26,7 @@
 mod admin;
 mod byte_size;
 mod content;
-mod endpoint;
+pub mod endpoint;
 mod environment;
 mod failure;
 mod list;

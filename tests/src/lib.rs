@@ -11,6 +11,8 @@
 //!                                              Bucket (weed) ◀── any number of Backend, Gate and DockerRegistry
 //! ```
 //!
+//! A `Front` (nginx, HAProxy) stands before any of them where a test is about that.
+//!
 //! The programs are looked for beside the tests' own target directory, or in `PROGRAMS_DIR`:
 //!
 //! ```sh
@@ -37,6 +39,7 @@ mod docker;
 mod docker_registry;
 mod door;
 mod fault;
+mod front;
 mod gate;
 mod http2;
 mod image;
@@ -78,6 +81,7 @@ pub use docker::Docker;
 pub use docker_registry::DockerRegistry;
 pub use door::Door;
 pub use fault::{Act, Fault, Next, Point, honest_body, upstream_with};
+pub use front::Front;
 pub use gate::{Gate, GateBuilder, log_field};
 pub use http2::{Http2, Outcome, field_block, frame, frame_bytes};
 pub use image::ImageLayout;

@@ -1,5 +1,6 @@
 use super::*;
 use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt as _;
 use prometheus_client::metrics::counter::Counter;
 

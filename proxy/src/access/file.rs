@@ -13,7 +13,8 @@ use super::expectation::{Expectation, Place, Who};
 use super::grant::{Grant, Subject, Until};
 use super::grants::{Grants, TooMany};
 use super::groups::{Groups, GroupsDefect, GroupsError};
-use crate::rights::{AddressRange, Pattern, Right, Rights, TagPattern};
+use crate::address_range::AddressRange;
+use crate::rights::{Pattern, Right, Rights, TagPattern};
 
 /// What the files of grants and groups say.
 #[derive(Debug, Default)]

@@ -9,8 +9,9 @@ use lockgate_oci::{RepositoryName, Tag};
 use lockgate_settings::nearest;
 
 use super::groups::{GroupName, GroupNameError};
+use crate::address_range::AddressRange;
 use crate::auth::{UserName, UserNameError};
-use crate::rights::{AddressRange, Pattern, Right, Rights, TagPattern, Wish};
+use crate::rights::{Pattern, Right, Rights, TagPattern, Wish};
 
 /// What a `[[grant]]` of the file says. Grants add up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,6 +59,7 @@ fn inspect(file: &Path) -> Findings {
         for (key, why) in config.contradictions() {
             findings.add(file, key, why.to_owned());
         }
+        findings.warnings = config.warnings();
         if names_files("tls") {
             findings.inspect_certificates(file, &config.tls);
         }

@@ -58,6 +58,10 @@ fn ask(config: &Config) -> io::Result<String> {
     let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
+    if config.listen.speaks_proxy_protocol(address.ip()) {
+        // It comes on nobody's behalf.
+        (&socket).write_all(b"PROXY UNKNOWN\r\n")?;
+    }
     let connection =
         ClientConnection::new(Arc::new(tls), ServerName::IpAddress(address.ip().into())).map_err(io::Error::other)?;
     let mut stream = StreamOwned::new(connection, socket);

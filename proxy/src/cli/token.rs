@@ -11,13 +11,14 @@ use zeroize::Zeroizing;
 
 use super::Error as CommandError;
 use super::output::{say, show};
+use crate::address_range::AddressRange;
 use crate::auth::{
     HtpasswdError, MachineSecret, MachineToken, MachineTokens, MachineTokensError, NEVER, TokenId, UserName, Users,
     add_token, remove_token,
 };
 use crate::config::Config;
 use crate::files::{Notice, RewriteError, rewrite};
-use crate::rights::{AddressRange, Narrowing, Pattern, Rights};
+use crate::rights::{Narrowing, Pattern, Rights};
 
 /// Make, list and revoke tokens for machines
 ///

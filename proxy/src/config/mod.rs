@@ -93,6 +93,11 @@ impl Config {
         Blocks { retention: self.retention.clone(), quota: self.quota.clone() }
     }
 
+    /// What may be meant otherwise.
+    pub fn warnings(&self) -> Vec<String> {
+        self.listen.warnings().into_iter().chain(self.admin.warning()).collect()
+    }
+
     /// Keys that cannot hold beside each other: the one to change, and why.
     pub fn contradictions(&self) -> Vec<(&'static str, &'static str)> {
         let is_bearer = self.auth.is_bearer();

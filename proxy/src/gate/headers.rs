@@ -7,6 +7,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, Request, Response, Uri, Version};
 
 use super::browser;
+use super::trusted_proxies::X_FORWARDED_FOR;
 use crate::client::Client;
 use crate::refusal::OwnFields;
 
@@ -36,7 +37,6 @@ const STRANGERS_CLAIMS: [&str; 19] = [
 /// The digest of a manifest, as registries tell it.
 pub(super) const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
@@ -74,8 +74,7 @@ pub(super) fn forward<B>(
     if !keep_authorization {
         headers.remove(AUTHORIZATION);
     }
-    let forwarded_for = appended(headers, client.ip_value());
-    headers.insert(X_FORWARDED_FOR, forwarded_for);
+    headers.insert(X_FORWARDED_FOR, client.ip_value().clone());
     headers.insert(X_REAL_IP, client.ip_value().clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     if let Some((name, user)) = user_header {
@@ -129,21 +128,6 @@ fn strip(headers: &mut HeaderMap, is_meant: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| is_meant(name)).cloned() {
         headers.remove(name);
     }
-}
-
-/// `X-Forwarded-For` as it came, with the client's address behind it.
-fn appended(headers: &HeaderMap, client: &HeaderValue) -> HeaderValue {
-    if !headers.contains_key(X_FORWARDED_FOR) {
-        return client.clone();
-    }
-    let mut hops = Vec::new();
-    for value in headers.get_all(X_FORWARDED_FOR) {
-        hops.extend_from_slice(value.as_bytes());
-        hops.extend_from_slice(b", ");
-    }
-    hops.extend_from_slice(client.as_bytes());
-    // Header values joined by ", " and an IP address are again a header value.
-    HeaderValue::from_bytes(&hops).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Prepares an upstream's answer for a client that asks by `version`.
@@ -227,7 +211,7 @@ mod tests {
             ("X-Real-IP", "10.9.9.9"),
             ("X-Forwarded-Proto", "http"),
         ]);
-        assert_eq!(value(&request, "x-forwarded-for"), ["10.0.0.1, 10.0.0.2, 192.0.2.7"]);
+        assert_eq!(value(&request, "x-forwarded-for"), ["192.0.2.7"]);
         assert_eq!(value(&request, "x-real-ip"), ["192.0.2.7"]);
         assert_eq!(value(&request, "x-forwarded-proto"), ["https"]);
     }

@@ -19,6 +19,7 @@ mod registry_catalog;
 mod response;
 mod tag_lookup;
 mod token;
+mod trusted_proxies;
 mod whole_body;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ use headers::DOCKER_CONTENT_DIGEST;
 use login::Login;
 use passage::Passage;
 use token::{Desk, Endpoint};
+pub(crate) use trusted_proxies::TrustedProxies;
 
 /// Everything a request is judged by, and where it goes.
 pub(crate) struct Gate {
@@ -61,6 +63,7 @@ pub(crate) struct Gate {
     catalog: Catalog,
     creations: Creations,
     clients: ClientRule,
+    proxies: TrustedProxies,
     limits: Arc<Limits>,
     own_fields: OwnFields,
 }
@@ -95,6 +98,7 @@ impl Service for Gate {
         request: Request<RequestBody>,
         client: Client,
     ) -> Result<Response<AnswerBody>, Gone> {
+        let client = self.proxies.client(request.headers(), client);
         let mut passage = Passage::begin(&request, client.clone(), &self.judges.audit);
         let is_for_localhost = headers::is_for_localhost(&request);
         let is_head = request.method() == Method::HEAD;
@@ -149,6 +153,7 @@ impl Gate {
             catalog: Catalog::default(),
             creations: Creations::default(),
             clients: config.clients.clone(),
+            proxies: TrustedProxies::new(config.listen.clone()),
             limits,
             own_fields,
         }

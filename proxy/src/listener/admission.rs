@@ -49,7 +49,8 @@ pub(super) struct Room(OwnedSemaphorePermit);
 #[derive(Debug)]
 pub(super) struct Place {
     _permit: OwnedSemaphorePermit,
-    network: Network,
+    /// Whose share it is of; none for one whose clients are many.
+    network: Option<Network>,
     taken: Arc<Taken>,
     _open: OpenConnection,
 }
@@ -96,9 +97,14 @@ impl Admission {
         self.make_room.notified().await;
     }
 
-    /// A place for `peer`; none when its address has its share.
-    pub(super) fn place(&self, room: Room, peer: SocketAddr) -> Option<Place> {
-        let network = Network::from(peer.ip());
+    /// A place that counts for no address yet.
+    pub(super) fn place(&self, room: Room) -> Place {
+        Place { _permit: room.0, network: None, taken: self.taken.clone(), _open: METRICS.connection() }
+    }
+
+    /// Has a place count for `client`. False when its address has its share.
+    pub(super) fn count(&self, place: &mut Place, client: SocketAddr) -> bool {
+        let network = Network::from(client.ip());
         if let Some(limit) = self.per_address.filter(|limit| self.taken.by(network) >= limit.get()) {
             METRICS.limit("limits.connections_per_address");
             if let Some(refused) = self.crowded.count() {
@@ -107,10 +113,11 @@ impl Admission {
                     "connections beyond an address's share are closed (limits.connections_per_address)"
                 );
             }
-            return None;
+            return false;
         }
         *lock(&self.taken.0).entry(network).or_default() += 1;
-        Some(Place { _permit: room.0, network, taken: self.taken.clone(), _open: METRICS.connection() })
+        place.network = Some(network);
+        true
     }
 }
 
@@ -122,7 +129,9 @@ impl Taken {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Entry::Occupied(mut taken) = lock(&self.taken.0).entry(self.network) {
+        if let Some(network) = self.network
+            && let Entry::Occupied(mut taken) = lock(&self.taken.0).entry(network)
+        {
             *taken.get_mut() -= 1;
             if *taken.get() == 0 {
                 taken.remove();
@@ -143,7 +152,8 @@ mod tests {
     }
 
     async fn enter(admission: &Admission, peer: &str) -> Option<Place> {
-        admission.place(admission.room().await, peer.parse().expect("an address"))
+        let mut place = admission.place(admission.room().await);
+        admission.count(&mut place, peer.parse().expect("an address")).then_some(place)
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ pub(crate) mod http2;
 mod listening_socket;
 mod open_files;
 mod opening;
+pub(crate) mod proxy_protocol;
 mod service;
 mod socket;
 mod stopping;
@@ -29,11 +30,11 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::{self, Limits};
+use crate::config::{self, Limits, Listen};
 use crate::metrics::METRICS;
 use crate::rate_limited::RateLimitedWarning;
 use crate::refusal::{self, OwnFields};
@@ -63,6 +64,8 @@ pub(crate) struct Settings<S> {
     pub(crate) tls: Arc<rustls::ServerConfig>,
     /// Answers the requests.
     pub(crate) service: Arc<S>,
+    /// Who stands between this and the clients.
+    pub(crate) listen: Listen,
     /// The budgets of a connection.
     pub(crate) limits: Arc<Limits>,
     /// What answers carry that are no service's.
@@ -75,6 +78,7 @@ pub(crate) struct Settings<S> {
 pub(crate) struct Acceptor<S> {
     tls: TlsAcceptor,
     service: Arc<S>,
+    listen: Listen,
     limits: Arc<Limits>,
     own_fields: OwnFields,
     shutdown: config::Shutdown,
@@ -82,6 +86,7 @@ pub(crate) struct Acceptor<S> {
     handshakes: HandshakeSemaphore,
     plain: RateLimitedWarning,
     proxied: RateLimitedWarning,
+    unproxied: RateLimitedWarning,
 }
 
 /// Why no more connection is accepted.
@@ -109,10 +114,11 @@ pub struct Closed {
 impl<S: Service> Acceptor<S> {
     /// One that has accepted nobody yet.
     pub(crate) fn new(settings: Settings<S>) -> Arc<Self> {
-        let Settings { tls, service, limits, own_fields, shutdown } = settings;
+        let Settings { tls, service, listen, limits, own_fields, shutdown } = settings;
         Arc::new(Self {
             tls: TlsAcceptor::from(tls),
             service,
+            listen,
             admission: Admission::new(&limits),
             limits,
             own_fields,
@@ -120,6 +126,7 @@ impl<S: Service> Acceptor<S> {
             handshakes: HandshakeSemaphore::of_half_the_threads(),
             plain: RateLimitedWarning::default(),
             proxied: RateLimitedWarning::default(),
+            unproxied: RateLimitedWarning::default(),
         })
     }
 
@@ -140,7 +147,7 @@ impl<S: Service> Acceptor<S> {
                 accepted = self.accept(listening) => match accepted {
                     Ok(Some((socket, peer, place))) => {
                         let (acceptor, stopping) = (self.clone(), stopping.clone());
-                        connections.spawn(async move { acceptor.welcome(socket, peer, &stopping).await; drop(place) });
+                        connections.spawn(async move { acceptor.welcome(socket, peer, place, &stopping).await });
                     }
                     Ok(None) => {}
                     Err(error) => {
@@ -181,19 +188,26 @@ impl<S: Service> Acceptor<S> {
     async fn accept(&self, listening: &ListeningSocket) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
         let room = self.admission.room().await;
         let (socket, peer) = listening.accept().await?;
-        Ok(self.admission.place(room, peer).map(|place| (socket, peer, place)))
+        let mut place = self.admission.place(room);
+        let is_admitted = self.is_many(peer) || self.admission.count(&mut place, peer);
+        Ok(is_admitted.then_some((socket, peer, place)))
+    }
+
+    /// Whether many clients come from there, so that it has no share of an address.
+    fn is_many(&self, peer: SocketAddr) -> bool {
+        self.listen.speaks_proxy_protocol(peer.ip()) || self.listen.is_trusted_proxy(peer.ip())
     }
 
     /// One client, from the handshake to the last answer.
-    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, stopping: &Stopping) {
+    async fn welcome(&self, socket: TcpStream, peer: SocketAddr, mut place: Place, stopping: &Stopping) {
         // Boxed, so that an idle connection does not keep the room that it needed.
-        let stream = tokio::select! {
-            stream = Box::pin(self.shake_hands(socket, peer)) => stream,
+        let shaken = tokio::select! {
+            shaken = Box::pin(self.shake_hands(socket, peer, &mut place)) => shaken,
             () = stopping.silence() => None,
         };
-        let Some(stream) = stream else { return };
+        let Some((stream, client)) = shaken else { return };
         let speaks_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let connection = ClientConnection::new(stream, peer.into(), self.limits.clone(), self.own_fields.clone());
+        let connection = ClientConnection::new(stream, client.into(), self.limits.clone(), self.own_fields.clone());
         if speaks_h2 {
             // Boxed, so that the task of an HTTP/1.1 connection has no room for it.
             Box::pin(http2::serve(self.service.clone(), &self.admission, &self.limits, connection, stopping)).await;
@@ -202,8 +216,19 @@ impl<S: Service> Acceptor<S> {
         }
     }
 
-    async fn shake_hands(&self, socket: TcpStream, peer: SocketAddr) -> Option<TlsStream<ReadAhead>> {
+    /// Who is there, and what is said to it from now on.
+    async fn shake_hands(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        place: &mut Place,
+    ) -> Option<(TlsStream<ReadAhead>, SocketAddr)> {
+        let deadline = Instant::now() + self.limits.handshake_timeout.duration();
         let mut socket = ReadAhead::new(socket);
+        let peer = match self.listen.speaks_proxy_protocol(peer.ip()) {
+            true => self.client_of(peer, &mut socket, place, deadline).await?,
+            false => peer,
+        };
         let handshake_over = socket.handshake_over();
         let handshake = async {
             match Opening::read(&mut socket).await? {
@@ -213,7 +238,7 @@ impl<S: Service> Acceptor<S> {
             }
             self.handshakes.run(self.tls.accept(socket)).await.map(Ok)
         };
-        let shaken: Result<io::Result<_>, _> = timeout(self.limits.handshake_timeout.duration(), handshake).await;
+        let shaken: Result<io::Result<_>, _> = timeout_at(deadline, handshake).await;
         match shaken {
             Ok(Ok(Ok(stream))) => {
                 handshake_over.tell();
@@ -221,7 +246,7 @@ impl<S: Service> Acceptor<S> {
                     Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
                     _ => "TLSv1.3",
                 });
-                return Some(stream);
+                return Some((stream, peer));
             }
             Ok(Ok(Err((socket, is_head)))) => {
                 handshake_over.tell();
@@ -240,6 +265,38 @@ impl<S: Service> Acceptor<S> {
         None
     }
 
+    /// On whose behalf a load balancer comes. `None` when it does not say so, or its client has its share.
+    async fn client_of(
+        &self,
+        balancer: SocketAddr,
+        socket: &mut ReadAhead,
+        place: &mut Place,
+        deadline: Instant,
+    ) -> Option<SocketAddr> {
+        let client = match timeout_at(deadline, proxy_protocol::read(socket)).await {
+            Ok(Ok(client)) => client.unwrap_or(balancer),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                METRICS.handshake("failed");
+                if let Some(times) = self.unproxied.count() {
+                    tracing::warn!(
+                        %balancer, times,
+                        "a connection from listen.proxy_protocol was closed: {error}; let it send one (haproxy: \
+                         send-proxy-v2, nginx: proxy_protocol on), or take its address out"
+                    );
+                }
+                return None;
+            }
+            // A balancer that only looks whether the port is open says nothing.
+            Ok(Err(_)) => return None,
+            Err(_) => {
+                METRICS.handshake("timeout");
+                return None;
+            }
+        };
+        (client == balancer || self.listen.is_trusted_proxy(client.ip()) || self.admission.count(place, client))
+            .then_some(client)
+    }
+
     /// Says in plain HTTP that TLS is spoken here. Nothing of that is to be remembered by a client (RFC 6797, 7.2),
     /// and no password asked for.
     async fn refuse_plain_http(&self, socket: ReadAhead, peer: SocketAddr, is_head: bool) {
@@ -256,7 +313,7 @@ impl<S: Service> Acceptor<S> {
         if let Some(times) = self.proxied.count() {
             tracing::warn!(
                 client = %peer, times,
-                "a PROXY protocol header came before TLS, and none is understood here; switch it off at the load balancer"
+                "a PROXY protocol header came before TLS from an address that is not in listen.proxy_protocol, and was refused; name it there, or switch the header off at the load balancer"
             );
         }
     }

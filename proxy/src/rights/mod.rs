@@ -3,12 +3,10 @@
 //! Grants are made of it, and so is what a machine's token leaves of its owner's rights. Nothing here knows who asks,
 //! but by a name in a pattern.
 
-mod address;
 mod narrowing;
 mod right;
 mod wish;
 
-pub use address::{AddressRange, AddressRangeError};
 pub use lockgate_oci::{Pattern, PatternError, TagPattern, TagPatternError};
 pub use narrowing::Narrowing;
 pub use right::{Right, RightError, Rights};

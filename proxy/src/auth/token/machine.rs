@@ -20,9 +20,10 @@ use lockgate_oci::DigestError;
 use lockgate_settings::{UTF16, is_utf16, read_bounded};
 
 use super::{MachineSecret, TokenHash, TokenId, TokenIdError};
+use crate::address_range::{AddressRange, AddressRangeError};
 use crate::auth::{UserName, UserNameError};
 use crate::files::{Audience, Exposure};
-use crate::rights::{AddressRange, AddressRangeError, Narrowing, Pattern, PatternError, RightError, Rights};
+use crate::rights::{Narrowing, Pattern, PatternError, RightError, Rights};
 
 /// The word for a token without an end.
 pub(crate) const NEVER: &str = "never";

@@ -97,6 +97,11 @@ impl ReadAhead {
         &self.ahead
     }
 
+    /// Throws its first bytes away.
+    pub(super) fn discard(&mut self, bytes: usize) {
+        self.ahead.advance(bytes);
+    }
+
     /// Reads more of it. `false` at the end.
     pub(super) async fn read_more(&mut self) -> io::Result<bool> {
         let before = self.ahead.len();

@@ -1,4 +1,4 @@
-//! From where: networks of clients.
+//! Networks of clients, and of what stands before this.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -30,6 +30,12 @@ impl AddressRange {
         self.0.contains(&address.to_canonical())
     }
 
+    /// Whether more machines are in it than on one link: a /24 of IPv4, a /64 of IPv6.
+    pub fn is_wide(&self) -> bool {
+        let link = if self.0.network().is_ipv4() { 24 } else { 64 };
+        self.0.prefix_len() < link
+    }
+
     /// The lowest of its addresses.
     pub fn first(&self) -> IpAddr {
         self.0.network()
@@ -58,6 +64,8 @@ impl fmt::Display for AddressRange {
         if self.0.prefix_len() == self.0.max_prefix_len() { self.first().fmt(f) } else { self.0.fmt(f) }
     }
 }
+
+lockgate_settings::written_as_text!(AddressRange, "an address or a network, as in \"10.0.0.0/24\"");
 
 #[cfg(test)]
 mod tests {
