@@ -9,13 +9,17 @@
 //! | `status` | the status that the client was sent; 0 when it left before, or was reset |
 //! | `bytes_in`, `bytes_out` | the bodies' bytes |
 //! | `duration_ms` | from the complete request header to the end |
+//! | `request_id` | what the request is called, here and by the registry behind |
+//! | `protocol` | the version of HTTP, as in `HTTP/1.1` |
+//! | `user_agent`, `referer` | the first 200 bytes of what the client says of itself; absent where it says nothing |
 //! | `upstream_ms` | from forwarding to the upstream's response header; absent when it was not asked |
 //!
 //! Neither passwords nor `Authorization` values are known to this module.
 
 use std::time::Duration;
 
-use http::{Method, Uri};
+use http::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
+use http::{Method, Uri, Version};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::ACCESS;
 
@@ -24,6 +28,31 @@ use crate::client::Client;
 
 /// What stands where there is nothing to say.
 const NONE: &str = "-";
+
+/// What of a `User-Agent` and a `Referer` is logged, in bytes.
+const CLAIM: usize = 200;
+
+/// What a request's header says beside what it wants.
+pub(crate) struct Claims {
+    request_id: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+}
+
+impl Claims {
+    /// What is said of itself in a header, whose field `request_id` names the request.
+    pub(crate) fn of(headers: &HeaderMap, request_id: HeaderName) -> Self {
+        let [request_id, user_agent, referer] =
+            [request_id, USER_AGENT, REFERER].map(|name| headers.get(name).cloned());
+        Self { request_id, user_agent, referer }
+    }
+}
+
+/// Its first bytes, where it is visible ASCII.
+fn claimed(value: &Option<HeaderValue>) -> Option<&str> {
+    let text = value.as_ref()?.to_str().ok()?;
+    Some(&text[..text.len().min(CLAIM)])
+}
 
 /// What is logged of a request.
 pub(crate) struct Line<'a> {
@@ -35,6 +64,8 @@ pub(crate) struct Line<'a> {
     pub(crate) method: &'a Method,
     /// As the client sent it.
     pub(crate) target: &'a Uri,
+    pub(crate) version: Version,
+    pub(crate) claims: &'a Claims,
     /// 0 where there was no answer.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -60,6 +91,10 @@ pub(crate) fn request(line: &Line<'_>) {
         bytes_out = line.bytes_out,
         duration_ms = millis(line.duration),
         upstream_ms = line.upstream_time.map(millis),
+        request_id = claimed(&line.claims.request_id),
+        protocol = protocol(line.version),
+        user_agent = claimed(&line.claims.user_agent),
+        referer = claimed(&line.claims.referer),
     );
 }
 
@@ -75,6 +110,14 @@ pub(crate) fn unreadable(client: &Client, status: u16, reason: &str) {
         status,
         reason,
     );
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    }
 }
 
 /// Milliseconds with three decimals' worth of precision.

@@ -25,6 +25,7 @@
 
 mod admin;
 mod byte_size;
+mod combined;
 mod content;
 pub mod endpoint;
 mod environment;

@@ -22,6 +22,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
+use crate::combined;
+
 /// The target of the lines that come with every request.
 pub const ACCESS: &str = "access";
 
@@ -32,10 +34,12 @@ const MOST_GATHERED: usize = 4096;
 /// How long a line waits at most for another, where its thread is never idle.
 const OLDEST: Duration = Duration::from_millis(100);
 
-static GATHERED: Mutex<Gathered> = Mutex::new(Gathered { lines: Vec::new(), since: None });
+static GATHERED: Mutex<Gathered> = Mutex::new(Gathered { lines: Vec::new(), since: None, are_alone: false });
 
 struct Gathered {
     lines: Vec<u8>,
+    /// Whether they go to standard output, where no other line does.
+    are_alone: bool,
     /// When the first of them came.
     since: Option<Instant>,
 }
@@ -46,7 +50,8 @@ struct Gathered {
 pub struct Log {
     /// Whether each request has a line, where there are any of its level ("info").
     pub access: bool,
-    /// How the log on standard error is written: "text" for people, "json" for programs, one object a line.
+    /// How the log on standard error is written: "text" for people, "json" for programs, one object a line. With "combined"
+    /// the lines of requests go to standard output, as nginx writes them, and all others to standard error as text.
     pub format: LogFormat,
     /// What is written: "error", "warn", "info" (with a line for each request), "debug" or "trace".
     pub level: LogLevel,
@@ -68,6 +73,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// Requests as nginx's `combined`, on standard output; all else as text.
+    Combined,
 }
 
 /// The least severe kind of line that is logged.
@@ -107,6 +114,10 @@ impl Log {
         let lines = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
         let layer = match self.format {
             LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).event_format(Text::default()).boxed(),
+            LogFormat::Combined => {
+                gathered().are_alone = true;
+                lines.with_ansi(io::stderr().is_terminal()).event_format(Combined::default()).boxed()
+            }
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         // Only a second start fails, and the first one's choice stands.
@@ -142,7 +153,11 @@ impl Gathered {
     fn write_out(&mut self) {
         if self.since.take().is_some() {
             // Nobody is left to be told that nobody reads the log.
-            let _ = io::stderr().write_all(&self.lines);
+            let _ = if self.are_alone {
+                io::stdout().write_all(&self.lines).and_then(|()| io::stdout().flush())
+            } else {
+                io::stderr().write_all(&self.lines)
+            };
             self.lines.clear();
         }
     }
@@ -183,6 +198,9 @@ impl<'a> MakeWriter<'a> for Stderr {
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut gathered = gathered();
+        if gathered.are_alone && !self.waits {
+            return io::stderr().write(line);
+        }
         gathered.add(line);
         if !self.waits || gathered.is_old() {
             gathered.write_out();
@@ -218,6 +236,23 @@ where
         event.record(&mut fields);
         fields.written?;
         fields.writer.write_char('\n')
+    }
+}
+
+/// As [`Text`], but that requests are written as nginx does.
+#[derive(Default)]
+struct Combined(Format);
+
+impl<S, N> FormatEvent<S, N> for Combined
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if event.metadata().target() != ACCESS {
+            return self.0.format_event(context, writer, event);
+        }
+        writeln!(writer, "{}", combined::line(event, SystemTime::now())?)
     }
 }
 
@@ -297,6 +332,15 @@ mod tests {
         let ours = without_time(written(Text::default()));
         assert_eq!(ours, without_time(written(Format::default())));
         assert_eq!(ours.len(), 3);
+    }
+
+    #[test]
+    fn a_request_is_written_as_nginx_does_where_that_is_wanted() {
+        let lines = written(Combined::default());
+        let [request, no_request, other] = &lines.lines().collect::<Vec<_>>()[..] else { panic!("{lines}") };
+        assert!(request.starts_with("::1 - ") && request.contains("\"-\" 200 0 \"-\" \"-\""), "{request}");
+        assert!(no_request.contains("\"-\" 499 0"), "{no_request}");
+        assert!(other.ends_with("another kind of line size=1"), "{other}");
     }
 
     #[test]

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use lockgate_oci::Action;
 
+use super::request_id::X_REQUEST_ID;
 use crate::access::Permit;
 use crate::audit::{Act, Audit, Event, Full, Outcome, Reader};
 use crate::auth::Caller;
 use crate::client::Client;
 use crate::network::Network;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is gathered of a request while it is judged, where there is an audit log.
 pub(super) struct AuditRecord {

@@ -16,6 +16,7 @@ mod location;
 mod login;
 mod passage;
 mod registry_catalog;
+mod request_id;
 mod response;
 mod tag_lookup;
 mod token;
@@ -95,10 +96,11 @@ impl Service for Gate {
 
     async fn answer(
         self: Arc<Self>,
-        request: Request<RequestBody>,
-        client: Client,
+        mut request: Request<RequestBody>,
+        peer: Client,
     ) -> Result<Response<AnswerBody>, Gone> {
-        let client = self.proxies.client(request.headers(), client);
+        let request_id = request_id::name(request.headers_mut(), self.proxies.trusts(&peer));
+        let client = self.proxies.client(request.headers(), peer);
         let mut passage = Passage::begin(&request, client.clone(), &self.judges.audit);
         let is_for_localhost = headers::is_for_localhost(&request);
         let is_head = request.method() == Method::HEAD;
@@ -132,6 +134,7 @@ impl Service for Gate {
             }
         }
         headers::set_common_headers(answer.headers_mut(), &self.own_fields, is_for_localhost);
+        answer.headers_mut().insert(request_id::X_REQUEST_ID, request_id);
         passage.answered(answer.status());
         Ok(answer.map(|answer| AnswerBody::new(answer, passage)))
     }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::HeaderValue;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri, Version};
 use lockgate_backend::admin::labels::{Asked, method_of};
 
 use super::audit_record::{AuditRecord, Known};
+use super::request_id::X_REQUEST_ID;
 use crate::access::Permit;
-use crate::access_log::{self, Line};
+use crate::access_log::{self, Claims, Line};
 use crate::audit::{Audit, Full};
 use crate::auth::Caller;
 use crate::client::Client;
@@ -23,6 +24,9 @@ pub(super) struct Passage {
     client: Client,
     method: Method,
     target: Uri,
+    version: Version,
+    /// What the client says of itself, and what the request is called.
+    claims: Claims,
     caller: Caller,
     permit: Option<Arc<Permit>>,
     /// What it wants, once that is known.
@@ -46,6 +50,8 @@ impl Passage {
             client,
             method: request.method().clone(),
             target: request.uri().clone(),
+            version: request.version(),
+            claims: Claims::of(request.headers(), X_REQUEST_ID),
             caller: Caller::nobody(),
             permit: None,
             action: "none",
@@ -133,6 +139,8 @@ impl Drop for Passage {
             repository: self.permit.as_deref().and_then(Permit::repository),
             method: &self.method,
             target: &self.target,
+            version: self.version,
+            claims: &self.claims,
             status: self.status,
             bytes_in: received,
             bytes_out: self.bytes_out,

@@ -23,13 +23,18 @@ impl TrustedProxies {
         Self { listen, unnamed: RateLimitedWarning::default() }
     }
 
+    /// Whether what the one at the other end says of a request is believed.
+    pub(super) fn trusts(&self, peer: &Client) -> bool {
+        self.listen.is_trusted_proxy(peer.ip())
+    }
+
     /// Who asks: the one at the other end of the connection, or else the last address that is no trusted proxy's. Behind
     /// what cannot be read nothing is believed.
     pub(crate) fn client(&self, headers: &HeaderMap, peer: Client) -> Client {
         if !headers.contains_key(X_FORWARDED_FOR) {
             return peer;
         }
-        if !self.listen.is_trusted_proxy(peer.ip()) {
+        if !self.trusts(&peer) {
             self.note_unnamed(&peer);
             return peer;
         }
