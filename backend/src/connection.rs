@@ -18,6 +18,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use lockgate_oci::{ErrorCode, OciError};
 
+use crate::measured::Measured;
+
 /// Bytes that are read and thrown away after a refusal, at most: to close a connection over bytes that
 /// have come would reset it, and the refusal with it.
 const MAX_WASTE: usize = 1024 * 1024;
@@ -60,8 +62,8 @@ pub(crate) struct InHand(Arc<Outstanding>);
 
 impl InHand {
     /// The body of its answer.
-    pub(crate) fn answer<B>(self, body: B) -> Answer<B> {
-        Answer { body, _request: self }
+    pub(crate) fn answer<B>(self, body: B, measured: Measured) -> Answer<B> {
+        Answer { body, measured, _request: self }
     }
 }
 
@@ -71,9 +73,10 @@ impl Drop for InHand {
     }
 }
 
-/// An answer's body, which keeps its request in hand.
+/// An answer's body, which keeps its request in hand, and is counted.
 pub(crate) struct Answer<B> {
     body: B,
+    measured: Measured,
     _request: InHand,
 }
 
@@ -85,7 +88,11 @@ impl<B: Body + Unpin> Body for Answer<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            self.measured.sends(frame.data_ref().map_or(0, |data| data.remaining()));
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,12 +1,8 @@
-//! An answer that is counted once it has gone.
+//! What is counted for as long as it lasts: a request, and a connection.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Buf as _;
-use http::{Response, StatusCode};
-use hyper::body::{Body, Frame, SizeHint};
+use http::StatusCode;
 
 use crate::admin::labels::{Answered, Asked, Of};
 use crate::metrics::METRICS;
@@ -25,10 +21,14 @@ impl Measured {
         Self { asked, began: Instant::now(), status: None, sent: 0 }
     }
 
-    /// Goes with its answer.
-    pub(crate) fn answered<B>(mut self, answer: Response<B>) -> Response<MeasuredBody<B>> {
-        self.status = Some(answer.status());
-        answer.map(|body| MeasuredBody { body, request: self })
+    /// It is being answered.
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    /// So many bytes of the answer's content go to the client.
+    pub(crate) fn sends(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
     }
 }
 
@@ -54,35 +54,5 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         METRICS.connections.dec();
-    }
-}
-
-/// The content of an answer that is counted.
-pub(crate) struct MeasuredBody<B> {
-    body: B,
-    request: Measured,
-}
-
-impl<B: Body + Unpin> Body for MeasuredBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &frame {
-            self.request.sent += frame.data_ref().map_or(0, |data| data.remaining() as u64);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -117,11 +117,12 @@ where
         let (registry, in_hand) = (Arc::clone(&registry), debt.request());
         async move {
             let action = Action::parse(request.method(), request.uri().path(), request.uri().query());
-            let measured = Measured::of(Asked::of(action.as_ref(), request.method()));
+            let mut measured = Measured::of(Asked::of(action.as_ref(), request.method()));
             let expects_continue = request.headers().contains_key(EXPECT);
             let request = request.map(|body| Lingering::new(body, expects_continue));
             let response = registry.respond(action, request).await;
-            Ok::<_, Infallible>(measured.answered(response).map(|body| in_hand.answer(body)))
+            measured.answered(response.status());
+            Ok::<_, Infallible>(response.map(|body| in_hand.answer(body, measured)))
         }
     });
     let connection = http1::Builder::new()

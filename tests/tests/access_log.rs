@@ -1,6 +1,6 @@
 //! Promise: a line a request says who did what, and no line ever says a password.
 
-use lockgate_e2e::{Gate, Pattern, Upstream, log_field, ok};
+use lockgate_e2e::{Gate, PATIENCE, Pattern, Upstream, log_field, ok};
 use serde_json::Value;
 
 const PASSWORD: &str = "correct-horse";
@@ -96,7 +96,7 @@ fn the_text_log_says_the_same_without_colours() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = Gate::before(upstream.url()).start();
     gate.curl("/v2/team/app/tags/list").run().expect(200);
-    let line = gate.log().await_line(lockgate_e2e::PATIENCE, "an access log line", |line| line.contains("/tags/list"));
+    let line = gate.log().await_line(PATIENCE, "an access log line", |line| line.contains("/tags/list"));
     for part in ["127.0.0.1", "alice", "GET", "/v2/team/app/tags/list", "team/app", "200"] {
         assert!(line.contains(part), "{part} is missing: {line}");
     }
@@ -118,10 +118,10 @@ fn no_password_is_logged_at_any_level() {
         // A header that cannot be read, with a credential in it.
         let mut wire = gate.wire();
         wire.send(format!("GET /v2/ HTTP/1.1\r\nAuthorization: Basic {PASSWORD_BASE64}\r\nB\u{1}d: x\r\n\r\n"));
-        wire.closed_within(lockgate_e2e::PATIENCE);
+        wire.closed_within(PATIENCE);
         drop(client_that_leaves(&gate));
         gate.curl("/v2/last/manifests/x").run();
-        gate.log().await_line(lockgate_e2e::PATIENCE, "the last request", |line| line.contains("last/manifests"));
+        gate.log().await_line(PATIENCE, "the last request", |line| line.contains("last/manifests"));
         let log = gate.log().text();
         for secret in [PASSWORD, "wrong-horse", PASSWORD_BASE64, WRONG_BASE64, "$2y$"] {
             assert!(!log.contains(secret), "{secret} in the {format} log:\n{log}");
@@ -154,10 +154,53 @@ fn a_client_cannot_write_lines_into_the_log() {
             wire.await_any();
         }
         gate.curl("/v2/last/manifests/x").run().expect(200);
-        gate.log().await_line(lockgate_e2e::PATIENCE, "the last request", |line| line.contains("last/manifests"));
+        gate.log().await_line(PATIENCE, "the last request", |line| line.contains("last/manifests"));
         let log = gate.log().bytes();
         let control = log.iter().find(|byte| (**byte < 0x20 && **byte != b'\n') || **byte == 0x7f);
         assert_eq!(control, None, "{}", String::from_utf8_lossy(&log));
         assert!(!gate.log().text().lines().any(|line| line.starts_with("forged") || line.starts_with("2026-01-01")));
     }
+}
+
+#[test]
+fn a_request_is_written_as_nginx_writes_it_where_that_is_wanted() {
+    let upstream = Upstream::answering(ok("12345"));
+    let gate = Gate::before(upstream.url()).set("log.format", "combined").set("log.level", "info").start();
+    gate.curl("/v2/?a=\"b").header("User-Agent: docker/29 \"x\"").header("Referer: https://r.test/").run().expect(200);
+    gate.stranger("/v2/team/app/tags/list").user("alice:wrong-horse").run().expect(401);
+    let stdout = gate.process().stdout();
+    stdout.await_line(PATIENCE, "the second line", |line| line.contains("\" 401 "));
+    let text = stdout.text();
+    let [first, second] = &text.lines().collect::<Vec<_>>()[..] else { panic!("one line a request: {text}") };
+    let (before, rest) = first.split_once('[').expect("a time");
+    let (time, rest) = rest.split_once("] ").expect("its end");
+    assert_eq!(before, "127.0.0.1 - alice ");
+    assert_eq!((time.len(), &time[2..3], &time[11..12], &time[20..]), (26, "/", ":", " +0000"), "{time}");
+    let user_agent = r#""https://r.test/" "docker/29 \x22x\x22""#;
+    assert_eq!(rest, format!(r#""GET /v2/?a=\x22b HTTP/1.1" 200 5 {user_agent}"#));
+    assert!(second.starts_with("127.0.0.1 - - ["), "a claim is no identity: {second}");
+    let log = gate.log().text();
+    assert!(log.contains("listening") && !log.contains("/v2/"), "all else is on standard error: {log}");
+}
+
+#[test]
+fn a_request_is_called_the_same_by_all_who_see_it() {
+    let upstream = Upstream::answering(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: other\r\nContent-Length: 2\r\n\r\n{}",
+    );
+    let gate = Gate::before(upstream.url()).set("log.format", "json");
+    let audit = gate.dir().join("audit.log");
+    let gate = gate.set("audit.file", audit.display()).start();
+    let answer = gate.curl("/v2/?1").header("X-Request-Id: chosen-by-a-stranger").run().expect(200);
+    let id = answer.head().one("x-request-id").to_owned();
+    assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    assert_eq!(upstream.only().head.all("x-request-id"), [&*id]);
+    assert_eq!(text(&gate.access("path", "/v2/?1"), "request_id"), id);
+    let lines = std::fs::read_to_string(&audit).expect("it is kept");
+    assert!(lines.contains(&format!("\"request_id\":\"{id}\"")), "{lines}");
+    let refused = gate.stranger("/elsewhere").run().expect(404);
+    assert_ne!(refused.head().one("x-request-id"), id);
+    let trusting = Gate::before(upstream.url()).set("listen.trusted_proxies", "['127.0.0.1']").start();
+    let answer = trusting.curl("/v2/").header("X-Request-Id: from-the-balancer").run().expect(200);
+    assert_eq!(answer.head().all("x-request-id"), ["from-the-balancer"]);
 }
