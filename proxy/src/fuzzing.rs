@@ -4,14 +4,14 @@
 mod reading;
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -27,9 +27,10 @@ use crate::auth::{
     Credentials, MachineTokens, Policy, Scope, SessionToken, TokenKeys, UserName, Users, add_token, remove_token,
     remove_user, replace_user,
 };
-use crate::config::Config;
-use crate::gate::{check_framing, is_for_the_registry};
-use crate::listener::{RemainingBody, header_scan};
+use crate::client::Client;
+use crate::config::{Config, Listen};
+use crate::gate::{TrustedProxies, check_framing, is_for_the_registry};
+use crate::listener::{RemainingBody, header_scan, proxy_protocol};
 use crate::rights::{Pattern, Right, TagPattern, Wish};
 
 /// A hash of `{SHA}`, which is cheap, of no password that matters.
@@ -160,6 +161,45 @@ pub fn machine_tokens(file: &[u8]) {
         assert!(without.by_id(token.id.as_str()).is_none());
         assert_eq!(without.count(), tokens.len() - 1);
     }
+}
+
+/// A header of the PROXY protocol is read in one way, however little of it comes at a time, and no byte behind it is taken.
+pub fn proxy_header(bytes: &[u8]) {
+    let all = proxy_protocol::parse(bytes);
+    for come in 0..bytes.len().min(300) {
+        match proxy_protocol::parse(&bytes[..come]) {
+            Ok(None) => {}
+            Ok(read) => {
+                assert!(read.is_some_and(|(length, _)| length <= come));
+                assert_eq!(all, Ok(read));
+            }
+            Err(_) => assert!(all.is_err()),
+        }
+    }
+}
+
+/// Whatever a client writes into `X-Forwarded-For`, the address that a trusted proxy saw counts; and where it writes what the
+/// proxy would, the one that counts stands there.
+pub fn forwarded_for(value: &[u8]) {
+    let Ok(claimed) = HeaderValue::from_bytes(value) else { return };
+    let trusted_proxies = vec!["10.0.0.0/24".parse().expect("a range")];
+    let proxies = TrustedProxies::new(Listen { trusted_proxies, ..Listen::default() });
+    let peer = || Client::from(SocketAddr::from(([10, 0, 0, 1], 9)));
+    let mut headers = HeaderMap::new();
+    headers.append("x-forwarded-for", claimed);
+    let chosen = proxies.client(&headers, peer()).ip();
+    if chosen != peer().ip() {
+        let is_it = |text: &str| text.parse::<IpAddr>().is_ok_and(|address| address.to_canonical() == chosen);
+        let text = String::from_utf8_lossy(value);
+        let mut hops = text.split(',').map(str::trim);
+        let stands_there = hops.any(|hop| {
+            let bare = hop.trim_matches(['[', ']']);
+            is_it(bare) || hop.parse::<SocketAddr>().is_ok_and(|hop| hop.ip().to_canonical() == chosen)
+        });
+        assert!(stands_there, "{chosen} comes from nowhere");
+    }
+    headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.1, 10.0.0.2"));
+    assert_eq!(proxies.client(&headers, peer()).as_str(), "192.0.2.1");
 }
 
 /// A configuration that is accepted is within the bounds that its documentation states, and a comment
@@ -320,6 +360,16 @@ mod tests {
     #[test]
     fn a_file_of_tokens_is_read_as_it_is_written() {
         for_each_seed("machine_tokens", machine_tokens);
+    }
+
+    #[test]
+    fn a_header_of_the_proxy_protocol_is_read_in_one_way() {
+        for_each_seed("proxy_header", proxy_header);
+    }
+
+    #[test]
+    fn no_client_of_a_trusted_proxy_chooses_who_it_is() {
+        for_each_seed("forwarded_for", forwarded_for);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) struct TrustedProxies {
 }
 
 impl TrustedProxies {
-    pub(super) fn new(listen: Listen) -> Self {
+    pub(crate) fn new(listen: Listen) -> Self {
         Self { listen, unnamed: RateLimitedWarning::default() }
     }
 

@@ -29,7 +29,10 @@ mod survey;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use self::explain::Asked;
 use self::pace::Pace;
@@ -46,8 +49,11 @@ use super::{keys, trash};
 use crate::objects::ReadOnly;
 use crate::store::{Candidate, Cause, CollectOptions, Collected, Damage, Explained, Item, Plan, Result, Thing};
 
-/// Keys that are removed under one entry of the list.
-const BATCH: usize = 1000;
+/// Keys that are removed under one entry of the list: at first, and at most.
+const BATCH: RangeInclusive<usize> = 64..=1000;
+
+/// How long a batch may take. Who writes one of its keys waits meanwhile.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// A run may always remove so many objects, whatever its share of all is: a small registry has few.
 const FLOOR: u64 = 1000;
@@ -176,7 +182,7 @@ impl Run<'_> {
     /// Removes tags that are still what was judged. Returns how many were.
     async fn remove_tags(&self, tags: &[Candidate]) -> Result<u64> {
         let mut removed = 0;
-        for batch in tags.chunks(BATCH) {
+        for batch in tags.chunks(*BATCH.end()) {
             // Whoever has the turn now judges by rules that are newer.
             self.list().await?;
             for Candidate { item, why, .. } in batch {
@@ -208,10 +214,10 @@ impl Run<'_> {
         collected: &mut Collected,
     ) -> Result<BTreeSet<String>> {
         let _removing = self.node.removing.read().await;
-        let (mut candidates, mut kept) = (candidates.into_iter(), BTreeSet::new());
+        let (mut candidates, mut kept, mut size) = (candidates.into_iter(), BTreeSet::new(), *BATCH.start());
         loop {
             pace.go_on().await;
-            let batch = candidates.by_ref().take(BATCH);
+            let batch = candidates.by_ref().take(size);
             let batch: Vec<(String, u64)> = batch.map(|candidate| (key(&candidate.item), candidate.bytes)).collect();
             if batch.is_empty() {
                 return Ok(kept);
@@ -233,8 +239,18 @@ impl Run<'_> {
             }
             collected.freed += listed.iter().map(|(_, bytes)| bytes).sum::<u64>();
             let keys: Vec<String> = listed.into_iter().map(|(key, _)| key).collect();
+            let began = Instant::now();
             self.remove_all(&keys).await?;
             self.change(|collection| collection.deleting.clear()).await?;
+            // As many as go in that time on this disk, or in this bucket.
+            size = if began.elapsed() < BRIEF / 2 {
+                2 * size
+            } else if began.elapsed() > BRIEF {
+                size / 2
+            } else {
+                size
+            };
+            size = size.clamp(*BATCH.start(), *BATCH.end());
             collected.removed += keys.len() as u64;
             for key in &keys {
                 untagged.remove(key);
