@@ -95,7 +95,8 @@ fn a_proxy_behind_a_balancer_is_known_by_what_the_balancer_says() {
         .set("listen.proxy_protocol", "['127.0.0.1']")
         .set("listen.trusted_proxies", "['127.0.0.9']")
         .start();
-    let door = through(&gate, &haproxy(&gate, "send-proxy-v2"));
+    let front = haproxy(&gate, "send-proxy-v2");
+    let door = through(&gate, &front);
     let ask = |address: &str, path: &str| {
         from(address, &door, path).user(ALICE).header("X-Forwarded-For: 192.0.2.1").run().expect(200);
         gate.access("path", path)["client"].as_str().expect("a text").to_owned()
@@ -109,7 +110,8 @@ fn each_client_behind_a_balancer_has_its_own_share_of_connections() {
     let upstream = Upstream::answering(ok("{}"));
     let gate =
         gate(&upstream).set("listen.proxy_protocol", "['127.0.0.1']").set("limits.connections_per_address", 1).start();
-    let door = through(&gate, &haproxy(&gate, "send-proxy-v2"));
+    let front = haproxy(&gate, "send-proxy-v2");
+    let door = through(&gate, &front);
     let mut kept = lockgate_e2e::Wire::open_with(&door, &["-bind", "127.0.0.2"]);
     kept.send("GET /v2/ HTTP/1.1\r\nHost: r\r\n\r\n");
     assert_eq!(kept.response().head.status(), 401);
@@ -125,7 +127,8 @@ fn each_client_behind_a_balancer_has_its_own_share_of_connections() {
 fn a_client_that_guesses_passwords_does_not_stop_the_others_behind_the_balancer() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = gate(&upstream).set("listen.trusted_proxies", "['127.0.0.1']").start();
-    let door = through(&gate, &nginx_http(&gate, "$proxy_add_x_forwarded_for"));
+    let front = nginx_http(&gate, "$proxy_add_x_forwarded_for");
+    let door = through(&gate, &front);
     let guess = |address: &str| from(address, &door, "/v2/").user("alice:wrong").run().status();
     let throttled = (0..100).find(|_| guess("127.0.0.2") == 429);
     assert!(throttled.is_some(), "it is throttled in the end");
@@ -166,7 +169,8 @@ fn a_header_that_does_not_come_to_its_end_is_not_waited_for_longer_than_a_handsh
 fn a_balancer_that_is_not_named_is_told_of_and_its_word_is_thrown_away() {
     let upstream = Upstream::answering(ok("{}"));
     let gate = gate(&upstream).start();
-    let door = through(&gate, &nginx_http(&gate, "$proxy_add_x_forwarded_for"));
+    let front = nginx_http(&gate, "$proxy_add_x_forwarded_for");
+    let door = through(&gate, &front);
     from("127.0.0.2", &door, "/v2/").user(ALICE).run().expect(200);
     assert_eq!(upstream.only().head.all("x-forwarded-for"), ["127.0.0.1"]);
     gate.log().await_line(PATIENCE, "the advice", |line| line.contains("not in listen.trusted_proxies"));
