@@ -79,7 +79,8 @@ mod tests {
     use crate::tls::samples::Samples;
 
     fn redirect(public_url: &str, port: u16) -> HttpsRedirect {
-        let pair = Samples::new().pair("names", &["registry.test", "*.wild.test", "10.0.0.1"]);
+        let samples = Samples::new();
+        let pair = samples.pair("names", &["registry.test", "*.wild.test", "10.0.0.1"]);
         let certificates = Arc::new(CertificateStore::load(&[pair]).unwrap());
         HttpsRedirect { public_url: public_url.parse().unwrap(), certificates, port }
     }
