@@ -18,7 +18,7 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
+use http::header::{HeaderMap, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, Uri, Version};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::ACCESS;
@@ -32,19 +32,16 @@ const NONE: &str = "-";
 /// What of a `User-Agent` and a `Referer` is logged, in bytes.
 const CLAIM: usize = 200;
 
-/// What a request's header says beside what it wants.
+/// What a client says of itself.
 pub(crate) struct Claims {
-    request_id: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
 }
 
 impl Claims {
-    /// What is said of itself in a header, whose field `request_id` names the request.
-    pub(crate) fn of(headers: &HeaderMap, request_id: HeaderName) -> Self {
-        let [request_id, user_agent, referer] =
-            [request_id, USER_AGENT, REFERER].map(|name| headers.get(name).cloned());
-        Self { request_id, user_agent, referer }
+    /// What a request's header says.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { user_agent: headers.get(USER_AGENT).cloned(), referer: headers.get(REFERER).cloned() }
     }
 }
 
@@ -65,6 +62,7 @@ pub(crate) struct Line<'a> {
     /// As the client sent it.
     pub(crate) target: &'a Uri,
     pub(crate) version: Version,
+    pub(crate) request_id: &'a HeaderValue,
     pub(crate) claims: &'a Claims,
     /// 0 where there was no answer.
     pub(crate) status: u16,
@@ -91,7 +89,7 @@ pub(crate) fn request(line: &Line<'_>) {
         bytes_out = line.bytes_out,
         duration_ms = millis(line.duration),
         upstream_ms = line.upstream_time.map(millis),
-        request_id = claimed(&line.claims.request_id),
+        request_id = line.request_id.to_str().ok(),
         protocol = protocol(line.version),
         user_agent = claimed(&line.claims.user_agent),
         referer = claimed(&line.claims.referer),

@@ -220,10 +220,12 @@ fn nobody_learns_from_an_answer_which_users_exist() {
     }
 }
 
-/// A whole answer without what the clock says in it.
+/// A whole answer without what the clock says in it, and without the request's name.
 fn shown(answer: &Answer) -> String {
     let head = String::from_utf8_lossy(&answer.head().raw);
-    let lines = head.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("date:"));
+    let is_own =
+        |line: &&str| ["date:", "x-request-id:"].iter().all(|name| !line.to_ascii_lowercase().starts_with(name));
+    let lines = head.split("\r\n").filter(is_own);
     let text = format!("{}\n{}", lines.collect::<Vec<_>>().join("\n"), answer.text());
     let seconds = answer.head().all("retry-after").first().map(|&seconds| seconds.to_owned());
     seconds.map_or(text.clone(), |seconds| text.replace(&seconds, "SECONDS"))

@@ -6,7 +6,6 @@ use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode};
 use lockgate_oci::Action;
 
-use super::request_id::X_REQUEST_ID;
 use crate::access::Permit;
 use crate::audit::{Act, Audit, Event, Full, Outcome, Reader};
 use crate::auth::Caller;
@@ -19,7 +18,7 @@ pub(super) struct AuditRecord {
     /// Whether somebody showed credentials, whatever they are worth.
     shows_credentials: bool,
     user_agent: Option<HeaderValue>,
-    request_id: Option<HeaderValue>,
+    request_id: HeaderValue,
     action: Option<Action>,
     refused: Option<Box<str>>,
     /// Whether it was for a token, which it got.
@@ -39,13 +38,13 @@ pub(super) struct Known<'a> {
 
 impl AuditRecord {
     /// `None` where there is no audit log.
-    pub(super) fn begin(headers: &HeaderMap, audit: &Arc<Audit>) -> Option<Box<Self>> {
+    pub(super) fn begin(headers: &HeaderMap, request_id: &HeaderValue, audit: &Arc<Audit>) -> Option<Box<Self>> {
         audit.is_kept().then(|| {
             Box::new(Self {
                 audit: audit.clone(),
                 shows_credentials: headers.contains_key(AUTHORIZATION),
                 user_agent: headers.get(USER_AGENT).cloned(),
-                request_id: headers.get(X_REQUEST_ID).cloned(),
+                request_id: request_id.clone(),
                 action: None,
                 refused: None,
                 got_token: false,
@@ -138,7 +137,7 @@ impl AuditRecord {
             token,
             client: Some(client),
             user_agent: text(&self.user_agent),
-            request_id: text(&self.request_id),
+            request_id: self.request_id.to_str().ok(),
             digest: event.digest.or(digest),
             status,
             ..event
@@ -197,7 +196,8 @@ mod tests {
         for port in 1..=50 {
             let client = Client::from(SocketAddr::from(([192, 0, 2, 7], port)));
             let pull = Action::parse(&Method::GET, "/v2/public/app/manifests/v1", None).expect("a pull");
-            let mut record = AuditRecord::begin(&HeaderMap::new(), &audit).expect("there is an audit log");
+            let mut record = AuditRecord::begin(&HeaderMap::new(), &HeaderValue::from_static("x"), &audit)
+                .expect("there is an audit log");
             record.wants(&pull);
             let permit = authorizer.decide(caller.clone(), pull, &HeaderMap::new(), client.ip()).expect("a permit");
             let known = Known {

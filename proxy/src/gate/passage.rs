@@ -8,7 +8,6 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use lockgate_backend::admin::labels::{Asked, method_of};
 
 use super::audit_record::{AuditRecord, Known};
-use super::request_id::X_REQUEST_ID;
 use crate::access::Permit;
 use crate::access_log::{self, Claims, Line};
 use crate::audit::{Audit, Full};
@@ -25,7 +24,8 @@ pub(super) struct Passage {
     method: Method,
     target: Uri,
     version: Version,
-    /// What the client says of itself, and what the request is called.
+    /// What it is called, for all who see it.
+    request_id: HeaderValue,
     claims: Claims,
     caller: Caller,
     permit: Option<Arc<Permit>>,
@@ -44,14 +44,15 @@ pub(super) struct Passage {
 
 impl Passage {
     /// A request whose header is complete.
-    pub(super) fn begin<B>(request: &Request<B>, client: Client, audit: &Arc<Audit>) -> Self {
+    pub(super) fn begin<B>(request: &Request<B>, client: Client, request_id: &HeaderValue, audit: &Arc<Audit>) -> Self {
         Self {
             arrived: Instant::now(),
             client,
             method: request.method().clone(),
             target: request.uri().clone(),
             version: request.version(),
-            claims: Claims::of(request.headers(), X_REQUEST_ID),
+            request_id: request_id.clone(),
+            claims: Claims::of(request.headers()),
             caller: Caller::nobody(),
             permit: None,
             action: "none",
@@ -60,7 +61,7 @@ impl Passage {
             upstream_time: None,
             status: 0,
             bytes_out: 0,
-            record: AuditRecord::begin(request.headers(), audit),
+            record: AuditRecord::begin(request.headers(), request_id, audit),
         }
     }
 
@@ -140,6 +141,7 @@ impl Drop for Passage {
             method: &self.method,
             target: &self.target,
             version: self.version,
+            request_id: &self.request_id,
             claims: &self.claims,
             status: self.status,
             bytes_in: received,

@@ -1,4 +1,9 @@
+use http::HeaderMap;
+
 use super::*;
+use crate::access::Authorizer;
+use crate::audit::Audit;
+use crate::auth::Authenticator;
 
 use std::time::Duration;
 
