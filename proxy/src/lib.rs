@@ -38,6 +38,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod import_nginx;
 pub mod listener;
 mod lock;
 mod metrics;
