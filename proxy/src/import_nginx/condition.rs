@@ -14,8 +14,10 @@ const OLD_DOCKER: &str = r"^(docker/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$";
 /// What becomes of an `if` that ends a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// What Lockgate does by itself: old docker, https.
+    /// What Lockgate does by itself.
     BuiltIn(&'static str),
+    /// Clients before docker 1.6.
+    OldDocker,
     /// Clients whose User-Agent this pattern matches, or does not.
     Agents { pattern: String, matches: bool },
     /// Requests by some methods: of [`METHODS`] those groups of which one is in it.
@@ -76,9 +78,7 @@ fn is_plain_http(variable: &str, operator: &str, text: &str) -> bool {
 fn agents(operator: &str, text: &str) -> Condition {
     let plain = text.replace(r"\/", "/");
     let (written, matches) = match operator {
-        "~" | "~*" if plain == OLD_DOCKER => {
-            return Condition::BuiltIn("clients.refuse and clients.except have this rule by default");
-        }
+        "~" | "~*" if plain == OLD_DOCKER => return Condition::OldDocker,
         "~" => (plain, true),
         "~*" => (format!("(?i){plain}"), true),
         "!~" => (plain, false),
@@ -121,10 +121,8 @@ mod tests {
 
     #[test]
     fn a_condition_is_known_for_what_it_is_or_not_at_all() {
-        assert!(matches!(
-            of(r#"$http_user_agent ~ "^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$" "#),
-            Condition::BuiltIn(_)
-        ));
+        let old_docker = r#"$http_user_agent ~ "^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$" "#;
+        assert_eq!(of(old_docker), Condition::OldDocker);
         assert_eq!(of("$request_method !~ ^(GET|HEAD)$"), Condition::Methods([false, true, true]));
         assert_eq!(of("$request_method = DELETE"), Condition::Methods([false, false, true]));
         assert_eq!(of("$request_method = PUT"), Condition::Methods([false, true, false]));

@@ -103,6 +103,7 @@ impl Directive {
             || self.name == "more_set_headers"
             || self.name.starts_with("secure_link")
             || NAMED.contains(&self.name.as_str())
+                && !self.arg(1).starts_with('$')
                 && words().any(|word| SECRET.iter().any(|secret| word.contains(secret)))
     }
 }

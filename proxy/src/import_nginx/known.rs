@@ -66,6 +66,15 @@ const KNOWN: &[(&str, Fate, &str)] = &[
         "it changes nothing for a registry",
     ),
     ("http2", Fate::BuiltIn, "HTTP/2 is off unless listen.http2 = true; docker does not use it"),
+    ("fastcgi_* grpc_* memcached_* scgi_* uwsgi_*", Fate::Dropped, "a registry is spoken to in HTTP"),
+    (
+        "add_after_body add_before_body addition_types alias ancient_browser ancient_browser_value autoindex_* break \
+         create_full_put_path dav_* directio_alignment disable_symlinks early_hints empty_gif flv if_modified_since image_filter* \
+         keyval* max_headers min_delete_depth mirror mirror_request_body modern_browser modern_browser_value mp4* msie_* \
+         random_index read_ahead slice uninitialized_variable_warn userid*",
+        Fate::Dropped,
+        "it changes nothing for a registry",
+    ),
     ("proxy_cache*", Fate::Dropped, "nothing is cached"),
     ("proxy_limit_rate limit_rate limit_rate_after", Fate::Weaker, "one client may use the whole line"),
     (

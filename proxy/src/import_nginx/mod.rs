@@ -10,10 +10,12 @@
 //! What may have kept people out and cannot be carried over makes `access.toml` a file without grants, with which
 //! nobody gets in until a person has decided.
 
+mod agents;
 mod condition;
 mod directive;
 mod draft;
 mod grants;
+mod headers;
 mod known;
 mod listening;
 mod location;

@@ -120,6 +120,8 @@ fn what_may_have_kept_people_out_lets_nobody_in() {
             "location /v2/b/ { auth_basic_user_file few; auth_basic off; allow 10.0.0.1; deny all; proxy_pass http://r:5000; }",
             "",
         ),
+        ("", "if ($http_user_agent !~ ^ours(?!x)) { return 403; }", ""),
+        ("", "if ($http_user_agent !~ ^ours) { return 403; } if ($http_user_agent ~ old) { return 403; }", ""),
         ("", "location /v2/b/ { auth_basic_user_file few; proxy_pass http://r:5000; }", ""),
         ("", "location /v2/b/ { proxy_pass http://other:5000; }", ""),
         ("", "", "limit_except GET { auth_basic_user_file writers; }"),
@@ -210,6 +212,30 @@ fn of_several_servers_the_one_that_names_the_registry_is_taken_and_then_the_one_
         let config = imported(&text).config;
         assert!(config.contains(&format!("url = \"http://r:{port}\"")), "{text}\n{config}");
     }
+}
+
+#[test]
+fn clients_are_refused_by_all_rules_together() {
+    let rule = |conditions: &[&str]| {
+        let ifs: String =
+            conditions.iter().map(|condition| format!("if ($http_user_agent {condition}) {{ return 403; }}")).collect();
+        Config::parse(&imported(&registry("", &ifs, "")).config, Path::new("x"), []).expect("it is valid").clients
+    };
+    let old = r#"~ "^(docker\/1\.(3|4|5(?!\.[0-9]-dev))|Go ).*$" "#;
+    assert_eq!(rule(&[old]), Config::default().clients);
+    for conditions in [[old, "~* SCAN"], ["~* SCAN", old]] {
+        let rule = rule(&conditions);
+        let refused = ["docker/1.4", "a scanner"].map(|agent| rule.refuses(agent));
+        let let_in = ["docker/1.5.0-dev", "docker/27.0"].map(|agent| rule.refuses(agent));
+        assert_eq!((refused, let_in), ([true; 2], [false; 2]));
+    }
+    let empty_and_exact = rule(&["= ''", "= a.b"]);
+    assert_eq!(
+        ["", "a.b", "axb", "docker/1.4"].map(|agent| empty_and_exact.refuses(agent)),
+        [true, true, false, false]
+    );
+    let alone = rule(&["!~ ^docker"]);
+    assert_eq!(["docker/27", "curl", ""].map(|agent| alone.refuses(agent)), [false, true, true]);
 }
 
 #[test]

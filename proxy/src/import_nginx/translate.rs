@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use lockgate_settings::Problem;
 use toml::Value;
 
+use super::agents::Agents;
 use super::condition::{Condition, ends_request};
 use super::directive::Directive;
 use super::draft::{Draft, Fate, Outcome};
+use super::headers;
 use super::known::known;
 use super::location::{PATHS, pattern};
+use super::networks::Rule;
 use super::origin;
 use super::read::Tree;
 use super::site::{Level, group};
@@ -40,7 +43,7 @@ pub(super) struct Translation<'a> {
     pub(super) draft: Draft<'a>,
     /// Methods that an `if` refuses, as in `METHODS`.
     pub(super) refused: [bool; 3],
-    agents: Vec<(String, bool)>,
+    agents: Agents,
     /// The zones of `limit_conn` whose connections are counted by the client's address.
     zones: Vec<&'a str>,
 }
@@ -57,7 +60,7 @@ pub(super) fn translate<'a>(
     let zones =
         levels[0].iter().filter(|directive| directive.name == "limit_conn_zone").filter_map(|d| zone_by_address(d));
     let mut all =
-        Translation { draft: Draft::default(), refused: [false; 3], agents: Vec::new(), zones: zones.collect() };
+        Translation { draft: Draft::default(), refused: [false; 3], agents: Agents::default(), zones: zones.collect() };
     for (depth, level) in levels.iter().enumerate() {
         // Of several levels the innermost stays.
         let inner: HashMap<&str, &Directive> =
@@ -107,9 +110,7 @@ impl<'a> Translation<'a> {
             "allow" | "deny" if directive.arg(0).starts_with("unix:") => {
                 Outcome::new(Fate::Dropped, "clients come by TCP alone")
             }
-            "allow" | "deny" if super::networks::Rule::parse(true, arg).is_none() => {
-                undecided("it is neither an address nor a network")
-            }
+            "allow" | "deny" if Rule::parse(true, arg).is_none() => undecided("it is neither an address nor a network"),
             "limit_except" => {
                 for inner in directive.children() {
                     let outcome = self.directive(tree, inner);
@@ -139,8 +140,11 @@ impl<'a> Translation<'a> {
                 Some(period) => self.draft.set(directive, "upstream.resolve_interval", period),
                 None => Outcome::new(Fate::BuiltIn, "names are resolved by the system, again and again"),
             },
-            "proxy_set_header" => self.request_header(directive),
-            "add_header" | "more_set_headers" => self.response_header(directive),
+            "proxy_set_header" => headers::of_requests(directive, &mut self.draft),
+            "add_header" | "more_set_headers" => headers::of_answers(directive, &mut self.draft),
+            "client_max_body_size" if size(arg) != Some(0) => {
+                Outcome::new(Fate::Weaker, "a body has no limit: who may push may push what is larger")
+            }
             name if name.ends_with("_by_lua") || name.ends_with("_by_lua_file") => undecided("it is a program"),
             name if name.starts_with("auth_") && known(name).is_none() => {
                 if arg == "off" {
@@ -214,106 +218,23 @@ impl<'a> Translation<'a> {
         }
     }
 
-    fn request_header(&mut self, directive: &Directive) -> Outcome {
-        let (name, value) = (directive.arg(0).to_ascii_lowercase(), directive.arg(1));
-        match name.as_str() {
-            "host" if matches!(value, "$http_host" | "$host" | "$host:$server_port") => {
-                Outcome::new(Fate::BuiltIn, "the client's Host is forwarded")
-            }
-            "host" => Outcome::new(Fate::Different, "the client's Host is forwarded, and not this one"),
-            "x-real-ip" | "x-forwarded-for" | "x-forwarded-proto" => Outcome::new(Fate::BuiltIn, "it is always set"),
-            "authorization" if value.is_empty() => Outcome::new(Fate::BuiltIn, "it is not forwarded"),
-            "authorization" if value == "$http_authorization" => {
-                self.draft.set(directive, "upstream.forward_authorization", true)
-            }
-            "authorization" => Outcome::new(
-                Fate::Different,
-                "Lockgate does not log in at the registry: let that ask for no password of its own",
-            ),
-            "connection" | "upgrade" | "x-forwarded-host" | "x-forwarded-port" | "x-forwarded-server" | "x-scheme"
-            | "x-original-uri" | "x-forwarded-ssl" | "x-request-id" | "accept-encoding" | "proxy" | "early-data" => {
-                Outcome::new(Fate::Dropped, "no registry needs it")
-            }
-            _ if value == "$remote_user" && name.contains("user") => {
-                self.draft.set(directive, "upstream.user_header", directive.arg(0))
-            }
-            _ => Outcome::new(Fate::Different, "it is not sent to the registry"),
-        }
-    }
-
-    fn response_header(&mut self, directive: &Directive) -> Outcome {
-        let name = directive.arg(0).to_ascii_lowercase();
-        let name = name.split(':').next().unwrap_or_default();
-        match name {
-            "docker-distribution-api-version" => Outcome::new(Fate::BuiltIn, "it is in every answer, once"),
-            "x-content-type-options" | "content-security-policy" => {
-                Outcome::new(Fate::BuiltIn, "every answer has its own")
-            }
-            "strict-transport-security" => {
-                let age = directive
-                    .arg(1)
-                    .split(';')
-                    .find_map(|part| part.trim().to_ascii_lowercase().strip_prefix("max-age=").map(str::to_owned));
-                // A year is as much as there is.
-                let age =
-                    age.and_then(|age| age.trim_matches('"').parse::<u64>().ok()).unwrap_or_default().min(365 * 86_400);
-                let age = period(&age.to_string()).unwrap_or_else(|| "0s".to_owned());
-                let outcome = self.draft.set(directive, "tls.hsts", age);
-                Outcome { text: outcome.text + ", for this host name alone", ..outcome }
-            }
-            _ if name.starts_with("access-control-") => Outcome::new(
-                Fate::Different,
-                "pages of other sites may read nothing: serve a user interface for the registry from where it asks the registry itself",
-            ),
-            _ => Outcome::new(Fate::Dropped, "no client of a registry needs it"),
-        }
-    }
-
     fn condition(&mut self, directive: &'a Directive) -> Outcome {
         if !ends_request(directive) {
             return Outcome::new(Fate::Dropped, "it sets something, which counts where it is used");
         }
         match Condition::of(directive) {
             Condition::BuiltIn(why) => Outcome::new(Fate::BuiltIn, why),
+            Condition::OldDocker => self.agents.refuse_old_docker(directive, &mut self.draft),
             Condition::Methods(refused) => {
                 (0..3).for_each(|at| self.refused[at] |= refused[at]);
                 Outcome::new(Fate::Kept, "in the grants of auth.access")
             }
-            Condition::Agents { pattern, matches } => {
-                self.agents.push((pattern, matches));
-                self.clients(directive)
-            }
+            Condition::Agents { pattern, matches } => self.agents.refuse(directive, pattern, matches, &mut self.draft),
             Condition::Options => Outcome::new(Fate::Different, "a preflight of a browser's is answered with 405"),
             Condition::Host => {
                 Outcome::new(Fate::Weaker, "any Host is answered; who knew the name came in before, too")
             }
             Condition::Unknown => undecided("it ended requests by what Lockgate does not look at"),
-        }
-    }
-
-    /// `clients.refuse` with all patterns that refuse, unless one says who alone is let in.
-    fn clients(&mut self, directive: &Directive) -> Outcome {
-        let patterns: Vec<String> =
-            self.agents.iter().filter(|(_, matches)| *matches).map(|(p, _)| format!("(?:{p})")).collect();
-        let alone: Vec<&str> = self.agents.iter().filter(|(_, matches)| !matches).map(|(p, _)| p.as_str()).collect();
-        match alone[..] {
-            [] => {
-                let set = self.draft.set(directive, "clients.refuse", patterns.join("|"));
-                if set.fate != Fate::Kept {
-                    return set;
-                }
-                self.draft.set(directive, "clients.except", "");
-                Outcome { text: set.text + ", with 404 as the answer", ..set }
-            }
-            [except] if patterns.is_empty() => {
-                let set = self.draft.set(directive, "clients.except", except);
-                if set.fate != Fate::Kept {
-                    return set;
-                }
-                self.draft.set(directive, "clients.refuse", "^");
-                Outcome { text: set.text + " and clients.refuse = \"^\", with 404 as the answer", ..set }
-            }
-            _ => Outcome::new(Fate::Different, "write it into clients.refuse and clients.except by yourself"),
         }
     }
 }
