@@ -68,7 +68,8 @@ const KNOWN: &[(&str, Fate, &str)] = &[
     ("http2", Fate::BuiltIn, "HTTP/2 is off unless listen.http2 = true; docker does not use it"),
     ("fastcgi_* grpc_* memcached_* scgi_* uwsgi_*", Fate::Dropped, "a registry is spoken to in HTTP"),
     (
-        "add_after_body add_before_body addition_types alias ancient_browser ancient_browser_value autoindex_* break \
+        "add_after_body add_before_body add_trailer debug_points postpone_gzipping proxy_no_cache proxy_send_lowat \
+         proxy_store proxy_store_access referer_hash_* ssl_engine addition_types alias ancient_browser ancient_browser_value autoindex_* break \
          create_full_put_path dav_* directio_alignment disable_symlinks early_hints empty_gif flv if_modified_since image_filter* \
          keyval* max_headers min_delete_depth mirror mirror_request_body modern_browser modern_browser_value mp4* msie_* \
          random_index read_ahead slice uninitialized_variable_warn userid*",
