@@ -30,6 +30,7 @@ use crate::auth::{
 use crate::client::Client;
 use crate::config::{Config, Listen};
 use crate::gate::{TrustedProxies, check_framing, is_for_the_registry};
+use crate::import_nginx;
 use crate::listener::{RemainingBody, header_scan, proxy_protocol};
 use crate::rights::{Pattern, Right, TagPattern, Wish};
 
@@ -306,6 +307,20 @@ pub fn groups(file: &[u8]) {
     assert!(groups.iter().eq(again.iter()), "{written}");
 }
 
+/// A configuration of nginx's is the same when its words are written anew in quotes, and what is made of it is valid.
+pub fn nginx(text: &str) {
+    let file = Path::new("nginx.conf");
+    let Ok(directives) = import_nginx::parse(text, file) else { return };
+    let written = import_nginx::written(&directives);
+    let again = import_nginx::parse(&written, file).expect("it is written well");
+    assert_eq!(import_nginx::written(&again), written);
+    let Ok(imported) = import_nginx::import_tree(&import_nginx::Tree::of(directives), Path::new("")) else { return };
+    Config::parse(&imported.config, Path::new("lockgate.toml"), []).expect("it is valid");
+    if let Some(access) = imported.access {
+        Access::parse(&access, Path::new("access.toml"), Groups::default()).expect("they are grants");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,6 +405,11 @@ mod tests {
     #[test]
     fn groups_that_are_written_anew_are_the_same() {
         for_each_seed("groups", groups);
+    }
+
+    #[test]
+    fn a_configuration_of_nginx_s_becomes_a_valid_one() {
+        for_each_seed("nginx", |text| nginx(&String::from_utf8_lossy(text)));
     }
 
     #[test]

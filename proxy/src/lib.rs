@@ -41,6 +41,7 @@ mod files;
 pub mod fuzzing;
 mod gate;
 mod https_redirect;
+mod import_nginx;
 pub mod listener;
 mod lock;
 mod metrics;

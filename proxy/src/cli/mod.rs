@@ -5,6 +5,7 @@ mod certs;
 mod check;
 mod health;
 mod htpasswd;
+mod import_nginx;
 mod init;
 mod output;
 mod serve;
@@ -46,6 +47,7 @@ enum Command {
     TokenKey(token_key::Args),
     Certs(certs::Args),
     Init(init::Args),
+    ImportNginx(import_nginx::Args),
     Health(health::Args),
 }
 
@@ -98,6 +100,7 @@ impl Cli {
             Command::TokenKey(args) => token_key::run(&args).map_err(|error| Error::Command(Box::new(error))),
             Command::Certs(args) => certs::run(&args),
             Command::Init(args) => init::run(&args),
+            Command::ImportNginx(args) => import_nginx::run(&args),
             Command::Health(args) => health::run(&args),
         }
     }
