@@ -35,6 +35,7 @@ mod beside;
 pub mod cli;
 mod client;
 pub mod config;
+mod doctor;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 mod access;
 mod certs;
 mod check;
+mod doctor;
 mod health;
 mod htpasswd;
 mod init;
@@ -47,6 +48,7 @@ enum Command {
     Certs(certs::Args),
     Init(init::Args),
     Health(health::Args),
+    Doctor(doctor::Args),
 }
 
 /// Why a command failed; its text is what the person reads.
@@ -99,6 +101,7 @@ impl Cli {
             Command::Certs(args) => certs::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Health(args) => health::run(&args),
+            Command::Doctor(args) => doctor::run(args),
         }
     }
 }
