@@ -31,6 +31,11 @@ impl Answer {
         of_that_type || (start.starts_with(b"<") && !start.starts_with(b"<?xml"))
     }
 
+    /// Whether it is an object of JSON, as `{}` is.
+    pub(super) fn is_json(&self) -> bool {
+        serde_json::from_slice::<Value>(&self.body).is_ok_and(|value| value.is_object())
+    }
+
     /// Whether it is an error in the registry's language.
     pub(super) fn has_oci_errors(&self) -> bool {
         let parsed: Option<Value> = serde_json::from_slice(&self.body).ok();

@@ -5,10 +5,10 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use super::answer::Answer;
 use super::challenge::{Challenge, challenge};
 use super::client::{AskError, Client};
-use super::finding::Check;
+use super::finding::{Check, Remedy};
 use super::login::{Credentials, Session, authorized};
 use super::reach::Reached;
-use super::remedy::{self, Remedy};
+use super::remedy;
 use super::report::Report;
 
 /// Says of an answer that a registry made it.
@@ -24,12 +24,13 @@ pub(super) fn judge_first<'a>(report: &mut Report<'_>, first: &'a Result<Answer,
         }
     };
     let seen = format!("GET /v2/ is answered by {answer}");
-    if let Some(remedy) = no_registry(answer) {
+    let has_version = answer.field(VERSION).is_some_and(|value| value.contains(lockgate_oci::API_VERSION));
+    if let Some(remedy) = no_registry(answer, has_version) {
         report.fail(Check::Api, seen, remedy);
         return None;
     }
     report.ok(Check::Api, seen);
-    if answer.field(VERSION).is_some_and(|value| value.contains(lockgate_oci::API_VERSION)) {
+    if has_version {
         report.ok(Check::ApiVersion, lockgate_oci::API_VERSION);
     } else {
         report.warn(Check::ApiVersion, "the answer lacks Docker-Distribution-Api-Version", &remedy::NO_API_VERSION);
@@ -37,11 +38,13 @@ pub(super) fn judge_first<'a>(report: &mut Report<'_>, first: &'a Result<Answer,
     Some(answer)
 }
 
-fn no_registry(answer: &Answer) -> Option<&'static Remedy> {
+fn no_registry(answer: &Answer, has_version: bool) -> Option<&'static Remedy> {
     match answer.status {
         StatusCode::UNAUTHORIZED => None,
         StatusCode::OK if answer.is_html() => Some(&remedy::WEB_PAGE),
-        StatusCode::OK => None,
+        StatusCode::OK if has_version || answer.is_json() => None,
+        // The root of registry:2, which has nothing.
+        StatusCode::OK => Some(&remedy::NOT_FOUND),
         _ if answer.is_redirect() => Some(&remedy::REDIRECT),
         StatusCode::NOT_FOUND => Some(&remedy::NOT_FOUND),
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {

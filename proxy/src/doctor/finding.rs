@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::remedy::Remedy;
-
 /// What is looked at, in the order in which a client would fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Check {
@@ -164,4 +162,18 @@ pub(crate) struct Finding {
     /// What it means and what to change, unless it is right.
     #[serde(flatten)]
     pub(crate) remedy: Option<&'static Remedy>,
+}
+
+/// A meaning, and what to change where.
+#[derive(Debug, Serialize)]
+pub(crate) struct Remedy {
+    /// What clients make of it.
+    pub(crate) means: &'static str,
+    /// Whose words they are, and the words.
+    #[serde(serialize_with = "by_name")]
+    pub(crate) change: &'static [(&'static str, &'static str)],
+}
+
+fn by_name<S: Serializer>(change: &[(&str, &str)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(change.iter().copied())
 }

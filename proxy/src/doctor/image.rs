@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::Answer;
 use super::client::AskError;
-use super::finding::Check;
+use super::finding::{Check, Remedy};
 use super::limits;
 use super::remedy;
 use super::report::Report;
@@ -109,7 +109,7 @@ pub(super) async fn judge_pull(report: &mut Report<'_>, repository: &Repository,
     answer.ok().and_then(|answer| answer.encoding())
 }
 
-type Fault = (String, &'static remedy::Remedy);
+type Fault = (String, &'static Remedy);
 
 async fn pull(repository: &Repository, image: &Image) -> Result<(), Fault> {
     let plain = || (header::ACCEPT_ENCODING, const { HeaderValue::from_static("identity") });

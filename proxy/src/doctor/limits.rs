@@ -45,6 +45,8 @@ pub(super) const ANNOUNCED_BYTES: u64 = 10 << 30;
 /// The length that is announced to see who keeps bodies back: below nginx's limit, and above the 256 KiB that a server
 /// written in Go would read before it answers.
 pub(super) const WITHHELD_BYTES: u64 = 512 << 10;
+/// What is sent of such a body where no length is announced: just over the 256 KiB that Go reads then.
+pub(super) const WITHHELD_CHUNKS: usize = (256 << 10) + 64;
 
 /// A difference between two clocks that is told.
 pub(super) const CLOCK_WARN: Duration = Duration::from_secs(60);

@@ -2,7 +2,8 @@
 
 use http::Uri;
 
-use super::remedy::{self, Remedy};
+use super::finding::Remedy;
+use super::remedy;
 use super::target::Target;
 
 /// A `Location`, taken apart.

@@ -21,8 +21,8 @@ const HALF: &[u8] = &[0; 64];
 /// back waits for the rest.
 pub(super) async fn judge_buffering(report: &mut Report<'_>, repository: &Repository) {
     let start = Instant::now();
-    let lengthy = begin_only(repository, Some(limits::WITHHELD_BYTES));
-    let (lengthy, chunked) = tokio::join!(lengthy, begin_only(repository, None));
+    let lengthy = begin_only(repository, Some(limits::WITHHELD_BYTES), HALF.len());
+    let (lengthy, chunked) = tokio::join!(lengthy, begin_only(repository, None, limits::WITHHELD_CHUNKS));
     let waited = limits::EARLY_ANSWER.as_secs();
     match (lengthy, chunked) {
         (Err(AskError::Late(_)), _) => {
@@ -47,12 +47,12 @@ fn is_the_registry_s(answer: &Answer) -> bool {
     matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST | StatusCode::RANGE_NOT_SATISFIABLE)
 }
 
-async fn begin_only(repository: &Repository, length: Option<u64>) -> Result<Answer, AskError> {
+async fn begin_only(repository: &Repository, length: Option<u64>, sent: usize) -> Result<Answer, AskError> {
     let at = repository.path(&format!("blobs/uploads/{}", uuid::Uuid::new_v4()));
     let (sender, body) = pieces();
     let exchange = repository.client().begin(repository.patch(&at, body, length), limits::BODY_BYTES);
     // Where nobody takes it, the answer says why. The sender stays, so that the body does not end.
-    let _ = sender.send(Bytes::from_static(HALF)).await;
+    let _ = sender.send(Bytes::from(vec![0; sent])).await;
     let answer = exchange.answer(limits::EARLY_ANSWER).await;
     drop(sender);
     answer
@@ -85,6 +85,7 @@ pub(super) async fn rest(repository: Repository, rest: Duration) -> Option<Reste
         () = send => answer.await,
     };
     let took = start.elapsed();
+    let at = answer.as_ref().ok().and_then(|answer| repository.next(answer)).unwrap_or(at);
     repository.give_up(&at).await;
     Some(Rested { answer, took, rest })
 }

@@ -4,8 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::finding::{Check, Finding, Verdict};
-use super::remedy::Remedy;
+use super::finding::{Check, Finding, Remedy, Verdict};
 use super::visible::visible;
 
 /// A shorter password would be found in words that have nothing to do with it, and be told by what is left out.

@@ -23,6 +23,9 @@ pub(super) struct Repository {
     verified: Option<Arc<ClientConfig>>,
 }
 
+/// What a client takes. A registry of distribution 2.8 has no OCI manifest for who does not ask for one.
+const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, */*";
+
 /// The media type of the manifest.
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -125,7 +128,7 @@ impl Repository {
         bytes: usize,
     ) -> Result<Answer, AskError> {
         let mut request = self.request(method, &self.path(rest));
-        request.headers_mut().insert(header::ACCEPT, const { HeaderValue::from_static("*/*") });
+        request.headers_mut().insert(header::ACCEPT, const { HeaderValue::from_static(ACCEPTED) });
         request.headers_mut().insert(name.clone(), value.clone());
         let mut answer = self.client.ask_long(request, bytes).await?;
         for _ in 0..limits::REDIRECTS {

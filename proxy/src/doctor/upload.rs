@@ -6,10 +6,10 @@ use lockgate_oci::Digest;
 
 use super::answer::Answer;
 use super::client::{AskError, pieces, whole};
-use super::finding::Check;
+use super::finding::{Check, Remedy};
 use super::limits;
 use super::location;
-use super::remedy::{self, Remedy};
+use super::remedy;
 use super::report::Report;
 use super::repository::Repository;
 

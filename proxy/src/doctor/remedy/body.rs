@@ -1,6 +1,6 @@
 //! Bodies both ways.
 
-use super::Remedy;
+use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
 pub(super) const ALL: &[(&str, &Remedy)] = &[

@@ -4,35 +4,20 @@ mod body;
 mod network;
 mod registry;
 
-use serde::{Serialize, Serializer};
-
 pub(super) use body::*;
 pub(super) use network::*;
 pub(super) use registry::*;
 
-/// A meaning, and what to change where.
-#[derive(Debug, Serialize)]
-pub(crate) struct Remedy {
-    /// What clients make of it.
-    pub(crate) means: &'static str,
-    /// Whose words they are, and the words.
-    #[serde(serialize_with = "by_name")]
-    pub(crate) change: &'static [(&'static str, &'static str)],
-}
-
-fn by_name<S: Serializer>(change: &[(&str, &str)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(change.iter().copied())
-}
-
 /// All of them, with the checks that they belong to, in the order of docs/doctor.md.
 #[cfg(test)]
-fn all() -> impl Iterator<Item = (&'static str, &'static Remedy)> {
+fn all() -> impl Iterator<Item = (&'static str, &'static super::finding::Remedy)> {
     [network::ALL, registry::ALL, body::ALL].concat().into_iter()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::finding::Remedy;
     use std::fmt::Write as _;
 
     const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/doctor.md"));

@@ -1,6 +1,6 @@
 //! DNS, TCP, TLS, certificates, clocks.
 
-use super::Remedy;
+use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
 pub(super) const ALL: &[(&str, &Remedy)] = &[

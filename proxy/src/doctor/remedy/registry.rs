@@ -1,6 +1,6 @@
 //! What answers, and in which language.
 
-use super::Remedy;
+use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
 pub(super) const ALL: &[(&str, &Remedy)] = &[
