@@ -59,8 +59,16 @@ impl Authority {
     /// # Panics
     /// When openssl fails.
     pub fn subordinate(&self, stem: &str) -> Self {
+        self.subordinate_on_day(0, stem)
+    }
+
+    /// The same on another day than today: good for 30 days from then.
+    ///
+    /// # Panics
+    /// When openssl fails.
+    pub fn subordinate_on_day(&self, day: i64, stem: &str) -> Self {
         let extensions = "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n";
-        let Pair { certificate, key } = self.issue_with(&self.dir, stem, extensions, &[stem], 0);
+        let Pair { certificate, key } = self.issue_with(&self.dir, stem, extensions, &[stem], day);
         Self { dir: self.dir.clone(), certificate, key }
     }
 

@@ -11,7 +11,14 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::htpasswd::read_password;
 use super::output::{say, show};
+use crate::auth::UserName;
 use crate::doctor::{Credentials, Examination, Finding, Target, Trust, Verdict};
+
+/// Where what was seen begins.
+const INDENT: &str = "                   ";
+
+/// What explains a finding is broken into lines of so many characters.
+const WIDTH: usize = 110;
 
 /// Ask a registry as docker does, through its public URL, and name what is broken on the way
 ///
@@ -28,7 +35,7 @@ pub(super) struct Args {
 
     /// Log in as this user; the password is asked for
     #[arg(long, value_name = "NAME")]
-    user: Option<String>,
+    user: Option<UserName>,
 
     /// Read the password from one line of standard input instead of asking for it
     #[arg(long, requires = "user")]
@@ -55,7 +62,7 @@ pub(super) fn run(args: Args) -> Result<(), Error> {
     let failed = |error: io::Error| Error::Command(Box::new(error));
     let trust = Trust::load(args.ca.as_deref()).map_err(failed)?;
     let password = args.user.as_ref().map(|user| password(user, &args.url, args.stdin)).transpose()?;
-    let credentials = args.user.zip(password).map(|(user, password)| Credentials::new(user, password));
+    let credentials = args.user.zip(password).map(|(user, password)| Credentials::new(user.to_string(), password));
     let rest = Duration::from_secs(args.rest);
     let examination = Examination { target: args.url, trust, credentials, repository: args.write, rest };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
@@ -86,7 +93,7 @@ pub(super) fn run(args: Args) -> Result<(), Error> {
     if failures == 0 { Ok(()) } else { Err(Error::No) }
 }
 
-fn password(user: &str, url: &Target, stdin: bool) -> Result<Zeroizing<String>, Error> {
+fn password(user: &UserName, url: &Target, stdin: bool) -> Result<Zeroizing<String>, Error> {
     if stdin {
         return read_password(io::stdin().lock()).map_err(|error| Error::Command(Box::new(error)));
     }
@@ -123,9 +130,9 @@ impl Printer {
         };
         say(format_args!("{verdict:<4}  {:<11}  {}", finding.check, finding.seen));
         if let Some(remedy) = finding.remedy {
-            say(format_args!("{:<19}{}", "", remedy.means));
+            tell(remedy.means, "");
             for (whose, words) in remedy.change {
-                say(format_args!("{:<19}{whose}: {words}", ""));
+                tell(&format!("{whose}: {words}"), "  ");
             }
         }
     }
@@ -135,5 +142,13 @@ impl Printer {
             say(format_args!("skip  {}: {}", self.skipped.join(", "), self.reason));
             self.skipped.clear();
         }
+    }
+}
+
+/// Says what belongs to the line above it; what follows its first line is indented once more.
+fn tell(text: &str, hanging: &str) {
+    let rest = format!("{INDENT}{hanging}");
+    for line in textwrap::wrap(text, textwrap::Options::new(WIDTH).initial_indent(INDENT).subsequent_indent(&rest)) {
+        say(line);
     }
 }

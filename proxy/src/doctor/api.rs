@@ -40,6 +40,8 @@ pub(super) fn judge_first<'a>(report: &mut Report<'_>, first: &'a Result<Answer,
 
 fn no_registry(answer: &Answer, has_version: bool) -> Option<&'static Remedy> {
     match answer.status {
+        // A login page by its own status. That of a proxy which checks passwords comes with a challenge.
+        StatusCode::UNAUTHORIZED if answer.is_html() && challenge(&answer.headers).is_none() => Some(&remedy::WEB_PAGE),
         StatusCode::UNAUTHORIZED => None,
         StatusCode::OK if answer.is_html() => Some(&remedy::WEB_PAGE),
         StatusCode::OK if has_version || answer.is_json() => None,

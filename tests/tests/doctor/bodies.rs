@@ -43,6 +43,26 @@ fn bodies_in_chunks_that_are_kept_back() {
 }
 
 #[test]
+fn bodies_that_haproxy_keeps_back() {
+    let site = backend();
+    let (pem, to) = (Front::joined(&site.certificates.pair), site.registry.url().replace("http://", ""));
+    let front = Front::haproxy(|address| {
+        format!(
+            "listen r\n  mode http\n  option http-buffer-request\n  bind {address} ssl crt {}\n  server r {to}\n",
+            pem.display()
+        )
+    });
+    site.ask(&front).writing().ask().says("buffering", "http-buffer-request").finds(&[("buffering", "warn")]);
+}
+
+#[test]
+fn chunks_in_answers_are_not_needed() {
+    let site = registry2();
+    let front = site.nginx().set("chunked_transfer_encoding", "off").start();
+    site.ask(&front).writing().ask().finds(&[]);
+}
+
+#[test]
 fn bodies_that_are_kept_back_on_a_full_disk() {
     let site = backend();
     let disk = Tmpfs::new(1 << 20);

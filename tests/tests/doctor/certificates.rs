@@ -70,6 +70,15 @@ fn an_intermediate_certificate_that_is_sent_is_right() {
 }
 
 #[test]
+fn an_intermediate_certificate_that_is_over() {
+    let examined = with(|site| {
+        let middle = site.certificates.authority.subordinate_on_day(-60, "middle");
+        middle.issue("leaf", HERE).followed_by(&middle.certificate)
+    });
+    examined.says("dates", "CN=middle: expired on").finds(&[("dates", "fail")]);
+}
+
+#[test]
 fn an_authority_of_one_s_own_that_is_not_trusted() {
     let site = backend();
     let front = site.nginx().start();

@@ -28,6 +28,11 @@ fn a_login_page_in_the_place_of_it() {
 }
 
 #[test]
+fn a_login_page_that_says_401() {
+    instead("location / { return 401; }\n", "fail", "401 with HTML");
+}
+
+#[test]
 fn a_rule_that_refuses_everybody() {
     instead("location / { deny all; }\n", "fail", "403");
 }

@@ -3,7 +3,7 @@
 use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
-pub(super) const ALL: &[(&str, &Remedy)] = &[
+pub(super) const OF_BODIES: &[(&str, &Remedy)] = &[
     ("upload", &NO_UPLOAD),
     ("upload", &MAY_NOT_PUSH),
     ("location", &WRONG_SCHEME),

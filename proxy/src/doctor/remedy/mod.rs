@@ -11,7 +11,7 @@ pub(super) use registry::*;
 /// All of them, with the checks that they belong to, in the order of docs/doctor.md.
 #[cfg(test)]
 fn all() -> impl Iterator<Item = (&'static str, &'static super::finding::Remedy)> {
-    [network::ALL, registry::ALL, body::ALL].concat().into_iter()
+    [OF_NETWORK, OF_REGISTRIES, OF_BODIES].concat().into_iter()
 }
 
 #[cfg(test)]

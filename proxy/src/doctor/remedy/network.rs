@@ -3,7 +3,7 @@
 use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
-pub(super) const ALL: &[(&str, &Remedy)] = &[
+pub(super) const OF_NETWORK: &[(&str, &Remedy)] = &[
     ("dns", &NO_ADDRESS),
     ("tcp", &NOBODY_THERE),
     ("tcp", &SOME_ADDRESSES),

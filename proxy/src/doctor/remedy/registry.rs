@@ -3,7 +3,7 @@
 use crate::doctor::finding::Remedy;
 
 #[cfg(test)]
-pub(super) const ALL: &[(&str, &Remedy)] = &[
+pub(super) const OF_REGISTRIES: &[(&str, &Remedy)] = &[
     ("api", &NO_ANSWER),
     ("api", &WEB_PAGE),
     ("api", &REDIRECT),
