@@ -19,6 +19,8 @@
 //! a line                                                               gate::passage, access_log
 //! ```
 //!
+//! `doctor` asks a registry from outside, as clients do, and uses nothing of the above.
+//!
 //! [`app`] wires it from a checked [`config`]; `reload` keeps up with certificates and users; [`cli`] holds
 //! one command a file.
 

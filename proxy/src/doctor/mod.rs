@@ -172,7 +172,7 @@ impl Examination {
         image::judge_ranges(report, repository, &image).await;
         let deleting = session.authorization(Some(&format!("repository:{}:pull,delete", repository.name()))).await;
         image::clean_up(report, &repository.authorized_by(deleting.ok().flatten()), &image).await;
-        (encoding, "")
+        (encoding, "the upload for it did not begin")
     }
 }
 
