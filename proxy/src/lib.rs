@@ -19,6 +19,8 @@
 //! a line                                                               gate::passage, access_log
 //! ```
 //!
+//! `doctor` asks a registry from outside, as clients do, and uses nothing of the above.
+//!
 //! [`app`] wires it from a checked [`config`]; `reload` keeps up with certificates and users; [`cli`] holds
 //! one command a file.
 
@@ -35,6 +37,7 @@ mod beside;
 pub mod cli;
 mod client;
 pub mod config;
+mod doctor;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

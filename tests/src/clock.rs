@@ -35,7 +35,7 @@ impl Clock {
     }
 
     /// What a program has in its environment to run with it.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 4] {
+    pub fn environment(&self) -> [(&'static str, PathBuf); 4] {
         [
             // The dynamic linker knows where this machine's libraries are.
             ("LD_PRELOAD", PathBuf::from("/usr/$LIB/faketime/libfaketimeMT.so.1")),

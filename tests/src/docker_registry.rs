@@ -1,6 +1,7 @@
 //! Debian's `docker-registry`: the real distribution 2.8 that people run today.
 
 use crate::bucket::Bucket;
+use crate::certificates::Pair;
 use crate::directory::fresh_dir;
 use crate::process::{Process, Signal};
 use crate::programs::tool;
@@ -51,12 +52,26 @@ impl DockerRegistry {
         Self::start(&bucket.driver(), "127.0.0.1:0", true)
     }
 
+    /// The same with TLS of its own.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with_tls_over(data: &Path, pair: &Pair) -> Self {
+        let (certificate, key) = (pair.certificate.display(), pair.key.display());
+        let tls = format!("  tls:\n    certificate: {certificate}\n    key: {key}\n");
+        Self::start_with(&filesystem(data), "127.0.0.1:0", true, &tls)
+    }
+
     fn start(driver: &str, address: &str, delete: bool) -> Self {
+        Self::start_with(driver, address, delete, "")
+    }
+
+    fn start_with(driver: &str, address: &str, delete: bool, http: &str) -> Self {
         let dir = fresh_dir();
         let config = dir.path().join("config.yml");
         let text = format!(
             "version: 0.1\nlog:\n  level: info\nstorage:\n{driver}  delete:\n    enabled: {delete}\nhttp:\n  addr: \
-             {address}\n  secret: of-the-tests\n"
+             {address}\n  secret: of-the-tests\n{http}"
         );
         fs::write(&config, text).expect("the directory is ours");
         let mut registry = tool("docker-registry");

@@ -59,6 +59,26 @@ impl Front {
         )
     }
 
+    /// Caddy, which obtains no certificate by itself.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn caddy(config: impl Fn(SocketAddr) -> String) -> Self {
+        let own = "{\n admin off\n auto_https off\n}\n";
+        Self::start(
+            "Caddyfile",
+            |address| own.to_owned() + &config(address),
+            |file, dir| {
+                let mut caddy = tool("caddy");
+                for variable in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+                    caddy.env(variable, dir);
+                }
+                caddy.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
+                caddy
+            },
+        )
+    }
+
     /// The file of a certificate with its key, as HAProxy wants it.
     ///
     /// # Panics

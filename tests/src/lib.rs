@@ -11,7 +11,7 @@
 //!                                              Bucket (weed) ◀── any number of Backend, Gate and DockerRegistry
 //! ```
 //!
-//! A `Front` (nginx, HAProxy) stands before any of them where a test is about that.
+//! A `Front` (nginx, HAProxy, Caddy) stands before any of them where a test is about that.
 //!
 //! The programs are looked for beside the tests' own target directory, or in `PROGRAMS_DIR`:
 //!

@@ -176,7 +176,10 @@ fn ask_password() -> Result<Zeroizing<String>, Error> {
 }
 
 /// One line, without its end.
-fn read_password(input: impl BufRead) -> Result<Zeroizing<String>, Error> {
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub(super) fn read_password(input: impl BufRead) -> Result<Zeroizing<String>, Error> {
     /// Enough to tell a password that is too long from one that is not.
     const MAX_LINE: u64 = 4096;
     let mut line = Zeroizing::new(String::with_capacity(MAX_LINE as usize));

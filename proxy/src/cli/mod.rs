@@ -3,6 +3,7 @@
 mod access;
 mod certs;
 mod check;
+mod doctor;
 mod health;
 mod htpasswd;
 mod import_nginx;
@@ -49,6 +50,7 @@ enum Command {
     Init(init::Args),
     ImportNginx(import_nginx::Args),
     Health(health::Args),
+    Doctor(doctor::Args),
 }
 
 /// Why a command failed; its text is what the person reads.
@@ -102,6 +104,7 @@ impl Cli {
             Command::Init(args) => init::run(&args),
             Command::ImportNginx(args) => import_nginx::run(&args),
             Command::Health(args) => health::run(&args),
+            Command::Doctor(args) => doctor::run(args),
         }
     }
 }

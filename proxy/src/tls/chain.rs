@@ -187,7 +187,8 @@ impl Link {
 }
 
 impl Names {
-    fn of(certificate: &X509Certificate<'_>) -> Self {
+    /// Those of this one.
+    pub(crate) fn of(certificate: &X509Certificate<'_>) -> Self {
         let mut names = Self::default();
         let extension = certificate.subject_alternative_name().ok().flatten();
         for name in extension.iter().flat_map(|extension| &extension.value.general_names) {
