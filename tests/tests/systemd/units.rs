@@ -44,7 +44,7 @@ fn the_units_are_in_order() {
         let mut text = fs::read_to_string(shipped().join(name)).unwrap();
         for built in ["lockgate-backend", "lockgate"] {
             let path = program(built).get_program().to_string_lossy().into_owned();
-            text = text.replace(&format!("/usr/local/bin/{built} "), &format!("{path} "));
+            text = text.replace(&format!("ExecStart={built} "), &format!("ExecStart={path} "));
         }
         let unit = dir.path().join(name);
         fs::write(&unit, text).unwrap();

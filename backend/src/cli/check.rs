@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use lockgate_backend::StorageProblem;
-use lockgate_backend::config::Config;
 use lockgate_settings::{Configuration as _, Origin, Problem, Problems};
+
+use crate::StorageProblem;
+use crate::config::Config;
 
 /// What is wrong with the file, with the environment over it, and with the data directory or the bucket that it names;
 /// and what is served all the same.
@@ -13,7 +14,7 @@ pub(crate) fn findings(file: &Path) -> (Problems, Vec<StorageProblem>) {
     // What is mistaken has its default, which may be another directory than was meant.
     let is_of_data = |key: &str| key.is_empty() || key.starts_with("storage") || key.starts_with("s3");
     let is_meant = !problems.iter().any(|problem| is_of_data(&problem.key));
-    let found = config.filter(|_| is_meant).map(|config| lockgate_backend::problems(&config.storage, &config.s3));
+    let found = config.filter(|_| is_meant).map(|config| crate::problems(&config.storage, &config.s3));
     let (warnings, unusable): (Vec<_>, Vec<_>) = found.into_iter().flatten().partition(|problem| problem.is_warning);
     for problem in unusable {
         let origin = Origin::File { path: file.to_owned(), at: None };
