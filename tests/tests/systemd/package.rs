@@ -112,6 +112,11 @@ fn no_image_and_no_request_is_lost_from_the_installation_to_the_purge_and_back()
     all_there(&digests);
     digests.push(push(layers[2]));
 
+    // A configuration that does not hold is told of, and fails no upgrade.
+    installed.rename_key("htpasswd", "htpaswd");
+    let said = apt(machine, &format!("install --reinstall {NEXT}"));
+    assert!(said.contains("journalctl -u lockgate"), "{said}");
+
     // Purged, it leaves what only a person can bring back, and says so.
     let said = apt(machine, "purge lockgate");
     assert!(said.contains("rm -r /var/lib/lockgate-backend"), "{said}");

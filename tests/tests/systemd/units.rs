@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// What `systemd-analyze security` may say at most, in tenths: 0 is no exposure, 100 all there is.
 const EXPOSURE: u32 = 20;
 
-const UNITS: [&str; 3] = ["lockgate.service", "lockgate.socket", "lockgate-backend.service"];
+const UNITS: [&str; 4] = ["lockgate.service", "lockgate.socket", "lockgate.target", "lockgate-backend.service"];
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/systemd")
