@@ -66,8 +66,10 @@ sbom: tools ## list what each program is built from, as CycloneDX JSON in target
 image: engine ## the container image that compose.yaml runs
 	DOCKER_BUILDKIT=1 docker build --tag $(or $(LOCKGATE_IMAGE),lockgate) .
 
+# The programs would name the directories of who builds them, and be others with each.
+REMAPPED := --remap-path-prefix=$(CURDIR)=/lockgate --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 deb: tools cargo-deb ## the Debian package of both programs, in target/dist/
-	cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
+	RUSTFLAGS="$(REMAPPED)" cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
 	scripts/deb.sh dist
 
 # --- what the jobs need --------------------------------------------------------------------------------------------
