@@ -63,9 +63,7 @@ fn no_image_and_no_request_is_lost_from_the_installation_to_the_purge_and_back()
     for missing in ["domain.crt", "domain.key", "htpasswd"] {
         assert!(unready.stderr.contains(&format!("/etc/lockgate/{missing}")), "{unready}");
     }
-    let backend = "runuser -u lockgate-backend -- lockgate-backend check --config /etc/lockgate/backend.toml";
     installed.set_up();
-    machine.run(backend).success();
     assert_eq!(states(&installed), ["active enabled"; 3]);
     let layers = ["installed", "upgraded", "reinstalled"];
     let push = |layer: &str| Api::at(installed.door()).push_image("team/app", layer, layer.as_bytes());
@@ -90,6 +88,7 @@ fn no_image_and_no_request_is_lost_from_the_installation_to_the_purge_and_back()
         (installed.property("lockgate", "SubState") == "stop-sigterm").then_some(())
     });
     upload.go_on();
+    assert_eq!(installed.property("lockgate-backend", "SubState"), "running", "the gate still needs its registry");
     assert!(upgrade.is_running(), "it did not wait for the upload");
     upload.end();
     assert!(upgrade.wait(PATIENCE).success(), "{}", upgrade.stderr().text());
