@@ -17,10 +17,10 @@ RUN --mount=type=cache,id=lockgate-cargo,target=/usr/local/cargo/registry \
  && install -D --mode 0644 --target-directory /out/etc/lockgate conf/lockgate.toml conf/backend.toml
 
 FROM debian:bookworm-slim
-# Whom to trust in front of a bucket of S3.
+# Whom to trust in front of a bucket of S3. The caches of apt, 74 MB, are kept by a base that is not the public image.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 # A new named volume takes owner and mode from the directory it is mounted on, so nothing has to run as root to prepare it.
 RUN groupadd --gid 10001 lockgate \
  && useradd --uid 10001 --gid lockgate --no-create-home --home-dir /var/lib/lockgate --shell /usr/sbin/nologin lockgate \

@@ -6,6 +6,7 @@
 
 TOOLS      := $(HOME)/.cache/lockgate/tools
 CARGO_DENY := 0.20.2
+CARGO_DEB := 3.8.0
 CARGO_FUZZ := 0.13.2
 CARGO_CYCLONEDX := 0.5.9
 TAPLO := 0.9.3
@@ -13,7 +14,8 @@ export PATH := $(PATH):$(TOOLS)/bin
 # What needs a Docker engine or minutes is marked #[ignore].
 CARGO_TEST := cargo test --release --locked --workspace --no-fail-fast
 
-.PHONY: help up test test-without-engine check conf schemas fuzz bench compare sbom image tools clients engine programs fmt circles clippy doc deny
+.PHONY: help up test test-without-engine check conf schemas fuzz bench compare sbom image deb tools clients engine programs
+.PHONY: cargo-deb package fmt circles clippy doc deny
 .NOTPARALLEL:
 
 help: ## say what can be made
@@ -22,10 +24,10 @@ help: ## say what can be made
 up: tools ## build, and bring up a registry on https://localhost:5043
 	cargo run --release
 
-test: tools clients engine programs image ## unit, property and end-to-end tests, with real clients and a real engine
+test: tools clients engine programs package image ## unit, property and end-to-end tests, with real clients and a real engine
 	$(CARGO_TEST) -- --include-ignored
 
-test-without-engine: tools clients programs ## the same but for those that need a Docker engine or minutes, which are named at the end
+test-without-engine: tools clients programs package ## the same but for those that need a Docker engine or minutes, which are named at the end
 	$(CARGO_TEST)
 	@echo "left out, since they need a Docker engine or minutes (make test runs them):"
 	@$(CARGO_TEST) --tests --quiet -- --ignored --list 2>/dev/null | sed -n 's/\(.*\): test$$/  \1/p'
@@ -64,6 +66,12 @@ sbom: tools ## list what each program is built from, as CycloneDX JSON in target
 image: engine ## the container image that compose.yaml runs
 	DOCKER_BUILDKIT=1 docker build --tag $(or $(LOCKGATE_IMAGE),lockgate) .
 
+# The programs would name the directories of who builds them, and be others with each.
+REMAPPED := --remap-path-prefix=$(CURDIR)=/lockgate --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+deb: tools cargo-deb ## the Debian package of both programs, in target/dist/
+	RUSTFLAGS="$(REMAPPED)" cargo build --profile dist --locked -p lockgate -p lockgate-backend --bins
+	scripts/deb.sh dist
+
 # --- what the jobs need --------------------------------------------------------------------------------------------
 
 tools:
@@ -78,6 +86,14 @@ engine:
 
 programs: tools
 	cargo build --release --locked --workspace --bins
+
+cargo-deb:
+	@scripts/need.sh deb
+	@command -v cargo-deb >/dev/null || cargo install --quiet --locked --root $(TOOLS) cargo-deb@$(CARGO_DEB)
+
+# That which the tests install.
+package: programs cargo-deb
+	scripts/deb.sh release
 
 # --- the parts of check --------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@
 //! copy       from one store to another
 //! space      trash and collection: what runs by itself, and commands
 //! config     what can be configured
+//! cli        the command line, one command a file; it uses all of the above
 //! ```
 //!
 //! To run one inside another program, on a socket:
@@ -48,6 +49,7 @@
 
 pub mod admin;
 mod background;
+pub mod cli;
 pub mod config;
 mod connection;
 #[cfg(test)]

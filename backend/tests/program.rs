@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test states its expectations by unwrapping")]
 
 use std::io;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -83,6 +84,19 @@ fn until(mut so: impl FnMut() -> bool) {
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_supervisor_is_told_once_it_listens() {
+    let site = Site::new();
+    let supervisor = UnixDatagram::bind(site.path("notify")).unwrap();
+    supervisor.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let started = site.command("serve").env("NOTIFY_SOCKET", site.path("notify")).stderr(Stdio::piped()).spawn();
+    let _serving = Serving(started.unwrap());
+    let mut news = [0; 64];
+    let length = supervisor.recv(&mut news).unwrap();
+    assert_eq!(&news[..length], b"READY=1\n");
+    UnixStream::connect(site.path("backend.sock")).unwrap();
 }
 
 #[test]

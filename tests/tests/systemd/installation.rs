@@ -1,8 +1,8 @@
 //! Both programs on a machine, installed as the guide says, word by word.
 
-use crate::guide::{Setting, Step, steps};
+use crate::guide::blocks;
 use crate::machine::Machine;
-use lockgate_e2e::{Authority, Curl, Door, PATIENCE, eventually, fresh_dir, program};
+use lockgate_e2e::{Authority, Curl, Door, fresh_dir, program};
 use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
@@ -23,8 +23,16 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Boots a machine and follows the guide on it.
-    pub(crate) fn by_the_guide() -> Self {
+    /// Boots a machine and installs on it from source, as the guide says.
+    pub(crate) fn from_source() -> Self {
+        let installation = Self::on_a_machine();
+        installation.follow("## From source");
+        installation.set_up();
+        installation
+    }
+
+    /// Boots a machine with what the guide's reader has: the clone, what was built in it, and a certificate.
+    pub(crate) fn on_a_machine() -> Self {
         let machine = Machine::boot();
         let dir = fresh_dir();
         let authority = Authority::new(dir.path());
@@ -37,17 +45,13 @@ impl Installation {
         let installation = Self { machine, door, authority, _dir: dir };
         installation.put_clone();
         installation.put_certificate(&installation.authority);
-        for step in steps("## Install") {
-            match step {
-                Step::Commands(commands) => installation.follow(&commands),
-                Step::Setting(setting) => installation.set(&setting),
-            }
-        }
-        // The backend does not say when it listens.
-        eventually(PATIENCE, "a registry behind the gate", || {
-            (installation.curl("/v2/").run().status() == 200).then_some(())
-        });
         installation
+    }
+
+    /// Does what comes after the programs are there, whichever way they came.
+    pub(crate) fn set_up(&self) {
+        self.follow("## A certificate, a user, and the start");
+        self.curl("/v2/").run().expect(200);
     }
 
     /// The machine that it is on.
@@ -65,9 +69,9 @@ impl Installation {
         Curl::new(&self.door.url(path)).trusting(&self.door.ca).user(&self.door.credentials())
     }
 
-    /// Changes a setting as the guide says it.
+    /// Changes a setting, `section.key = value`, as the guide says it.
     pub(crate) fn change(&self, setting: &str) {
-        self.set(&Setting::parse(setting).expect("it is a setting"));
+        self.edit(&format!("1i {setting}"), &format!("^{setting}$"));
         self.machine.run(&format!("sudo -u lockgate lockgate check --config {CONFIGURATION}")).success();
         self.machine.run("systemctl restart lockgate").success();
     }
@@ -89,31 +93,27 @@ impl Installation {
         self.machine.told(&format!("systemctl show --property={name} --value {unit}"))
     }
 
-    /// What the guide's reader has in his clone, the programs built.
+    /// What the guide's reader has in his clone, the programs and their package built.
     fn put_clone(&self) {
         self.machine.run("mkdir -p target/dist").success();
-        for name in ["lockgate", "lockgate-backend"] {
-            self.machine.put(Path::new(program(name).get_program()), "/src/target/dist/");
+        for built in [program("lockgate").get_program(), program("lockgate-backend").get_program()] {
+            self.machine.put(Path::new(built), "/src/target/dist/");
         }
         self.machine.put(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf"), "/src/conf");
     }
 
-    /// Runs a block of the guide, but for what a test has to do otherwise: the programs are built, and nobody sits at a
-    /// terminal to be asked for the password.
-    fn follow(&self, commands: &str) {
-        let built = |line: &&str| line.starts_with("cargo build ");
-        let commands: Vec<String> = commands
-            .lines()
-            .filter(|line| !built(line))
-            .map(|line| line.replace("lockgate htpasswd ", "lockgate htpasswd --stdin "))
-            .collect();
-        self.machine.run_with_input(&commands.join("\n"), &format!("{PASSWORD}\n")).success();
-    }
-
-    /// Writes a setting in place of its default.
-    fn set(&self, Setting { section, key, value }: &Setting) {
-        let line = format!("{key} = {value}");
-        self.edit(&format!(r"/^\[{section}\]/,/^\[/s|^{key} = .*|{line}|"), &format!("^{line}$"));
+    /// Does what the guide says under a heading, but for what a test has to do otherwise: what is built is built, and nobody
+    /// sits at a terminal to be asked for the password.
+    pub(crate) fn follow(&self, heading: &str) {
+        let is_built = |line: &&str| ["cargo build ", "make "].iter().any(|building| line.starts_with(building));
+        for block in blocks(heading) {
+            let commands: Vec<String> = block
+                .lines()
+                .filter(|line| !is_built(line))
+                .map(|line| line.replace("lockgate htpasswd ", "lockgate htpasswd --stdin "))
+                .collect();
+            self.machine.run_with_input(&commands.join("\n"), &format!("{PASSWORD}\n")).success();
+        }
     }
 
     /// Edits the configuration with sed; afterwards it has a line that `wanted` matches.

@@ -10,7 +10,7 @@ const RESTARTS: usize = 20;
 #[test]
 #[ignore = "needs a Docker engine"]
 fn twenty_restarts_of_the_shipped_unit_lose_nothing() {
-    let installed = Installation::by_the_guide();
+    let installed = Installation::from_source();
     // More than the default: a machine that is busy with other tests can leave a client aside for seconds.
     installed.change("shutdown.idle_timeout = \"15s\"");
     let process = || installed.property("lockgate", "MainPID");
@@ -43,14 +43,14 @@ const DEFAULT_START_LIMIT: u32 = 5;
 #[test]
 #[ignore = "needs a Docker engine"]
 fn clients_wait_until_a_mistake_is_corrected() {
-    let installed = Installation::by_the_guide();
-    installed.rename_key("realm", "raelm");
+    let installed = Installation::from_source();
+    installed.rename_key("htpasswd", "htpaswd");
     installed.machine().run("systemctl restart lockgate").failure();
     eventually(PATIENCE, "more starts than the default limit", || {
         let starts: u32 = installed.property("lockgate", "NRestarts").parse().expect("it is a number");
         (starts > DEFAULT_START_LIMIT).then_some(())
     });
     TcpStream::connect(installed.door().address).expect("nobody is refused");
-    installed.rename_key("raelm", "realm");
+    installed.rename_key("htpaswd", "htpasswd");
     installed.curl("/v2/").run().expect(200);
 }

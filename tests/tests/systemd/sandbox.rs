@@ -8,7 +8,7 @@ const SERVICES: [&str; 2] = ["lockgate", "lockgate-backend"];
 #[test]
 #[ignore = "needs a Docker engine"]
 fn who_follows_the_guide_has_a_registry() {
-    let installed = Installation::by_the_guide();
+    let installed = Installation::from_source();
     for unit in ["lockgate.service", "lockgate.socket", "lockgate-backend.service"] {
         let states = ["ActiveState", "UnitFileState"].map(|name| installed.property(unit, name));
         assert_eq!(states, ["active", "enabled"], "{unit}");
@@ -23,7 +23,7 @@ fn who_follows_the_guide_has_a_registry() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn both_services_run_without_privilege_in_their_sandbox() {
-    let installed = Installation::by_the_guide();
+    let installed = Installation::from_source();
     let machine = installed.machine();
     for service in SERVICES {
         let process = installed.property(service, "MainPID");
@@ -45,7 +45,7 @@ fn both_services_run_without_privilege_in_their_sandbox() {
 #[test]
 #[ignore = "needs a Docker engine"]
 fn what_is_renewed_is_read_from_inside_the_sandbox() {
-    let installed = Installation::by_the_guide();
+    let installed = Installation::from_source();
     let machine = installed.machine();
     machine.run_with_input("lockgate htpasswd --stdin /etc/lockgate/htpasswd bob", "wonder land\n").success();
     let dir = fresh_dir();

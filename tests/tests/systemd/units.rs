@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// What `systemd-analyze security` may say at most, in tenths: 0 is no exposure, 100 all there is.
 const EXPOSURE: u32 = 20;
 
-const UNITS: [&str; 3] = ["lockgate.service", "lockgate.socket", "lockgate-backend.service"];
+const UNITS: [&str; 4] = ["lockgate.service", "lockgate.socket", "lockgate.target", "lockgate-backend.service"];
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/systemd")
@@ -44,7 +44,7 @@ fn the_units_are_in_order() {
         let mut text = fs::read_to_string(shipped().join(name)).unwrap();
         for built in ["lockgate-backend", "lockgate"] {
             let path = program(built).get_program().to_string_lossy().into_owned();
-            text = text.replace(&format!("/usr/local/bin/{built} "), &format!("{path} "));
+            text = text.replace(&format!("ExecStart={built} "), &format!("ExecStart={path} "));
         }
         let unit = dir.path().join(name);
         fs::write(&unit, text).unwrap();

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Subcommand;
-use lockgate_backend::config::Config;
-use lockgate_backend::{Operation, Registry, Restorable, Rules, Thing, ask, ask_node};
 use lockgate_oci::RepositoryName;
 use lockgate_settings::{PeriodOrZero, raise_open_files};
 
-use crate::ConfigFile;
+use super::ConfigFile;
+use crate::config::Config;
+use crate::{Operation, Registry, Restorable, Rules, Thing, ask, ask_node};
 
 #[derive(Subcommand)]
 pub(crate) enum Trash {
@@ -185,7 +185,7 @@ fn operate(config: Config, operation: Operation, say: &mut (dyn FnMut(String) + 
         if ask_node(&config.storage, &config.s3.endpoint, &operation, say).await? {
             return Ok(());
         }
-        let store = lockgate_backend::open(&config.storage, &config.collect, &config.s3).await;
+        let store = crate::open(&config.storage, &config.collect, &config.s3).await;
         match (store, config.storage.data.directory()) {
             (Err(error), Some(data)) if error.kind() == io::ErrorKind::ResourceBusy => ask(data, &operation, say).await,
             (store, _) => {

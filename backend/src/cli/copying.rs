@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_backend::config::{Config, Data, Storage};
-use lockgate_backend::{CopyError, Progress};
 use lockgate_settings::{Configuration as _, Problems, complain, raise_open_files};
 use tokio::time::Instant;
+
+use crate::config::{Config, Data, Storage};
+use crate::{CopyError, Progress};
 
 /// From one line of progress to the next, where it is written over the one before and where it is not.
 const ON_TERMINAL: Duration = Duration::from_secs(1);
@@ -54,14 +55,14 @@ impl Arguments {
     }
 
     async fn copy(self, config: Config) -> io::Result<()> {
-        let from = lockgate_backend::open_to_read(&self.from, &config.s3).await?;
+        let from = crate::open_to_read(&self.from, &config.s3).await?;
         let storage = Storage { data: self.to, ..config.storage };
-        let to = lockgate_backend::open(&storage, &config.collect, &config.s3).await?;
+        let to = crate::open(&storage, &config.collect, &config.s3).await?;
         let is_terminal = io::stderr().is_terminal();
         let cleared = if is_terminal { CLEARED } else { "" };
         let progress = Arc::new(Progress::new(move |line| complain(format_args!("{cleared}{line}"))));
         let copied = {
-            let copying = lockgate_backend::copy(from, to, self.at_once.into(), Arc::clone(&progress));
+            let copying = crate::copy(from, to, self.at_once.into(), Arc::clone(&progress));
             tokio::select! {
                 copied = copying => copied,
                 () = show(&progress, is_terminal) => unreachable!("it never ends"),
