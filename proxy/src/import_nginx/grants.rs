@@ -1,6 +1,9 @@
 //! Who may do what, as `allow`, `deny`, `auth_basic`, `satisfy`, `limit_except` and the method in an `if` say it, written
 //! as grants.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 

@@ -118,3 +118,47 @@ impl Tree {
         self.prefix.join(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::tests::each;
+    use super::*;
+
+    #[test]
+    fn includes_are_read_as_nginx_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("nginx.conf", "include conf.d/*.conf; include none/*; include last.inc;");
+        write("conf.d/b.conf", "b; include snippets/x.inc;");
+        write("conf.d/a.conf", "a { include snippets/x.inc; }");
+        write("conf.d/.hidden.conf", "hidden;");
+        write("snippets/x.inc", "x;");
+        write("last.inc", "last;");
+        let names = |tree: &Tree| {
+            let mut names = Vec::new();
+            each(&tree.directives, &mut |directive| names.push(directive.name.clone()));
+            names.retain(|name| name != "include");
+            names.join(" ")
+        };
+        let read = |file: &str| Tree::read(&[dir.path().join(file)]);
+        assert_eq!(names(&read("nginx.conf").unwrap()), "a x b x last");
+        // Beside the nearest nginx.conf.
+        assert_eq!(names(&read("conf.d/b.conf").unwrap()), "b x");
+        let problem =
+            |file: &str| read(file).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "");
+        write("conf.d/c", "\n  include gone.inc;");
+        assert!(problem("conf.d/c").starts_with("conf.d/c:2:3: gone.inc cannot be read: "), "{}", problem("conf.d/c"));
+        write("conf.d/d", "include conf.d/d;");
+        assert!(problem("conf.d/d").contains("more than 32 deep"), "{}", problem("conf.d/d"));
+        write("conf.d/e", "include conf.d/f; include conf.d/f;");
+        write("conf.d/f", &"include snippets/x.inc;".repeat(1000));
+        assert!(problem("conf.d/e").contains("more than 1000 files"), "{}", problem("conf.d/e"));
+        assert!(problem("gone.conf").starts_with("gone.conf: "), "{}", problem("gone.conf"));
+    }
+}

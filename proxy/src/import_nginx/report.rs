@@ -42,7 +42,7 @@ impl<'a> Report<'a> {
                 site.location,
                 site.location.place
             ),
-            notes: notes(draft, grants).into_iter().map(|outcome| Line { directive: None, outcome }).collect(),
+            notes: notes(tree, draft, grants).into_iter().map(|outcome| Line { directive: None, outcome }).collect(),
             lines: Vec::new(),
         };
         let outside = Outcome::new(Fate::Elsewhere, "it is not the registry's");
@@ -113,13 +113,17 @@ impl fmt::Display for Report<'_> {
 }
 
 /// What is different by what nginx's configuration does not say.
-fn notes(draft: &Draft<'_>, grants: &Result<Grants, Inexpressible>) -> Vec<Outcome> {
+fn notes(tree: &Tree, draft: &Draft<'_>, grants: &Result<Grants, Inexpressible>) -> Vec<Outcome> {
     let mut notes = Vec::new();
     match grants {
         Err(why) => notes.push(Outcome::new(Fate::Undecided, format!("allow, deny, satisfy, limit_except: {why}; access.toml grants nothing until you write what is meant"))),
         Ok(grants) if grants.is_open => notes.push(Outcome::new(Fate::Different, "nginx asked nobody for a password, and Lockgate asks everybody: lockgate htpasswd adds users to the file that auth.htpasswd names, conf/htpasswd by default")),
         Ok(grants) if grants.need_tokens() => notes.push(Outcome::new(Fate::Different, "some may do something without a password, as with nginx: access.toml says who and what")),
         Ok(_) => {}
+    }
+    if !tree.directives.iter().any(|directive| directive.name == "http") {
+        let text = "no http block was read: where nginx.conf has rules around this file, as allow and deny, import that instead";
+        notes.push(Outcome::new(Fate::Different, text));
     }
     if !draft.keys.contains_key("tls.certificate") {
         notes.push(Outcome::new(

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::SystemTime;
 
 use expect_test::expect_file;
 use lockgate_settings::Configuration as _;
@@ -11,10 +9,8 @@ use proptest::prelude::*;
 
 use super::directive::Directive;
 use super::*;
-use crate::access::{Access, Asker, Groups};
-use crate::auth::UserName;
+use crate::access::{Access, Groups};
 use crate::config::Config;
-use crate::rights::Wish;
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/import_nginx/samples")
@@ -24,7 +20,7 @@ fn tree(text: &str) -> Tree {
     Tree::of(parse(text, Path::new("nginx.conf")).unwrap_or_else(|problem| panic!("{problem}\n{text}")))
 }
 
-fn imported(text: &str) -> Imported {
+pub(super) fn imported(text: &str) -> Imported {
     import_tree(&tree(text), Path::new("")).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }
 
@@ -57,7 +53,7 @@ fn assert_whole(tree: &Tree, imported: &Imported) {
     assert!(missing.is_empty(), "{missing:?} in\n{}", imported.report);
 }
 
-fn each(directives: &[Directive], look: &mut impl FnMut(&Directive)) {
+pub(super) fn each(directives: &[Directive], look: &mut impl FnMut(&Directive)) {
     for directive in directives {
         look(directive);
         if !directive.is_data() {
@@ -66,7 +62,7 @@ fn each(directives: &[Directive], look: &mut impl FnMut(&Directive)) {
     }
 }
 
-fn access_of(imported: &Imported) -> Option<Access> {
+pub(super) fn access_of(imported: &Imported) -> Option<Access> {
     let text = imported.access.as_ref()?;
     let access = Access::parse(text, Path::new("access.toml"), Groups::default());
     Some(access.unwrap_or_else(|problems| panic!("{problems}\n{text}")))
@@ -252,85 +248,6 @@ fn no_secret_is_repeated() {
     }
 }
 
-#[test]
-fn includes_are_read_as_nginx_reads_them() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |file: &str, text: &str| {
-        let path = dir.path().join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("nginx.conf", "include conf.d/*.conf; include none/*; include last.inc;");
-    write("conf.d/b.conf", "b; include snippets/x.inc;");
-    write("conf.d/a.conf", "a { include snippets/x.inc; }");
-    write("conf.d/.hidden.conf", "hidden;");
-    write("snippets/x.inc", "x;");
-    write("last.inc", "last;");
-    let names = |tree: &Tree| {
-        let mut names = Vec::new();
-        each(&tree.directives, &mut |directive| names.push(directive.name.clone()));
-        names.retain(|name| name != "include");
-        names.join(" ")
-    };
-    let read = |file: &str| Tree::read(&[dir.path().join(file)]);
-    assert_eq!(names(&read("nginx.conf").unwrap()), "a x b x last");
-    // Beside the nearest nginx.conf.
-    assert_eq!(names(&read("conf.d/b.conf").unwrap()), "b x");
-    let problem = |file: &str| read(file).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "");
-    write("conf.d/c", "\n  include gone.inc;");
-    assert!(problem("conf.d/c").starts_with("conf.d/c:2:3: gone.inc cannot be read: "), "{}", problem("conf.d/c"));
-    write("conf.d/d", "include conf.d/d;");
-    assert!(problem("conf.d/d").contains("more than 32 deep"), "{}", problem("conf.d/d"));
-    write("conf.d/e", "include conf.d/f; include conf.d/f;");
-    write("conf.d/f", &"include snippets/x.inc;".repeat(1000));
-    assert!(problem("conf.d/e").contains("more than 1000 files"), "{}", problem("conf.d/e"));
-    assert!(problem("gone.conf").starts_with("gone.conf: "), "{}", problem("gone.conf"));
-}
-
-/// Rules of access as nginx has them, and whom they let in.
-#[derive(Debug, Clone)]
-struct Rules {
-    /// Of `allow` (true) and `deny`: the last byte of an address, and the length of its network.
-    addresses: Vec<(bool, u8, u8)>,
-    asks_password: bool,
-    either: bool,
-}
-
-impl Rules {
-    fn text(&self) -> String {
-        let word = |allows| if allows { "allow" } else { "deny" };
-        let rules =
-            self.addresses.iter().map(|(allows, low, length)| format!("{} 10.0.0.{low}/{length};", word(*allows)));
-        let realm = if self.asks_password { "auth_basic R; auth_basic_user_file u;" } else { "auth_basic off;" };
-        rules.collect::<String>() + realm
-    }
-
-    fn let_in(&self, address: Ipv4Addr, has_password: bool) -> bool {
-        let bits = |low: u8, length: u8| {
-            u32::from(Ipv4Addr::new(10, 0, 0, low)) & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
-        };
-        let fits = |(_, low, length): &&(bool, u8, u8)| {
-            bits(*low, *length) == u32::from(address) & u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0)
-        };
-        let rule = self.addresses.iter().find(fits).map(|(allows, ..)| *allows);
-        let knows = !self.asks_password || has_password;
-        if self.either && self.asks_password {
-            rule == Some(true) || has_password
-        } else {
-            rule != Some(false) && knows
-        }
-    }
-}
-
-fn rules() -> impl Strategy<Value = Rules> {
-    let addresses = proptest::collection::vec((any::<bool>(), 0_u8..4, prop_oneof![Just(0_u8), 30_u8..=32]), 0..4);
-    (addresses, any::<bool>(), any::<bool>()).prop_map(|(addresses, asks_password, either)| Rules {
-        addresses,
-        asks_password,
-        either,
-    })
-}
-
 /// Directives of all kinds, some of which keep people out.
 const PIECES: &[&str] = &[
     "deny 10.0.0.1;",
@@ -364,42 +281,6 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
-    #[test]
-    fn nobody_gets_in_whom_nginx_kept_out(
-        outer in rules(),
-        writing in proptest::option::of(rules()),
-        low in 0_u8..6,
-        has_password: bool,
-    ) {
-        let either = if outer.either { "satisfy any;" } else { "" };
-        let inner = writing.as_ref().map(|rules| format!("limit_except GET {{ {} }}", rules.text())).unwrap_or_default();
-        let text = format!("server {{ location /v2/ {{ {either} {} {inner} proxy_pass http://r:5000; }} }}", outer.text());
-        let imported = imported(&text);
-        let grants = access_of(&imported);
-        let user: UserName = "alice".parse().expect("a name");
-        let address = Ipv4Addr::new(10, 0, 0, low);
-        let asker = Asker { user: has_password.then_some(&user), address: IpAddr::V4(address), now: SystemTime::now() };
-        let gives = |wish| grants.as_ref().map_or(has_password, |access| {
-            access.grants.permits(&asker, wish, &"team/app".parse().expect("a name")).is_some()
-        });
-        // Rules in limit_except replace those around it, each kind by itself.
-        let writing = writing.map(|inner| Rules {
-            addresses: if inner.addresses.is_empty() { outer.addresses.clone() } else { inner.addresses },
-            either: outer.either,
-            ..inner
-        });
-        let may_read = outer.let_in(address, has_password);
-        let may_write = writing.as_ref().unwrap_or(&outer).let_in(address, has_password);
-        for (wish, may) in [(Wish::Pull, may_read), (Wish::Create, may_write), (Wish::Delete, may_write)] {
-            prop_assert!(may || !gives(wish), "{text}\n{}", imported.report);
-        }
-        // And where somebody is asked for a password it is the same, unless a person has to decide.
-        let asks = outer.asks_password || writing.as_ref().is_some_and(|rules| rules.asks_password);
-        if asks && !imported.grave.iter().any(|line| line.starts_with("UNDECIDED")) {
-            prop_assert_eq!((gives(Wish::Pull), gives(Wish::Delete)), (may_read, may_write), "{}\n{}", text, imported.report);
-        }
-    }
-
     #[test]
     fn whatever_is_in_it_each_directive_is_told_of_and_the_result_is_valid(
         pieces in proptest::collection::vec((0..PIECES.len(), 0..3_usize), 0..8),
