@@ -2,7 +2,7 @@
 
 use crate::certificates::Pair;
 use crate::directory::fresh_dir;
-use crate::process::Process;
+use crate::process::{Process, Signal};
 use crate::programs::tool;
 use crate::waiting::{PATIENCE, eventually};
 use std::fs;
@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// One that listens on 127.0.0.1.
+/// One that listens on this machine.
 #[derive(Debug)]
 pub struct Front {
     address: SocketAddr,
     process: Process,
+    config: PathBuf,
     // The last field: it goes when the process is gone.
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Front {
@@ -26,12 +27,21 @@ impl Front {
     /// # Panics
     /// When it does not start.
     pub fn nginx(config: impl Fn(SocketAddr) -> String) -> Self {
+        Self::nginx_at("127.0.0.1", config)
+    }
+
+    /// The same on another address of this machine, so that something else can take its place there.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn nginx_at(ip: &str, config: impl Fn(SocketAddr) -> String) -> Self {
         let own = "daemon off; master_process off; pid nginx.pid; error_log stderr info;\n\
                    load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n";
         let temporary =
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
         let in_http = format!("http {{ access_log off; {}", temporary.join(" "));
         Self::start(
+            ip,
             "nginx.conf",
             |address| own.to_owned() + &config(address).replacen("http {", &in_http, 1),
             |file, dir| {
@@ -49,6 +59,7 @@ impl Front {
     pub fn haproxy(config: impl Fn(SocketAddr) -> String) -> Self {
         let own = "defaults\n  timeout connect 30s\n  timeout client 60s\n  timeout server 60s\n";
         Self::start(
+            "127.0.0.1",
             "haproxy.cfg",
             |address| own.to_owned() + &config(address),
             |file, _| {
@@ -66,6 +77,7 @@ impl Front {
     pub fn caddy(config: impl Fn(SocketAddr) -> String) -> Self {
         let own = "{\n admin off\n auto_https off\n}\n";
         Self::start(
+            "127.0.0.1",
             "Caddyfile",
             |address| own.to_owned() + &config(address),
             |file, dir| {
@@ -91,10 +103,15 @@ impl Front {
         file
     }
 
-    fn start(name: &str, config: impl Fn(SocketAddr) -> String, command: impl Fn(&Path, &Path) -> Command) -> Self {
+    fn start(
+        ip: &str,
+        name: &str,
+        config: impl Fn(SocketAddr) -> String,
+        command: impl Fn(&Path, &Path) -> Command,
+    ) -> Self {
         let attempt = || {
             let dir = fresh_dir();
-            let free = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+            let free = TcpListener::bind((ip, 0)).expect("a port is free");
             let address = free.local_addr().expect("it is bound");
             drop(free);
             let file = dir.path().join(name);
@@ -107,7 +124,7 @@ impl Front {
             if !is_up {
                 eprintln!("{}", process.stderr().text());
             }
-            is_up.then_some(Self { address, process, _dir: dir })
+            is_up.then_some(Self { address, process, config: file, dir })
         };
         // Another program may take a port between the moment that it was free and the start.
         (0..3).find_map(|_| attempt()).unwrap_or_else(|| panic!("{name} starts"))
@@ -121,5 +138,17 @@ impl Front {
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Stops it, so that another may listen there. Its files go with what is returned.
+    pub fn stop(mut self) -> TempDir {
+        self.process.signal(Signal::Terminate);
+        self.process.wait(PATIENCE);
+        self.dir
     }
 }

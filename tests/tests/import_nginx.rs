@@ -1,10 +1,11 @@
 //! Promise: what `import-nginx` makes of a configuration of nginx's answers as nginx did with it, or refuses.
 
 use lockgate_e2e::{
-    Api, Authority, Backend, Curl, Door, Finished, Nginx, PATIENCE, Process, Scheme, finish, fresh_dir, htpasswd_line,
+    Api, Authority, Backend, Curl, Door, Finished, Front, PATIENCE, Process, Scheme, finish, fresh_dir, htpasswd_line,
     program,
 };
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -27,15 +28,24 @@ impl Site {
         Self { dir, ca, ip }
     }
 
+    /// Where the users are, in the place of USERS.
+    fn named(&self, directives: &str) -> String {
+        directives.replace("USERS", &self.dir.path().join("users").display().to_string())
+    }
+
     /// nginx with a server of a registry, whose location has more in it.
-    fn nginx(&self, server: &str, location: &str, registry: &str) -> Nginx {
-        let http = format!(
-            "upstream docker-registry {{ server {registry}; keepalive 4; }}
+    fn nginx(&self, server: &str, location: &str, registry: &str) -> Front {
+        let dir = self.dir.path().display();
+        let (server, location) = (self.named(server), self.named(location));
+        let config = |address: SocketAddr| {
+            format!(
+            "events {{}}
+             http {{ upstream docker-registry {{ server {registry}; keepalive 4; }}
              map $upstream_http_docker_distribution_api_version $docker_distribution_api_version {{ '' 'registry/2.0'; }}
              server {{
-                 listen ADDRESS ssl;
-                 ssl_certificate domain.crt;
-                 ssl_certificate_key domain.key;
+                 listen {address} ssl;
+                 ssl_certificate {dir}/domain.crt;
+                 ssl_certificate_key {dir}/domain.key;
                  client_max_body_size 0;
                  {server}
                  location /v2/ {{
@@ -47,9 +57,10 @@ impl Site {
                      proxy_read_timeout 900;
                      {location}
                  }}
-             }}"
-        );
-        Nginx::serving(&http, self.ip, self.dir.path())
+             }} }}"
+            )
+        };
+        Front::nginx_at(self.ip, config)
     }
 
     fn import(&self, config: &Path, out: &Path) -> Finished {
@@ -57,8 +68,9 @@ impl Site {
     }
 
     /// Lockgate at nginx's address, after `lockgate check` found nothing.
-    fn lockgate_in_place_of(&self, nginx: Nginx) -> Process {
-        let (_, config) = nginx.stop();
+    fn lockgate_in_place_of(&self, nginx: Front) -> Process {
+        let config = nginx.config().to_owned();
+        let _files = nginx.stop();
         let out = self.dir.path().join("conf");
         self.import(&config, &out).success();
         let config = out.join("lockgate.toml");
@@ -68,10 +80,10 @@ impl Site {
         process
     }
 
-    fn door(&self, nginx: &Nginx) -> Door {
+    fn door(&self, nginx: &Front) -> Door {
         let (user, password) = ALICE.split_once(':').expect("there is one");
         Door {
-            address: nginx.address,
+            address: nginx.address(),
             ca: self.ca.certificate.clone(),
             user: user.to_owned(),
             password: password.to_owned(),
@@ -124,7 +136,7 @@ fn host_of(backend: &Backend) -> &str {
 fn the_recipe_of_the_guides_is_answered_as_by_nginx() {
     let (site, data) = (Site::at("127.0.0.71"), fresh_dir());
     let backend = Backend::over(data.path());
-    let passwords = "auth_basic \"Registry realm\"; auth_basic_user_file users;";
+    let passwords = "auth_basic \"Registry realm\"; auth_basic_user_file USERS;";
     let nginx = site.nginx("", passwords, host_of(&backend));
     let door = site.door(&nginx);
     Api::at(&door).push_image("team/app", "v1", b"a layer");
@@ -141,16 +153,16 @@ fn the_recipe_of_the_guides_is_answered_as_by_nginx() {
 #[test]
 fn an_address_that_needs_no_password_and_readers_that_need_none_are_answered_as_by_nginx() {
     for (ip, location) in [
-        ("127.0.0.72", "satisfy any; allow 127.0.0.9; deny all; auth_basic R; auth_basic_user_file users;"),
-        ("127.0.0.73", "limit_except GET HEAD { auth_basic R; auth_basic_user_file users; }"),
-        ("127.0.0.74", "allow 127.0.0.1; deny all; auth_basic R; auth_basic_user_file users;"),
+        ("127.0.0.72", "satisfy any; allow 127.0.0.9; deny all; auth_basic R; auth_basic_user_file USERS;"),
+        ("127.0.0.73", "limit_except GET HEAD { auth_basic R; auth_basic_user_file USERS; }"),
+        ("127.0.0.74", "allow 127.0.0.1; deny all; auth_basic R; auth_basic_user_file USERS;"),
     ] {
         let (site, data) = (Site::at(ip), fresh_dir());
         let backend = Backend::over(data.path());
         // The image comes in by other rules.
-        let nginx = site.nginx("", "auth_basic R; auth_basic_user_file users;", host_of(&backend));
+        let nginx = site.nginx("", "auth_basic R; auth_basic_user_file USERS;", host_of(&backend));
         Api::at(&site.door(&nginx)).push_image("team/app", "v1", b"a layer");
-        nginx.stop();
+        drop(nginx.stop());
         let nginx = site.nginx("", location, host_of(&backend));
         let door = site.door(&nginx);
         let before = answers(&door);
@@ -183,7 +195,7 @@ fn is_let_in(status: u16) -> bool {
 fn what_lockgate_cannot_look_at_lets_nobody_in() {
     let (site, data) = (Site::at("127.0.0.75"), fresh_dir());
     let backend = Backend::over(data.path());
-    let server = "auth_basic R; auth_basic_user_file users; if ($http_x_gate != open) { return 403; }";
+    let server = "auth_basic R; auth_basic_user_file USERS; if ($http_x_gate != open) { return 403; }";
     let nginx = site.nginx(server, "", host_of(&backend));
     let door = site.door(&nginx);
     let ask = || Curl::new(&door.url("/v2/team/app/blobs/uploads/")).trusting(&door.ca).user(ALICE).method("POST");
