@@ -54,6 +54,15 @@ impl Authority {
         self.issue_with(&self.dir, stem, &subject_alternative_names(names), names, day)
     }
 
+    /// The same with the address of its issuer's certificate in it, as public authorities have it.
+    ///
+    /// # Panics
+    /// When openssl fails.
+    pub fn issue_as_public(&self, stem: &str, names: &[&str]) -> Pair {
+        let issuer = "authorityInfoAccess=caIssuers;URI:http://authority.example.com/issuer.crt\n";
+        self.issue_with(&self.dir, stem, &(subject_alternative_names(names) + issuer), names, 0)
+    }
+
     /// An authority that this one vouches for.
     ///
     /// # Panics

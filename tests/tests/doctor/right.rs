@@ -120,6 +120,22 @@ fn nginx_before_lockgate() {
 }
 
 #[test]
+fn blobs_that_come_from_a_store_elsewhere() {
+    let site = backend();
+    let gate = Gate::before(site.registry.url()).start();
+    let (door, registry) = (gate.door(), site.registry.url());
+    let to = format!("https://{}", door.address);
+    // The store takes no password, as one behind signed URLs.
+    let store = format!(
+        "location ~ ^/v2/.*/blobs/sha256: {{ if ($request_method = GET) {{ return 307 https://$http_host/store$request_uri; }}\n\
+         proxy_pass {to}; proxy_set_header Host $http_host; }}\n\
+         location /store/ {{ if ($http_authorization) {{ return 400; }} proxy_pass {registry}/; }}\n"
+    );
+    let front = site.nginx().set("proxy_pass", &to).server(&store).start();
+    site.ask(&front).user(&door.user, &door.password).writing().ask().is_right_but_for(&[]);
+}
+
+#[test]
 fn registry2_with_tls_of_its_own() {
     let site = registry2_as(|data, certificates| DockerRegistry::with_tls_over(data, &certificates.pair));
     let asked = Doctor::of(site.registry.address()).trusting(&site.certificates.authority.certificate);
