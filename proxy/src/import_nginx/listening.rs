@@ -27,13 +27,19 @@ pub(super) fn redirect<'a>(server: &'a Directive, draft: &mut Draft<'a>) -> Outc
     if draft.keys.contains_key("listen.http") {
         return Outcome::new(Fate::Different, "listen.http is one address, which another server has");
     }
-    let listens = server.children().iter().find(|directive| directive.name == "listen");
-    match listens.map_or_else(|| address("80"), |listen| address(listen.arg(0))) {
-        Some(address) => {
-            let outcome = draft.set(listens.unwrap_or(server), "listen.http", address.to_string());
+    let listens = server.children().iter().filter(|directive| directive.name == "listen");
+    let all: Vec<_> = listens.map(|listen| (listen, address(listen.arg(0)))).collect();
+    // [::] is IPv4 as well.
+    let is_any = |(_, address): &&(&Directive, Option<SocketAddr>)| {
+        address.is_some_and(|address| address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    };
+    let chosen = all.iter().find(is_any).or(all.first()).copied().unwrap_or((server, address("80")));
+    match chosen {
+        (directive, Some(address)) => {
+            let outcome = draft.set(directive, "listen.http", address.to_string());
             Outcome { text: outcome.text + ", for the names of the certificate", ..outcome }
         }
-        None => {
+        (_, None) => {
             Outcome::new(Fate::Different, "listen.http leads clients of plain HTTP to https, at an address and a port")
         }
     }
