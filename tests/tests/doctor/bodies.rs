@@ -154,6 +154,25 @@ fn ranges_that_are_dropped() {
 }
 
 #[test]
+fn fields_that_a_client_decides_by_are_lost() {
+    let site = backend();
+    let front = site.nginx().set("proxy_hide_header", "Docker-Content-Digest").start();
+    site.ask(&front).writing().ask().says("pull", "Docker-Content-Digest none").finds(&[("pull", "fail")]);
+}
+
+#[test]
+fn other_bytes_than_were_pushed() {
+    let site = backend();
+    let other = format!(
+        "location ~ ^/v2/.*/blobs/sha256: {{ if ($request_method = GET) {{ return 200 other; }} proxy_pass {}; }}\n",
+        site.registry.url()
+    );
+    let front = site.nginx().server(&other).start();
+    let examined = site.ask(&front).writing().ask();
+    examined.says("pull", "5 bytes came").finds(&[("pull", "fail"), ("ranges", "warn")]);
+}
+
+#[test]
 fn what_cannot_be_deleted_is_told() {
     let site = registry2_as(|data, _: &Certificates| DockerRegistry::without_delete_over(data));
     let front = site.nginx().start();

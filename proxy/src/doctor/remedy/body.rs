@@ -87,7 +87,7 @@ pub(in super::super) const NO_LOCATION: Remedy = Remedy {
 pub(in super::super) const METHOD_REFUSED: Remedy = Remedy {
     means: "Pulls work and pushes do not: a method is refused on the way.",
     change: &[
-        ("nginx", "no limit_except and no if ($request_method) for location /v2/; dav_methods is not needed"),
+        ("nginx", "no limit_except and no if ($request_method) for location /v2/"),
         ("Caddy", "no method matcher for /v2/*"),
         ("Traefik", "no Method(...) in the router's rule"),
         ("WAF, CDN", "allow PATCH, PUT, HEAD and DELETE below /v2/"),

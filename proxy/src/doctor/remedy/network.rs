@@ -71,7 +71,7 @@ pub(in super::super) const NO_HANDSHAKE: Remedy = Remedy {
     means: "Clients cannot speak TLS with what listens there.",
     change: &[
         ("nginx", "see error_log; a proxy_protocol on listen wants a header that clients do not send"),
-        ("HAProxy", "mode tcp with ssl on both sides, or accept-proxy, break it"),
+        ("HAProxy", "accept-proxy on bind wants a header that clients do not send"),
         ("Lockgate", "listen.proxy_protocol is for the addresses of balancers only"),
     ],
 };

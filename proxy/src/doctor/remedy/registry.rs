@@ -85,7 +85,7 @@ pub(in super::super) const FORBIDDEN: Remedy = Remedy {
         ("nginx", "allow and deny, and what a WAF refuses"),
         ("Caddy", "remote_ip matchers"),
         ("Traefik", "ipAllowList"),
-        ("Lockgate", "a network of grants (from), or clients.refuse"),
+        ("Lockgate", "it answers 401 here: what says 403 stands before it"),
     ],
 };
 
@@ -149,7 +149,7 @@ pub(in super::super) const NEVER_ASKED: Remedy = Remedy {
         ("nginx", "auth_basic for all of location /v2/"),
         (
             "Lockgate",
-            "it answers 401: what answers here is not Lockgate, or a name in front of it sends a password for everybody",
+            "it answers 401: what answers here is not Lockgate, or something before it sends a password for everybody",
         ),
     ],
 };
@@ -157,11 +157,8 @@ pub(in super::super) const NEVER_ASKED: Remedy = Remedy {
 pub(in super::super) const REFUSED: Remedy = Remedy {
     means: "Clients say \"unauthorized\": the name or the password is wrong.",
     change: &[
-        (
-            "nginx",
-            "auth_basic_user_file is the file you think it is; it knows no bcrypt of every kind: htpasswd -B works with most builds",
-        ),
-        ("Lockgate", "lockgate htpasswd FILE USER sets it; the log says unknown user or wrong password"),
+        ("nginx", "auth_basic_user_file is the file that was changed; a hash counts that the system's crypt(3) knows"),
+        ("Lockgate", "lockgate htpasswd FILE USER sets it; a token may have ended (lockgate token list)"),
     ],
 };
 
