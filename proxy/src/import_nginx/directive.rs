@@ -108,6 +108,11 @@ impl Directive {
     }
 }
 
+/// A text of a stranger's, which ends neither a line of a report nor a comment.
+pub(super) fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// As it is written, on one line, without secrets and without its block.
 impl fmt::Display for Directive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +126,7 @@ impl fmt::Display for Directive {
                 text += &if is_bare { format!(" {arg}") } else { format!(" '{arg}'") };
             }
         }
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = on_one_line(&text);
         match text.char_indices().nth(SHOWN) {
             Some((end, _)) => write!(f, "{}...", &text[..end]),
             None => f.write_str(&text),

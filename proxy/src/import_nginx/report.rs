@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::directive::Directive;
+use super::directive::{Directive, on_one_line};
 use super::draft::{Draft, Fate, Outcome};
 use super::grants::{Grants, Inexpressible};
 use super::read::Tree;
@@ -86,9 +86,9 @@ impl Line<'_> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(directive) = self.directive {
-            write!(f, "{}: {directive}: ", directive.place)?;
+            write!(f, "{}: {directive}: ", on_one_line(&directive.place.to_string()))?;
         }
-        f.write_str(&self.outcome.text)
+        f.write_str(&on_one_line(&self.outcome.text))
     }
 }
 

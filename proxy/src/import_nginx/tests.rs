@@ -237,6 +237,14 @@ fn clients_are_refused_by_all_rules_together() {
 }
 
 #[test]
+fn no_text_ends_its_comment() {
+    let text = "server { location '/v2/\nlisten.http2 = true\n' { } location /v2/ { proxy_pass 'http://r:5000/a\nlisten.http2 = true\n'; } }";
+    let imported = imported(text);
+    let config = Config::parse(&imported.config, Path::new("x"), []).expect("it is valid");
+    assert!(!config.listen.http2, "{}", imported.config);
+}
+
+#[test]
 fn no_secret_is_repeated() {
     let imported = imported(&registry(
         "",

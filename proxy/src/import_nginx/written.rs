@@ -4,6 +4,7 @@ use std::path::Path;
 
 use toml::Value;
 
+use super::directive::on_one_line;
 use super::draft::{Draft, Key};
 use super::grants::{Grants, Inexpressible};
 use super::report::Report;
@@ -67,7 +68,7 @@ pub(super) fn config(draft: &Draft<'_>, report: &Report<'_>) -> String {
             let Some(key) = name.strip_prefix(section).and_then(|rest| rest.strip_prefix('.')) else { continue };
             text += &std::mem::take(&mut head);
             if let Some(place) = from {
-                text += &format!("# {place}\n");
+                text += &format!("# {}\n", on_one_line(&place.to_string()));
             }
             text += &format!("{key} = {value}\n");
         }

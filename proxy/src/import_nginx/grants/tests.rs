@@ -59,8 +59,6 @@ proptest! {
     fn nobody_gets_in_whom_nginx_kept_out(
         outer in rules(),
         writing in proptest::option::of(rules()),
-        low in 0_u8..6,
-        has_password: bool,
     ) {
         let either = if outer.either { "satisfy any;" } else { "" };
         let inner = writing.as_ref().map(|rules| format!("limit_except GET {{ {} }}", rules.text())).unwrap_or_default();
@@ -68,26 +66,28 @@ proptest! {
         let imported = imported(&text);
         let grants = access_of(&imported);
         let user: UserName = "alice".parse().expect("a name");
-        let address = Ipv4Addr::new(10, 0, 0, low);
-        let asker = Asker { user: has_password.then_some(&user), address: IpAddr::V4(address), now: SystemTime::now() };
-        let gives = |wish| grants.as_ref().map_or(has_password, |access| {
-            access.grants.permits(&asker, wish, &"team/app".parse().expect("a name")).is_some()
-        });
         // Rules in limit_except replace those around it, each kind by itself.
         let writing = writing.map(|inner| Rules {
             addresses: if inner.addresses.is_empty() { outer.addresses.clone() } else { inner.addresses },
             either: outer.either,
             ..inner
         });
-        let may_read = outer.let_in(address, has_password);
-        let may_write = writing.as_ref().unwrap_or(&outer).let_in(address, has_password);
-        for (wish, may) in [(Wish::Pull, may_read), (Wish::Create, may_write), (Wish::Delete, may_write)] {
-            prop_assert!(may || !gives(wish), "{text}\n{}", imported.report);
-        }
-        // And where somebody is asked for a password it is the same, unless a person has to decide.
-        let asks = outer.asks_password || writing.as_ref().is_some_and(|rules| rules.asks_password);
-        if asks && !imported.grave.iter().any(|line| line.starts_with("UNDECIDED")) {
-            prop_assert_eq!((gives(Wish::Pull), gives(Wish::Delete)), (may_read, may_write), "{}\n{}", text, imported.report);
+        for (low, has_password) in (0_u8..6).flat_map(|low| [(low, false), (low, true)]) {
+            let address = Ipv4Addr::new(10, 0, 0, low);
+            let asker = Asker { user: has_password.then_some(&user), address: IpAddr::V4(address), now: SystemTime::now() };
+            let gives = |wish| grants.as_ref().map_or(has_password, |access| {
+                access.grants.permits(&asker, wish, &"team/app".parse().expect("a name")).is_some()
+            });
+            let may_read = outer.let_in(address, has_password);
+            let may_write = writing.as_ref().unwrap_or(&outer).let_in(address, has_password);
+            for (wish, may) in [(Wish::Pull, may_read), (Wish::Create, may_write), (Wish::Delete, may_write)] {
+                prop_assert!(may || !gives(wish), "{text}\n{}", imported.report);
+            }
+            // And where somebody is asked for a password it is the same, unless a person has to decide.
+            let asks = outer.asks_password || writing.as_ref().is_some_and(|rules| rules.asks_password);
+            if asks && !imported.grave.iter().any(|line| line.starts_with("UNDECIDED")) {
+                prop_assert_eq!((gives(Wish::Pull), gives(Wish::Delete)), (may_read, may_write), "{}\n{}", text, imported.report);
+            }
         }
     }
 }
