@@ -1,5 +1,6 @@
 //! Logging in as docker does: the password with each request, or a token for it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,10 +14,16 @@ use super::challenge::Challenge;
 use super::client::{Body, Client};
 
 /// Who logs in.
-#[derive(Debug)]
 pub(crate) struct Credentials {
     user: String,
     password: Zeroizing<String>,
+}
+
+/// Without the password, which would be shown otherwise.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl Credentials {
