@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Work is interrupted after so much of it: a request that comes meanwhile may wait as long for the processor.
-const STRETCH: Duration = Duration::from_millis(2);
+const STRETCH: Duration = Duration::from_millis(1);
 
 /// Rests that are in proportion to the work between them.
 pub(super) struct Pace {
